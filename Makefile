@@ -1,0 +1,57 @@
+# `make help` lists the targets. Each is one command, or a few, that a reader could type.
+SHELL := /bin/bash
+PYTHON ?= python3
+PY := .venv/bin/python
+TOY := BALLOON_ROOT=data/toy_balloon
+TOY_CONFIG := configs/my_rtmdet_tiny_toy.py
+TOY_DIR := work_dirs/my_rtmdet_tiny_toy
+TOY_LAST := $(TOY_DIR)/epoch_24.pth
+
+.PHONY: help setup data demo train test lint format clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: .venv/.installed  ## make .venv with the tested set of packages (TORCH_INDEX=URL for another build of torch)
+
+.venv/.installed: requirements.txt requirements-dev.txt constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 12) else "error: Python %d.%d, expected 3.10 to 3.12; next: install one and run make setup PYTHON=python3.12" % v)'
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "error: $(PYTHON) has no venv module; next: install it (Debian, Ubuntu: apt install python3-venv) and run make setup again" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(if $(TORCH_INDEX),.venv/bin/pip install --index-url $(TORCH_INDEX) -c constraints.txt torch torchvision)
+	.venv/bin/pip install --disable-pip-version-check -q -r requirements-dev.txt -c constraints.txt
+	@touch $@
+
+data: setup  ## fetch the balloon photographs and convert their annotations
+	$(PY) data_tools/download_balloon.py
+	$(PY) data_tools/balloon2coco.py
+
+# upstream's --resume drops load_from, so that it may only be given once there is something to resume
+train: setup  ## fine-tune RTMDet-tiny from COCO weights on the photographs (resumes)
+	$(PY) tools/train.py configs/my_rtmdet_tiny.py --amp $(if $(wildcard work_dirs/my_rtmdet_tiny/last_checkpoint),--resume)
+
+data/toy_balloon/coco_val.json: | setup
+	$(PY) data_tools/make_toy_balloons.py --out data/toy_balloon
+	$(PY) data_tools/balloon2coco.py --data-root data/toy_balloon
+
+$(TOY_LAST): | data/toy_balloon/coco_val.json
+	$(TOY) $(PY) tools/train.py $(TOY_CONFIG) --resume
+
+demo: setup $(TOY_LAST)  ## everything from a bare checkout to pictures, on rendered images (no GPU, no download)
+	$(TOY) $(PY) tools/test.py $(TOY_CONFIG) $(TOY_LAST) --work-dir $(TOY_DIR)/test
+	$(TOY) $(PY) tools/image_demo.py data/toy_balloon/val $(TOY_CONFIG) --weights $(TOY_LAST) --out-dir outputs
+	@metrics=$$(ls -t $(TOY_DIR)/test/*/*.json | head -1); echo; \
+	echo "mAP       $$(sed -E 's/.*"coco\/bbox_mAP": ([0-9.]+).*/\1/' $$metrics)   (all figures: $$metrics)"; \
+	echo "pictures  outputs/vis"
+
+test: setup  ## the whole test suite
+	$(PY) -m pytest
+
+lint: setup  ## check style
+	$(PY) -m ruff check .
+
+format: setup  ## rewrite imports and what else ruff can mend
+	$(PY) -m ruff check --fix .
+
+clean:  ## remove what the demo made (not your data, checkpoints or .venv)
+	rm -rf data/toy_balloon $(TOY_DIR) outputs

@@ -1,0 +1,97 @@
+# RTMDet-tiny on a few dozen annotated images, fine-tuned from COCO weights. The data set: 61 + 13 photographs of
+# balloons. Hardware: any; published on one GPU in 11 minutes (RTX 3090), mAP 0.804 best, 0.775 final
+# (Hust-Liaoyuyang/OpenMMLabHomeWork; see docs/results.md). No GPU: about 20 s an epoch with --amp on two cores.
+_base_ = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
+
+# ---- What people change. Everything below follows from these.
+data_root = '{{$BALLOON_ROOT:data/balloon}}/'  # train/, val/, coco_train.json, coco_val.json
+metainfo = dict(
+    classes=('balloon', ),  # one class is still a tuple: mind the comma. Same names as the COCO file's categories
+    palette=[(220, 20, 60)])  # one RGB colour a class
+max_epochs = 200
+batch_size = 12
+base_lr = batch_size * 0.004 / 256  # 1.875e-4: RTMDet's 0.004 belongs to batch 256 (8 GPUs x 32)
+num_workers = 2  # processes that load pictures; a GPU waits for them: give it as many as there are cores
+
+# ---- Model: only the number of classes differs. load_from brings the backbone's weights too, so that none are fetched
+# for it, and 61 images are too few to improve what it learned from COCO: frozen.
+model = dict(
+    backbone=dict(init_cfg=None, frozen_stages=4),
+    bbox_head=dict(num_classes=len(metainfo['classes'])))
+
+# ---- Data
+train_dataloader = dict(
+    batch_size=batch_size,
+    num_workers=num_workers,
+    dataset=dict(
+        data_root=data_root,
+        metainfo=metainfo,
+        ann_file='coco_train.json',
+        data_prefix=dict(img='train/')))
+val_dataloader = dict(
+    num_workers=num_workers,
+    dataset=dict(
+        data_root=data_root,
+        metainfo=metainfo,
+        ann_file='coco_val.json',
+        data_prefix=dict(img='val/')))
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=data_root + 'coco_val.json')
+test_evaluator = val_evaluator
+
+# ---- Schedule. 61 images / batch 12 = 6 iterations an epoch, 1200 in all.
+stage2_epochs = max(1, max_epochs // 40)  # 5: the last ones, without mosaic and mixup
+warmup_epochs = max(1, max_epochs // 40)  # 5 x 6 = 30 iterations; the base's 1000 would be most of the run
+val_interval = max(1, max_epochs // 40)  # 5
+
+train_cfg = dict(
+    max_epochs=max_epochs,
+    val_interval=val_interval,
+    dynamic_intervals=[(max_epochs - stage2_epochs, 1)])  # every epoch of stage 2
+optim_wrapper = dict(optimizer=dict(lr=base_lr))
+param_scheduler = [
+    dict(
+        type='LinearLR',
+        start_factor=1e-5,
+        by_epoch=True,
+        begin=0,
+        end=warmup_epochs,
+        convert_to_iter_based=True),
+    dict(
+        type='CosineAnnealingLR',  # the second half, to 5 % as in the base
+        eta_min=base_lr * 0.05,
+        begin=max_epochs // 2,
+        end=max_epochs,
+        T_max=max_epochs - max_epochs // 2,
+        by_epoch=True,
+        convert_to_iter_based=True),
+]
+auto_scale_lr = dict(base_batch_size=256)  # what lr 0.004 belongs to; the base inherits 16 from another model
+
+# ---- Hooks
+default_hooks = dict(
+    logger=dict(interval=5),
+    checkpoint=dict(
+        interval=1,  # so that --resume loses less than an epoch
+        max_keep_ckpts=2,
+        save_best='coco/bbox_mAP',
+        rule='greater'))
+custom_hooks = [
+    dict(
+        type='EMAHook',
+        ema_type='ExpMomentumEMA',
+        # A mean over the last max_epochs / 4 = 50 iterations, 4 % of the run, as the base's 5000 are of its 138,000;
+        # gamma, the iterations until it counts fully, likewise: 200 here, 2000 there.
+        momentum=4 / max(max_epochs, 8),
+        gamma=max_epochs,
+        update_buffers=True,
+        priority=49),
+    dict(
+        type='PipelineSwitchHook',
+        switch_epoch=max_epochs - stage2_epochs,
+        switch_pipeline={{_base_.train_pipeline_stage2}}),
+    dict(type='NumClassCheckHook'),
+]
+
+# ---- COCO weights: all but the class convolution (80 classes there) is kept. sha256 starts with 78e30dcc.
+load_from = 'https://download.openmmlab.com/mmdetection/v3.0/rtmdet/rtmdet_tiny_8xb32-300e_coco/rtmdet_tiny_8xb32-300e_coco_20220902_112414-78e30dcc.pth'  # noqa: E501

@@ -1,0 +1,300 @@
+"""Convert VIA annotations to COCO JSON.
+
+    python data_tools/balloon2coco.py                                      data/balloon/{train,val} -> coco_*.json
+    python data_tools/balloon2coco.py --data-root data/mine --class-attribute type
+    python data_tools/balloon2coco.py data/mine/photos --split 0.8         one folder -> train/, val/ and coco_*.json
+    python data_tools/balloon2coco.py photos/via.csv --out photos.json     one file
+
+Source: VIA 1 and 2 JSON, a VIA 2 project file, or VIA's CSV export (data_tools/via.py). Every shape with an area
+becomes a polygon (data_tools/geometry.py, which also states the one coordinate convention).
+
+COCO: image and annotation ids count from 1 (pycocotools takes annotation id 0 for "unmatched"), category ids from 1 in
+the order of --classes, else alphabetically; bbox is [x, y, width, height] in pixels, float; area is the polygon's, not
+the box's (COCO's small / medium / large split reads it); an image without regions is kept, as a negative. The files are
+written once everything has been converted, atomically: same input, same bytes.
+"""
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+from geometry import BadShape, clip_polygon, polygon_area, polygon_box, shape_to_polygon
+from images import SUFFIXES, image_size
+from via import BadInput, find_annotation, read_via
+
+PALETTE = ((220, 20, 60), (0, 125, 190), (60, 160, 60), (250, 170, 30), (140, 70, 180), (0, 170, 170), (230, 100, 180),
+           (120, 120, 120))  # RGB, for the metainfo to paste
+
+
+def region_class(attributes, key, options):
+    """Class name (str) that a region's attributes give under ``key``, or None without exactly one.
+
+    Text is trimmed; the option id of a radio button or dropdown becomes the option's name ({id: name}); of a checkbox
+    group ({id: true, ...}) the one that is ticked counts.
+    """
+    value = attributes.get(key)
+    if isinstance(value, dict):
+        ticked = [option for option, on in value.items() if on]
+        value = ticked[0] if len(ticked) == 1 else None
+    if value is None or isinstance(value, (bool, list, dict)):
+        return None
+    name = str(value).strip()
+    return options.get(name, name).strip() or None
+
+
+def via_to_coco(entries, image_sizes, classes, class_of=None, drop_empty=False, source='VIA'):
+    """COCO (dict) of VIA entries, and a Counter of what became of each region. Pure: reads and writes no file.
+
+    entries: list of via.Entry. image_sizes: {file name: (width, height)} in pixels; an entry without one is left out.
+    classes: category names in id order. class_of: function from a region's attributes to a name or None; None gives
+    every region the first class. source: the file's name, for messages.
+
+    The Counter's keys: 'regions', 'shape <name>', 'converted', 'clipped', 'skipped: <reason>', 'images', 'empty'.
+
+    Raises:
+        BadInput: a region whose numbers are broken.
+    """
+    report, images, annotations = Counter(), [], []
+    category = {name: i for i, name in enumerate(classes, start=1)}
+    for entry in entries:
+        found, size = [], image_sizes.get(entry.filename)
+        for number, region in enumerate(entry.regions):
+            report.update(('regions', f'shape {region["shape"]["name"]:.20}'))
+            try:
+                polygon = shape_to_polygon(region['shape'])
+            except BadShape as error:
+                raise BadInput(f"{source}: image '{entry.filename}', region {number}: {error}; next: redraw it in VIA"
+                               ) from None
+            name = class_of(region['attributes']) if class_of else classes[0]
+            reason, inside = _fit(polygon, size)
+            if not reason and name not in category:
+                reason = 'no single class in its attributes' if name is None else f"class '{name}' not in --classes"
+            report['converted' if not reason else f'skipped: {reason}'] += 1
+            if not reason:
+                report['clipped'] += inside != polygon
+                found.append(dict(category_id=category[name], bbox=polygon_box(inside), area=polygon_area(inside),
+                                  iscrowd=0, segmentation=[[float(c) for point in inside for c in point]]))
+        if size is None or (drop_empty and not found):
+            continue
+        report.update(('images', 'empty') if not found else ('images',))
+        images.append(dict(id=len(images) + 1, file_name=entry.filename, width=size[0], height=size[1]))
+        annotations += [dict(id=len(annotations) + i, image_id=len(images), **a) for i, a in enumerate(found, start=1)]
+    categories = [dict(id=i, name=name, supercategory='') for name, i in category.items()]
+    return dict(images=images, annotations=annotations, categories=categories), report
+
+
+def _fit(polygon, size):
+    """(reason to skip or None, polygon clipped to the picture) for a region."""
+    if size is None:
+        return 'its image is missing', None
+    if polygon is None:
+        return 'a shape without area', None
+    if len(set(polygon)) < 3:
+        return 'fewer than 3 distinct points', None
+    if polygon_area(polygon) == 0:
+        return 'zero area', None
+    inside = clip_polygon(polygon, *size)
+    if polygon_area(inside) == 0:
+        return 'wholly outside the image', None
+    return None, inside
+
+
+class Source:
+    """A VIA file with the folder of its images, read and checked."""
+
+    def __init__(self, annotation, folder):
+        self.annotation, self.folder = annotation, folder
+        self.entries, self.options = read_via(annotation)
+        if not self.entries:
+            raise BadInput(f'{annotation}: no image in it; next: add images in VIA and export again')
+        self.sizes, self.missing, self.mismatches = {}, [], []
+        for entry in self.entries:
+            path = folder / self.checked_name(entry.filename)
+            if not path.is_file():
+                self.missing.append(entry.filename)
+                continue
+            self.sizes[entry.filename] = image_size(path)
+            if entry.size and entry.size != path.stat().st_size:
+                self.mismatches.append(entry.filename)
+        if not self.sizes:
+            raise BadInput(f"{annotation}: none of its {len(self.entries)} images is in {folder} (the first: "
+                           f"'{self.entries[0].filename}'); next: name their folder behind the annotation file")
+        self.unlisted = sum(p.suffix.lower() in SUFFIXES and p.name not in self.sizes for p in folder.iterdir())
+
+    def checked_name(self, name):
+        """The name, unless it would lead out of the image folder."""
+        parts = Path(name.replace('\\', '/')).parts
+        if '..' in parts or Path(name).is_absolute() or (name[1:2] == ':') or '\0' in name:
+            raise BadInput(f"{self.annotation}: image '{name}' leads out of its folder; next: rename it in VIA")
+        return name
+
+    def class_names(self, key):
+        """All class names that its regions have under an attribute, a set."""
+        names = {region_class(r['attributes'], key, self.options.get(key, {}))
+                 for entry in self.entries for r in entry.regions}
+        return names - {None}
+
+    def convert(self, entries, classes, key, drop_empty):
+        options = self.options.get(key, {})
+        return via_to_coco(entries, self.sizes, classes, (lambda a: region_class(a, key, options)) if key else None,
+                           drop_empty, self.annotation)
+
+
+def split_entries(entries, fraction, seed):
+    """(train, val) lists of entries, by image: of images with about the same number of regions, the same share each.
+
+    Ordered by regions (ties in random order), images are dealt in turn: val gets its share of every stretch, and at
+    least one image, as does train.
+    """
+    order = sorted(entries, key=lambda entry: (len(entry.regions), entry.filename))
+    rng = Random(seed)
+    order.sort(key=lambda entry: (len(entry.regions), rng.random()))
+    offset, share = rng.random(), 1 - fraction
+    in_val = [int((i + 1) * share + offset) > int(i * share + offset) for i in range(len(order))]
+    if not any(in_val):
+        in_val[rng.randrange(len(order))] = True
+    if all(in_val):
+        in_val[rng.randrange(len(order))] = False
+    val = {entry.filename for entry, chosen in zip(order, in_val) if chosen}
+    return [e for e in entries if e.filename not in val], [e for e in entries if e.filename in val]
+
+
+def link_images(folder, names, target):
+    """Fill the folder ``target`` with the named images: hard links, which take no space, or copies where they can't be.
+
+    Raises:
+        BadInput: ``target`` holds anything but images of ``folder``.
+    """
+    if target.exists():
+        alien = next((p for p in target.iterdir() if not (folder / p.name).is_file()), None)
+        if alien or target.samefile(folder):
+            raise BadInput(f'{target}: holds {alien.name if alien else "the images themselves"}; next: choose another '
+                           'place with --data-root')
+    part = target.with_name(target.name + '.part')
+    shutil.rmtree(part, ignore_errors=True)
+    for name in names:
+        (part / name).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(folder / name, part / name)
+        except OSError:
+            shutil.copy2(folder / name, part / name)
+    shutil.rmtree(target, ignore_errors=True)
+    part.rename(target)
+
+
+def write_json(path, data):
+    """Write atomically: the file is there whole, or as it was."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + '.part')
+    part.write_text(json.dumps(data, ensure_ascii=False, separators=(',', ':')), encoding='utf-8')
+    os.replace(part, path)
+
+
+def summary(reports, sources):
+    """The table of what became of everything, a str; one column a converted file."""
+    order = ['images', 'empty', 'regions', 'shape', 'converted', 'clipped', 'skipped']
+    keys = sorted({key for report in reports.values() for key in report},
+                  key=lambda key: (order.index(key.split(':')[0].split(' ')[0]), key))
+    names = {'empty': '  without regions', 'clipped': '  of these clipped to the image'}
+    rows = [(names.get(k, f'  {k}' if k.startswith('shape') else k), [r[k] for r in reports.values()]) for k in keys]
+    rows += [('images on disk without an entry', [s.unlisted for s in sources]),
+             ('entries without an image', [len(s.missing) for s in sources]),
+             ('files of another size than VIA saw', [len(s.mismatches) for s in sources])]
+    head = f'{"":38}' + ''.join(f'{name:>10}' for name in reports)
+    return '\n'.join([head, *(f'{label:38.38}' + ''.join(f'{n:>10}' for n in counts) for label, counts in rows)])
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('annotation', nargs='?', type=Path, help='a VIA file, or a folder that holds one, to convert '
+                        'instead of train/ and val/ of the data root')
+    parser.add_argument('images', nargs='?', type=Path, help="its images' folder, if not the one it lies in")
+    parser.add_argument('--data-root', type=Path, help='$BALLOON_ROOT, or data/balloon; with ANNOTATION the folder '
+                        'above its images')
+    parser.add_argument('--out', type=Path, help='file to write for ANNOTATION (DATA_ROOT/coco_<image folder>.json)')
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument('--class-name', default='balloon', help='one class for every region (%(default)s)')
+    group.add_argument('--class-attribute', metavar='KEY', help='take the class from this region attribute')
+    parser.add_argument('--classes', nargs='+', metavar='NAME', help='the classes in id order, with --class-attribute; '
+                        'regions of others are skipped (default: all, alphabetically)')
+    parser.add_argument('--split', type=float, metavar='SHARE', help='share of the images for training, as 0.8; links '
+                        'them into train/ and val/ of the data root')
+    parser.add_argument('--seed', type=int, default=0, help='of the split (%(default)s)')
+    parser.add_argument('--drop-empty', action='store_true', help='leave out images without regions')
+    parser.add_argument('--strict', action='store_true', help='fail, writing nothing, if anything was skipped')
+    args = parser.parse_args(argv)
+    if args.split is not None and (not 0 < args.split < 1 or not args.annotation or args.out):
+        parser.error('--split takes a share between 0 and 1, an ANNOTATION, and --data-root instead of --out')
+    if args.out and not args.annotation:
+        parser.error('--out takes an ANNOTATION')
+    if args.classes and (not args.class_attribute or len(set(args.classes)) < len(args.classes)):
+        parser.error('--classes takes names that differ, with --class-attribute')
+    return args
+
+
+def load(annotation, images=None):
+    """Source of a VIA file, or of a folder that holds one."""
+    if annotation.is_dir():
+        return Source(find_annotation(annotation), images or annotation)
+    if images and not images.is_dir():
+        raise BadInput(f'{images}: no such folder; next: name the folder of the images')
+    return Source(annotation, images or annotation.parent)
+
+
+def convert(args):
+    if args.annotation:
+        source = load(args.annotation, args.images)
+        root = args.data_root or source.folder.resolve().parent
+        if args.split:
+            if len(source.sizes) < 2:
+                raise BadInput(f'{source.annotation}: {len(source.sizes)} image, a split takes 2; next: add images')
+            present = [entry for entry in source.entries if entry.filename in source.sizes]
+            parts = dict(zip(('train', 'val'), split_entries(present, args.split, args.seed)))
+            jobs = {root / f'coco_{name}.json': (source, part) for name, part in parts.items()}
+        else:
+            out = args.out or root / f'coco_{source.folder.resolve().name}.json'
+            jobs, parts = {out: (source, source.entries)}, {}
+    else:
+        root, parts = args.data_root or Path(os.environ.get('BALLOON_ROOT') or 'data/balloon'), {}
+        sources = {split: load(root / split) for split in ('train', 'val')}
+        jobs = {root / f'coco_{split}.json': (s, s.entries) for split, s in sources.items()}
+
+    sources = list(dict.fromkeys(source for source, _ in jobs.values()))
+    key, classes = args.class_attribute, args.classes or [args.class_name]
+    if key and not args.classes:
+        classes = sorted(set().union(*(source.class_names(key) for source in sources)))
+        if not classes:
+            seen = sorted({name for s in sources for e in s.entries for r in e.regions for name in r['attributes']})
+            raise BadInput(f"{sources[0].annotation}: no region has a class in its attribute '{key}' (attributes seen: "
+                           f'{", ".join(seen) or "none"}); next: name one of them, or drop --class-attribute')
+    done = {path: source.convert(entries, classes, key, args.drop_empty) for path, (source, entries) in jobs.items()}
+    reports = {path.stem.removeprefix('coco_'): report for path, (_, report) in done.items()}
+    print(summary(reports, [source for source, _ in jobs.values()]))
+    skipped = sum(n for report in reports.values() for k, n in report.items() if k.startswith('skipped'))
+    if args.strict and skipped:
+        raise BadInput(f'{sources[0].annotation}: {skipped} regions skipped (the table says why), and --strict; '
+                       'next: mend them in VIA; nothing was written')
+    for name, part in parts.items():
+        link_images(source.folder, [entry.filename for entry in part], root / name)
+    for path, (coco, _) in done.items():
+        write_json(path, coco)
+        print(f'{path}: {len(coco["images"])} images, {len(coco["annotations"])} boxes')
+    palette = [PALETTE[i % len(PALETTE)] for i in range(len(classes))]
+    print(f"for the config: metainfo = dict(classes={tuple(classes)!r}, palette={palette!r})")
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    try:
+        convert(args)
+    except (BadInput, OSError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+if __name__ == '__main__':
+    main()

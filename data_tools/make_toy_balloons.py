@@ -1,0 +1,281 @@
+"""Render a synthetic balloon data set in exactly the original's layout and VIA format: no network, no photographs.
+
+    python data_tools/make_toy_balloons.py                          (64 + 16 pictures in data/toy_balloon)
+    python data_tools/make_toy_balloons.py --train 2000 --val 200 --out data/toy_large --seed 1
+
+The same seed and versions give the same bytes. An outline follows what a person could see: a balloon in front takes its
+part from the one behind, the picture's border cuts it, and one that is almost hidden is not annotated.
+"""
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+SIZES = ((640, 480), (640, 427), (480, 640), (512, 512))  # width, height: wide, tall and square, as photographs come
+SKIES = (((225, 170, 105), (245, 225, 200)), ((200, 140, 90), (190, 215, 245)), ((120, 90, 70), (120, 150, 230)),
+         ((215, 215, 215), (240, 240, 240)), ((80, 60, 50), (130, 110, 100)))  # top, horizon: BGR
+BALLOONS = ((40, 35, 215), (40, 120, 240), (50, 205, 245), (70, 175, 60), (205, 120, 40), (165, 60, 130),
+            (175, 110, 235), (235, 225, 225), (190, 190, 60), (45, 45, 50), (110, 190, 235))  # BGR
+MIN_VISIBLE = 0.3    # a balloon of which less is seen is not annotated
+MIN_SIDE = 8         # nor one smaller than this, in pixels
+
+
+def smooth_noise(rng, height, width, cell):
+    """Value noise in [0, 1], (height, width) float32, whose bumps are about ``cell`` pixels wide."""
+    grid = rng.random((height // cell + 3, width // cell + 3), dtype=np.float32)
+    return np.clip(cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC), 0, 1)
+
+
+def fractal_noise(rng, height, width):
+    """Smooth noise at four scales, (height, width, 1) float32, mean about 0."""
+    layers = [smooth_noise(rng, height, width, cell) / 2 ** i for i, cell in enumerate((96, 40, 16, 6))]
+    return (sum(layers) / sum(0.5 ** i for i in range(4)) - 0.5)[..., None]
+
+
+def random_color(rng, low=20, high=236):
+    gray, tint = rng.uniform(low, high), rng.normal(0, 28, 3)  # things are duller than balloons
+    return tuple(int(c) for c in np.clip(gray + tint, 0, 255))
+
+
+def background(rng, width, height):
+    """A busy scene without balloons: sky or wall, clouds, hills, buildings, foliage, people, signs. (H, W, 3) uint8."""
+    top, horizon = SKIES[rng.integers(len(SKIES))]
+    if rng.random() < 0.35:  # indoors: any wall
+        top, horizon = random_color(rng, 60), random_color(rng, 60)
+    ramp = np.linspace(0, 1, height, dtype=np.float32)[:, None, None] ** rng.uniform(0.6, 1.6)
+    image = np.float32(top) * (1 - ramp) + np.float32(horizon) * ramp + np.zeros((height, width, 1), np.float32)
+    image += fractal_noise(rng, height, width) * rng.uniform(20, 110)
+    image = np.uint8(np.clip(image, 0, 255))
+    ground = int(height * rng.uniform(0.55, 1.05))
+    for _ in range(rng.integers(0, 5)):
+        building(rng, image, ground)
+    if ground < height:
+        texture = fractal_noise(rng, height - ground, width) * rng.uniform(40, 140)
+        image[ground:] = np.clip(np.float32(random_color(rng, 30, 190)) + texture, 0, 255)
+    for _ in range(rng.integers(1, 9)):
+        (foliage, person, sign, lamp, stripes)[rng.integers(5)](rng, image, ground)
+    if rng.random() < 0.3:  # out of focus, as behind a portrait
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(1, 4))
+    return image
+
+
+def building(rng, image, ground):
+    """A block with a grid of windows, standing on the row ``ground``."""
+    height, width = image.shape[:2]
+    w, h = int(width * rng.uniform(0.1, 0.35)), int(height * rng.uniform(0.15, 0.6))
+    x, y = int(rng.uniform(-0.1, 0.95) * width), ground - h
+    cv2.rectangle(image, (x, y), (x + w, ground), random_color(rng), -1)
+    pane, step = random_color(rng), int(rng.integers(14, 34))
+    for wy in range(y + 6, ground - 8, step):
+        for wx in range(x + 6, x + w - 8, step):
+            cv2.rectangle(image, (wx, wy), (wx + step // 2, wy + step // 2), pane, -1)
+
+
+def foliage(rng, image, ground):
+    """A tree or bush: many small leaves of near colours. Round in outline, rough in texture."""
+    height, width = image.shape[:2]
+    center = np.array([rng.uniform(0, width), min(ground, height) * rng.uniform(0.6, 1.0)])
+    radius = rng.uniform(0.05, 0.2) * width
+    cv2.line(image, np.int32(center).tolist(), (int(center[0]), int(center[1] + 2 * radius)), (40, 60, 80), 6)
+    base = np.array(random_color(rng, 20, 130))
+    for offset, tint in zip(rng.normal(0, radius / 2, (160, 2)), rng.integers(-25, 25, 160)):
+        color = tuple(int(c) for c in np.clip(base + tint, 0, 255))
+        cv2.circle(image, np.int32(center + offset).tolist(), int(rng.integers(3, 9)), color, -1, cv2.LINE_AA)
+
+
+def person(rng, image, ground):
+    """A head, hair and a body: round and skin-coloured, and no balloon."""
+    height, width = image.shape[:2]
+    r = int(rng.uniform(0.03, 0.1) * width)
+    x, y = int(rng.uniform(0, width)), int(rng.uniform(0.35, 0.95) * height)
+    skin = [(150, 180, 225), (110, 150, 205), (70, 100, 150), (45, 65, 100)][rng.integers(4)]
+    cv2.ellipse(image, (x, y + 4 * r), (int(1.8 * r), 3 * r), 0, 180, 360, random_color(rng), -1, cv2.LINE_AA)
+    cv2.rectangle(image, (x - int(1.8 * r), y + 4 * r), (x + int(1.8 * r), height), random_color(rng), -1)
+    cv2.ellipse(image, (x, y), (r, int(1.25 * r)), 0, 0, 360, skin, -1, cv2.LINE_AA)
+    cv2.ellipse(image, (x, y - r // 4), (r, r), 0, 180, 360, random_color(rng, 10, 90), -1, cv2.LINE_AA)
+    for side in (-1, 1):
+        cv2.circle(image, (x + side * r // 3, y + r // 8), max(1, r // 9), (30, 30, 30), -1, cv2.LINE_AA)
+    cv2.ellipse(image, (x, y + r // 2), (r // 3, r // 5), 0, 0, 180, (60, 60, 150), 2, cv2.LINE_AA)
+
+
+def sign(rng, image, ground):
+    """A flat round or square sign on a post, with a rim and a bar."""
+    height, width = image.shape[:2]
+    r, x, y = int(rng.uniform(0.025, 0.1) * width), int(rng.uniform(0, width)), int(rng.uniform(0.2, 0.8) * height)
+    cv2.line(image, (x, y), (x, height), (120, 120, 120), max(2, r // 6))
+    if rng.random() < 0.6:
+        cv2.circle(image, (x, y), r, random_color(rng), -1, cv2.LINE_AA)
+        cv2.circle(image, (x, y), r, random_color(rng), max(2, r // 5), cv2.LINE_AA)
+    else:
+        cv2.rectangle(image, (x - r, y - r), (x + r, y + r), random_color(rng), -1)
+    cv2.rectangle(image, (x - r // 2, y - r // 6), (x + r // 2, y + r // 6), random_color(rng), -1)
+
+
+def lamp(rng, image, ground):
+    """The sun or a lamp: a bright disc with a glow."""
+    height, width = image.shape[:2]
+    center, r = rng.uniform(0, 1, 2) * (width, height * 0.6), rng.uniform(0.02, 0.06) * width
+    ys, xs = np.ogrid[:height, :width]
+    glow = np.exp(-((xs - center[0]) ** 2 + (ys - center[1]) ** 2) / (2 * (1.5 * r) ** 2))[..., None]
+    image[:] = np.clip(image + glow * (90, 150, 170), 0, 255)
+    cv2.circle(image, np.int32(center).tolist(), int(r), (225, 245, 255), -1, cv2.LINE_AA)
+
+
+def stripes(rng, image, ground):
+    """Bunting, a parasol or a fence: bars of two colours."""
+    height, width = image.shape[:2]
+    x, y = rng.integers(0, width), rng.integers(0, height)
+    colors, step = (random_color(rng), random_color(rng)), int(rng.integers(5, 22))
+    dx, dy = int(rng.integers(40, 240)), int(rng.integers(10, 120))
+    for i, left in enumerate(range(x, x + dx, step)):
+        cv2.rectangle(image, (left, y), (left + step, y + dy), colors[i % 2], -1)
+
+
+def outline(rng, radius):
+    """An outline around (0, 0), (48, 2) float64 in pixels, and its lower end: an ellipse drawn out to a point there."""
+    t = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+    taper, long = rng.uniform(0.0, 0.28), rng.uniform(1.0, 1.35)
+    down = (1 - np.cos(t)) / 2  # 0 at the top, 1 at the knot
+    x = radius * np.sin(t) * (1 - taper * down ** 2)
+    y = -radius * long * np.cos(t) * (1 + 0.35 * taper * down ** 6)
+    angle = rng.normal(0, 0.25)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return np.stack([x, y], 1) @ turn.T, turn @ (0, y.max())
+
+
+def draw_balloon(rng, image, center, radius, light):
+    """Paint a shaded balloon with highlight, knot and string; return its body as a mask, (H, W) bool.
+
+    light: (2,) direction to the light in the picture plane, shared by all balloons of a picture.
+    """
+    height, width = image.shape[:2]
+    points, knot = outline(rng, radius)
+    points, knot = points + center, knot + center
+    mask = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(mask, [np.int32(points * 16)], 255, cv2.LINE_AA, shift=4)
+    color = np.float32(BALLOONS[rng.integers(len(BALLOONS))]) + rng.normal(0, 14, 3)
+
+    (left, top), (right, bottom) = np.int32(np.clip(points.min(0) - 1, 0, None)), np.int32(points.max(0) + 2)
+    window = np.s_[top:max(top, bottom), left:max(left, right)]  # all of the picture that this balloon touches
+    ys, xs = np.arange(height)[window[0], None], np.arange(width)[None, window[1]]
+    u, v = (xs - center[0]) / radius, (ys - center[1]) / (1.15 * radius)
+    depth = np.sqrt(np.clip(1 - u ** 2 - v ** 2, 0, 1))
+    lit = np.clip(0.55 * depth + 0.42 * (u * light[0] + v * light[1]) + 0.35, 0.18, 1.25)[..., None]
+    shaded = color * lit + (255 - color) * 0.12 * np.clip(1 - depth, 0, 1)[..., None] ** 3
+    spot = np.array(light) * 0.45
+    shine = np.exp(-(((u - spot[0]) / 0.16) ** 2 + ((v - spot[1]) / 0.22) ** 2))[..., None]
+    shaded = shaded + shine * rng.uniform(90, 200)
+    alpha = (mask[window][..., None] / 255.0) * (rng.uniform(0.72, 0.95) if rng.random() < 0.2 else 1.0)
+    image[window] = np.clip(image[window] * (1 - alpha) + shaded * alpha, 0, 255)
+
+    if rng.random() < 0.75:  # knot and string
+        k, dark = max(2.0, radius * 0.09), tuple(float(c) for c in np.clip(color * 0.7, 0, 255))
+        cv2.fillPoly(image, [np.int32((knot + [(0, -k), (-k, k), (k, k)]) * 16)], dark, cv2.LINE_AA, shift=4)
+        s = np.linspace(0, 1, 20)
+        sway = knot[0] + radius * 0.3 * np.sin(s * rng.uniform(2, 7)) * s + s * rng.normal(0, radius * 0.4)
+        string = np.stack([sway, knot[1] + k + s * radius * rng.uniform(1.5, 5)], 1)
+        cv2.polylines(image, [np.int32(string * 16)], False, (235, 235, 235), max(1, round(radius / 40)),
+                      cv2.LINE_AA, shift=4)
+    return mask > 127
+
+
+def place_balloons(rng, width, height):
+    """Centers and radii, far to near, [(x, y, radius)] in pixels: singles, bunches and scattered small ones."""
+    side, kind = min(width, height), rng.random()
+    if kind < 0.35:    # one to three large ones
+        spots = [(rng.uniform(0, width), rng.uniform(0, height), side * rng.uniform(0.1, 0.32))
+                 for _ in range(rng.integers(1, 4))]
+    elif kind < 0.75:  # a bunch
+        x, y, r = rng.uniform(0.2, 0.8) * width, rng.uniform(0.2, 0.7) * height, side * rng.uniform(0.06, 0.16)
+        spots = [(x + rng.normal(0, 1.7 * r), y + rng.normal(0, 1.5 * r), r * rng.uniform(0.75, 1.2))
+                 for _ in range(rng.integers(3, 9))]
+    else:              # scattered
+        spots = [(rng.uniform(0, width), rng.uniform(0, height), side * rng.uniform(0.04, 0.12))
+                 for _ in range(rng.integers(3, 12))]
+    return sorted(spots, key=lambda spot: spot[2])
+
+
+def visible_outline(mask):
+    """The largest visible part's outline as VIA writes it, two closed lists of ints, or None if too little is left."""
+    contours, _ = cv2.findContours(np.uint8(mask), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    if not contours:
+        return None
+    contour = max(contours, key=cv2.contourArea)
+    x, y, w, h = cv2.boundingRect(contour)
+    points = cv2.approxPolyDP(contour, 0.004 * cv2.arcLength(contour, True) + 0.3, True)[:, 0]
+    if min(w, h) < MIN_SIDE or len(points) < 3:
+        return None
+    closed = np.concatenate([points, points[:1]])
+    return closed[:, 0].tolist(), closed[:, 1].tolist()
+
+
+def render(rng):
+    """One picture, (H, W, 3) uint8 BGR, and the outlines of its balloons, [(xs, ys)] closed, in pixels."""
+    width, height = SIZES[rng.integers(len(SIZES))]
+    image = background(rng, width, height)
+    angle = rng.uniform(-2.4, -0.7)
+    masks = []
+    for x, y, radius in place_balloons(rng, width, height):
+        mask = draw_balloon(rng, image, np.array([x, y]), radius, (np.cos(angle), np.sin(angle)))
+        masks = [(behind & ~mask, area) for behind, area in masks] + [(mask, int(mask.sum()))]
+    if rng.random() < 0.25:
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.2))
+    grain = rng.normal(0, rng.uniform(1, 7), image.shape) + rng.uniform(-18, 18)
+    image = np.uint8(np.clip(image + grain, 0, 255))
+    seen = [visible_outline(mask) for mask, area in masks if area and mask.sum() >= MIN_VISIBLE * area]
+    return image, [points for points in seen if points]
+
+
+def via_entry(filename, size, outlines):
+    """A VIA 1 entry as the original set has it: regions as a mapping, empty attributes, closed polygons."""
+    regions = {str(i): dict(shape_attributes=dict(name='polygon', all_points_x=xs, all_points_y=ys),
+                            region_attributes={}) for i, (xs, ys) in enumerate(outlines)}
+    return dict(fileref='', size=size, filename=filename, base64_img_data='', file_attributes={}, regions=regions)
+
+
+def make_split(folder, count, seed):
+    """Render ``count`` pictures and ``via_region_data.json`` into ``folder``; return the number of balloons."""
+    folder.mkdir(parents=True)
+    via = {}
+    for i in range(count):
+        image, outlines = render(np.random.default_rng([*seed, i]))  # each picture has its own stream
+        name = f'toy_{folder.name.split(".")[0]}_{i:05d}.jpg'
+        data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
+        (folder / name).write_bytes(data)
+        via[f'{name}{len(data)}'] = via_entry(name, len(data), outlines)
+        if (i + 1) % 100 == 0:
+            print(f'  {i + 1}/{count}', flush=True)
+    (folder / 'via_region_data.json').write_text(json.dumps(via))
+    return sum(len(entry['regions']) for entry in via.values())
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--out', type=Path, default=Path('data/toy_balloon'), help='data root to make (%(default)s)')
+    parser.add_argument('--train', type=int, default=64, help='training pictures (%(default)s)')
+    parser.add_argument('--val', type=int, default=16, help='validation pictures (%(default)s)')
+    parser.add_argument('--seed', type=int, default=0, help='random seed (%(default)s)')
+    args = parser.parse_args(argv)
+    if min(args.train, args.val) < 1 or args.seed < 0:
+        parser.error('--train and --val take 1 or more, --seed 0 or more')
+    return args
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    for number, (split, count) in enumerate((('train', args.train), ('val', args.val))):
+        folder, new = args.out / split, args.out / f'{split}.part'
+        if folder.exists() and not all(p.name.startswith(('toy_', 'via_region_data')) for p in folder.iterdir()):
+            raise SystemExit(f'{folder}: holds files that are not this tool\'s; next: pass another folder with --out')
+        shutil.rmtree(new, ignore_errors=True)
+        balloons = make_split(new, count, (args.seed, number))
+        shutil.rmtree(folder, ignore_errors=True)
+        new.rename(folder)
+        print(f'{folder}: {count} images, {balloons} balloons')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,46 @@
+"""The images that a demo is pointed at."""
+import glob
+from pathlib import Path
+
+from errors import Mistake
+
+IMG_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp')  # mmdet's own list
+
+
+def list_images(inputs):
+    """Paths (list of str) of all images among files, folders (not their subfolders) and glob patterns, each read once.
+
+    Raises:
+        Mistake: a path that is not there, a folder without images, a file that is no image, or two of one name, whose
+            results would overwrite each other.
+    """
+    found = []
+    for item in inputs:
+        path = Path(item)
+        if path.is_dir():
+            images = sorted(p for p in path.iterdir() if p.suffix.lower() in IMG_EXTENSIONS)
+        else:
+            images = [path] if path.is_file() else sorted(Path(p) for p in glob.glob(item) if Path(p).is_file())
+        if not images:
+            raise Mistake(f'{item}: no such image, or no image in it; next: check the path')
+        found += images
+    names = {}
+    for path in found:
+        if names.setdefault(path.stem, path) != path:
+            raise Mistake(f'{names[path.stem]} and {path} would have results of one name; next: run them one by one, '
+                          'with an --out-dir each')
+    found = list(names.values())
+    broken = [path for path in found if not _decodes(path)]
+    if broken:
+        more = f' (and {len(broken) - 1} more of {len(found)} files)' if len(broken) > 1 else ''
+        raise Mistake(f'{broken[0]}: not a readable image{more}; next: replace it or leave it out')
+    return [str(path) for path in found]
+
+
+def _decodes(path):
+    import cv2
+    from mmcv import imread
+    try:
+        return imread(str(path)) is not None
+    except (cv2.error, OSError, ValueError):
+        return False

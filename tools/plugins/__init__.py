@@ -1,0 +1,1 @@
+"""What this project registers with MMEngine; a config names it and imports it with ``custom_imports``."""

@@ -1,0 +1,11 @@
+"""Train a detector: MMDetection's own tools/train.py, unchanged, with this project's repairs applied.
+
+    python tools/train.py configs/my_rtmdet_tiny.py
+    python tools/train.py configs/my_rtmdet_tiny.py --resume
+    python tools/train.py configs/my_rtmdet_tiny.py --amp --cfg-options train_dataloader.batch_size=8
+    torchrun --nproc_per_node=2 tools/train.py configs/my_rtmdet_tiny.py --launcher pytorch
+"""
+import upstream
+
+if __name__ == '__main__':
+    upstream.run(upstream.package_root('mmdet') / 'tools/train.py')
