@@ -5,7 +5,7 @@ PY := .venv/bin/python
 TOY := BALLOON_ROOT=data/toy_balloon
 TOY_CONFIG := configs/my_rtmdet_tiny_toy.py
 TOY_DIR := work_dirs/my_rtmdet_tiny_toy
-TOY_LAST := $(TOY_DIR)/epoch_24.pth
+TOY_LAST := $(TOY_DIR)/epoch_30.pth
 
 .PHONY: help setup data demo train test lint format clean
 

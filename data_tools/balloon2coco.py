@@ -226,7 +226,7 @@ def parse_args(argv=None):
     parser.add_argument('--seed', type=int, default=0, help='of the split (%(default)s)')
     parser.add_argument('--drop-empty', action='store_true', help='leave out images without regions')
     parser.add_argument('--strict', action='store_true', help='fail, writing nothing, if anything was skipped')
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)  # options may stand between the two paths
     if args.split is not None and (not 0 < args.split < 1 or not args.annotation or args.out):
         parser.error('--split takes a share between 0 and 1, an ANNOTATION, and --data-root instead of --out')
     if args.out and not args.annotation:

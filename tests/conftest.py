@@ -1,0 +1,62 @@
+"""A tiny rendered set and a barely trained checkpoint, made once a session by the commands a person types."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*args, env=None, cwd=ROOT, check=True, timeout=300):
+    """Run ``python ARGS`` as a person would from the repository; returns the CompletedProcess, output as text."""
+    env = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', **(env or {})}
+    done = subprocess.run([sys.executable, *map(str, args)], cwd=cwd, env=env, capture_output=True, text=True,
+                          timeout=timeout)
+    if check and done.returncode:
+        raise AssertionError(f'{args} exited {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}')
+    return done
+
+
+def one_line_error(*args, **kwargs):
+    """Run a command that must fail; returns its one error line, asserting that there is no traceback before it."""
+    done = run(*args, check=False, **kwargs)
+    lines = [line for line in done.stderr.splitlines() if line.startswith('error: ')]
+    assert done.returncode not in (0, None) and 'Traceback' not in done.stderr, done.stderr
+    assert len(lines) == 1 and '; next: ' in lines[0], done.stderr
+    return lines[0]
+
+
+class Tiny:
+    """Data root, config and checkpoint of the session's tiny run."""
+
+    def __init__(self, root):
+        self.root, self.work_dir = root, root / 'work'
+        self.config = ROOT / 'configs/my_rtmdet_tiny_toy.py'
+        self.env = dict(BALLOON_ROOT=str(root))
+        self.images = sorted((root / 'val').glob('*.jpg'))
+
+    @property
+    def checkpoint(self):
+        return self.work_dir / 'epoch_2.pth'
+
+
+@pytest.fixture(scope='session')
+def tiny_data(tmp_path_factory):
+    root = tmp_path_factory.mktemp('tiny') / 'toy balloons'  # a space, as in many people's paths
+    run('data_tools/make_toy_balloons.py', '--out', root, '--train', 8, '--val', 4)
+    run('data_tools/balloon2coco.py', '--data-root', root)
+    return Tiny(root)
+
+
+@pytest.fixture(scope='session')
+def tiny(tiny_data):
+    """The tiny set, and two epochs of training on it: one, then --resume for the second."""
+    train = ['tools/train.py', tiny_data.config, '--work-dir', tiny_data.work_dir, '--cfg-options',
+             'train_cfg.val_interval=1', 'train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False']
+    run(*train, 'train_cfg.max_epochs=1', env=tiny_data.env)
+    assert (tiny_data.work_dir / 'epoch_1.pth').is_file()
+    done = run(*train, 'train_cfg.max_epochs=2', '--resume', env=tiny_data.env)
+    tiny_data.train_log = done.stdout + done.stderr
+    return tiny_data
