@@ -8,7 +8,6 @@ from functools import partial
 
 import numpy as np
 import torch
-from maps import find_layer, outputs_of, place
 from mmengine import MessageHub
 from mmyolo.utils.boxam_utils import (
     BoxAMDetectorVisualizer,
@@ -22,6 +21,7 @@ from mmyolo.utils.boxam_utils import (
 from pytorch_grad_cam import AblationCAM, EigenCAM
 
 from errors import Mistake
+from maps import find_layer, outputs_of, place
 
 GRAD_BASED = {'gradcam': GradCAM, 'gradcam++': GradCAMPlusPlus}
 METHODS = {**GRAD_BASED, 'eigencam': EigenCAM, 'ablationcam': AblationCAM}

@@ -59,8 +59,9 @@ def norm_in_boxes(heat, boxes):
 def explain(box_am, image, path, args):
     """Panels [(title, RGB picture)] of one image; [] where there is nothing to explain."""
     import cv2
-    from maps import detections
     from pytorch_grad_cam.utils.image import show_cam_on_image
+
+    from maps import detections
     groups = [args.target_layers] if args.target_layers else [[name] for name in DEFAULT_LAYERS]
     layers = [[box_am.check_layer(name, image) for name in group] for group in groups]
     sample = box_am.detect(image)

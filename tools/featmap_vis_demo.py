@@ -44,8 +44,9 @@ def parse_args(argv=None):
 def draw_levels(image, sample, name, outputs, args):
     """Panels [(title, RGB picture)] of all levels that one layer put out for one image."""
     import numpy as np
-    from maps import place, reduce_channels
     from mmengine.visualization.utils import convert_overlay_heatmap
+
+    from maps import place, reduce_channels
     levels = [tensor for output in outputs for tensor in output if tensor.ndim == 4]
     if not levels:
         raise Mistake(f'--target-layers {name}: puts out no feature map (1, C, H, W); next: name a layer of the '

@@ -6,11 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import balloon2coco
 import pytest
 import via_files as v
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import balloon2coco
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT.parent / 'shared/data/balloon'
