@@ -22,7 +22,7 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
-from geometry import BadShape, clip_polygon, polygon_area, polygon_box, shape_to_polygon
+from geometry import clip_polygon, polygon_area, polygon_box
 from images import SUFFIXES, image_size
 from via import BadInput, find_annotation, read_via
 
@@ -46,61 +46,65 @@ def region_class(attributes, key, options):
     return options.get(name, name).strip() or None
 
 
-def via_to_coco(entries, image_sizes, classes, class_of=None, drop_empty=False, source='VIA'):
+def via_to_coco(entries, image_sizes, classes, class_of=None, drop_empty=False):
     """COCO (dict) of VIA entries, and a Counter of what became of each region. Pure: reads and writes no file.
 
-    entries: list of via.Entry. image_sizes: {file name: (width, height)} in pixels; an entry without one is left out.
-    classes: category names in id order. class_of: function from a region's attributes to a name or None; None gives
-    every region the first class. source: the file's name, for messages.
+    entries: iterable of via.Entry. image_sizes: {file name: (width, height)} in pixels; an entry without one is left
+    out. classes: category names in id order. class_of: function from a region's attributes to a name or None; None
+    gives every region the first class.
 
-    The Counter's keys: 'regions', 'shape <name>', 'converted', 'clipped', 'skipped: <reason>', 'images', 'empty'.
-
-    Raises:
-        BadInput: a region whose numbers are broken.
+    The Counter's keys: 'images', 'empty', 'regions', 'shape <name>', 'converted', 'clipped', 'skipped: <reason>'.
     """
     report, images, annotations = Counter(), [], []
+    for image, found in convert_entries(entries, image_sizes, classes, class_of, drop_empty, report):
+        images.append(image)
+        annotations += found
+    return dict(images=images, annotations=annotations, categories=categories(classes)), report
+
+
+def categories(classes):
+    return [dict(id=i, name=name, supercategory='') for i, name in enumerate(classes, start=1)]
+
+
+def convert_entries(entries, image_sizes, classes, class_of, drop_empty, report):
+    """Yield (COCO image, [its COCO annotations]) of each entry, ids counted from 1; arguments as via_to_coco's."""
     category = {name: i for i, name in enumerate(classes, start=1)}
+    image_id = annotation_id = 0
     for entry in entries:
         found, size = [], image_sizes.get(entry.filename)
-        for number, region in enumerate(entry.regions):
-            report.update(('regions', f'shape {region["shape"]["name"]:.20}'))
-            try:
-                polygon = shape_to_polygon(region['shape'])
-            except BadShape as error:
-                raise BadInput(f"{source}: image '{entry.filename}', region {number}: {error}; next: redraw it in VIA"
-                               ) from None
-            name = class_of(region['attributes']) if class_of else classes[0]
-            reason, inside = _fit(polygon, size)
+        for region in entry.regions:
+            name = class_of(region.attributes) if class_of else classes[0]
+            reason, inside, area = _fit(region.polygon, size)
             if not reason and name not in category:
                 reason = 'no single class in its attributes' if name is None else f"class '{name}' not in --classes"
-            report['converted' if not reason else f'skipped: {reason}'] += 1
+            report.update(('regions', f'shape {region.shape:.20}', f'skipped: {reason}' if reason else 'converted'))
             if not reason:
-                report['clipped'] += inside != polygon
-                found.append(dict(category_id=category[name], bbox=polygon_box(inside), area=polygon_area(inside),
-                                  iscrowd=0, segmentation=[[float(c) for point in inside for c in point]]))
+                report['clipped'] += inside is not region.polygon
+                found.append(dict(id=annotation_id + len(found) + 1, image_id=image_id + 1, category_id=category[name],
+                                  bbox=polygon_box(inside), area=area, iscrowd=0,
+                                  segmentation=[inside.tolist()]))
         if size is None or (drop_empty and not found):
             continue
         report.update(('images', 'empty') if not found else ('images',))
-        images.append(dict(id=len(images) + 1, file_name=entry.filename, width=size[0], height=size[1]))
-        annotations += [dict(id=len(annotations) + i, image_id=len(images), **a) for i, a in enumerate(found, start=1)]
-    categories = [dict(id=i, name=name, supercategory='') for name, i in category.items()]
-    return dict(images=images, annotations=annotations, categories=categories), report
+        image_id, annotation_id = image_id + 1, annotation_id + len(found)
+        yield dict(id=image_id, file_name=entry.filename, width=size[0], height=size[1]), found
 
 
 def _fit(polygon, size):
-    """(reason to skip or None, polygon clipped to the picture) for a region."""
+    """(reason to skip or None, polygon clipped to the picture, its area) for a region."""
     if size is None:
-        return 'its image is missing', None
+        return 'its image is missing', None, 0
     if polygon is None:
-        return 'a shape without area', None
-    if len(set(polygon)) < 3:
-        return 'fewer than 3 distinct points', None
-    if polygon_area(polygon) == 0:
-        return 'zero area', None
+        return 'a shape without area', None, 0
+    if len(set(zip(polygon[::2], polygon[1::2]))) < 3:
+        return 'fewer than 3 distinct points', None, 0
+    area = polygon_area(polygon)
+    if area == 0:
+        return 'zero area', None, 0
     inside = clip_polygon(polygon, *size)
-    if polygon_area(inside) == 0:
-        return 'wholly outside the image', None
-    return None, inside
+    if inside is not polygon:
+        area = polygon_area(inside)
+    return (None, inside, area) if area else ('wholly outside the image', None, 0)
 
 
 class Source:
@@ -134,14 +138,15 @@ class Source:
 
     def class_names(self, key):
         """All class names that its regions have under an attribute, a set."""
-        names = {region_class(r['attributes'], key, self.options.get(key, {}))
+        names = {region_class(r.attributes, key, self.options.get(key, {}))
                  for entry in self.entries for r in entry.regions}
         return names - {None}
 
-    def convert(self, entries, classes, key, drop_empty):
+    def convert(self, entries, classes, key, drop_empty, report):
+        """convert_entries of some of its entries, with the class under the attribute ``key``, if any."""
         options = self.options.get(key, {})
-        return via_to_coco(entries, self.sizes, classes, (lambda a: region_class(a, key, options)) if key else None,
-                           drop_empty, self.annotation)
+        return convert_entries(entries, self.sizes, classes,
+                               (lambda a: region_class(a, key, options)) if key else None, drop_empty, report)
 
 
 def split_entries(entries, fraction, seed):
@@ -186,12 +191,24 @@ def link_images(folder, names, target):
     part.rename(target)
 
 
-def write_json(path, data):
-    """Write atomically: the file is there whole, or as it was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def write_part(path, converted, classes):
+    """Write COCO JSON to PATH.part as it is converted, an image or annotation at a time; return (path, images, boxes).
+
+    Nothing but annotations of one image is held in memory, next to the text of all images.
+    """
     part = path.with_name(path.name + '.part')
-    part.write_text(json.dumps(data, ensure_ascii=False, separators=(',', ':')), encoding='utf-8')
-    os.replace(part, path)
+    part.parent.mkdir(parents=True, exist_ok=True)
+    dumps = json.JSONEncoder(ensure_ascii=False, separators=(',', ':')).encode
+    images, count = [], 0
+    with open(part, 'w', encoding='utf-8') as file:
+        file.write('{"annotations":[')
+        for image, annotations in converted:
+            images.append(dumps(image))
+            for annotation in annotations:
+                file.write((',\n' if count else '\n') + dumps(annotation))
+                count += 1
+        file.write('],\n"images":[\n' + ',\n'.join(images) + '],\n"categories":' + dumps(categories(classes)) + '}\n')
+    return part, len(images), count
 
 
 def summary(reports, sources):
@@ -204,7 +221,7 @@ def summary(reports, sources):
     rows += [('images on disk without an entry', [s.unlisted for s in sources]),
              ('entries without an image', [len(s.missing) for s in sources]),
              ('files of another size than VIA saw', [len(s.mismatches) for s in sources])]
-    head = f'{"":38}' + ''.join(f'{name:>10}' for name in reports)
+    head = f'{"":38}' + ''.join(f'{path.stem.removeprefix("coco_")[:9]:>10}' for path in reports)
     return '\n'.join([head, *(f'{label:38.38}' + ''.join(f'{n:>10}' for n in counts) for label, counts in rows)])
 
 
@@ -268,21 +285,28 @@ def convert(args):
     if key and not args.classes:
         classes = sorted(set().union(*(source.class_names(key) for source in sources)))
         if not classes:
-            seen = sorted({name for s in sources for e in s.entries for r in e.regions for name in r['attributes']})
+            seen = sorted({name for s in sources for e in s.entries for r in e.regions for name in r.attributes})
             raise BadInput(f"{sources[0].annotation}: no region has a class in its attribute '{key}' (attributes seen: "
                            f'{", ".join(seen) or "none"}); next: name one of them, or drop --class-attribute')
-    done = {path: source.convert(entries, classes, key, args.drop_empty) for path, (source, entries) in jobs.items()}
-    reports = {path.stem.removeprefix('coco_'): report for path, (_, report) in done.items()}
-    print(summary(reports, [source for source, _ in jobs.values()]))
-    skipped = sum(n for report in reports.values() for k, n in report.items() if k.startswith('skipped'))
-    if args.strict and skipped:
-        raise BadInput(f'{sources[0].annotation}: {skipped} regions skipped (the table says why), and --strict; '
-                       'next: mend them in VIA; nothing was written')
-    for name, part in parts.items():
-        link_images(source.folder, [entry.filename for entry in part], root / name)
-    for path, (coco, _) in done.items():
-        write_json(path, coco)
-        print(f'{path}: {len(coco["images"])} images, {len(coco["annotations"])} boxes')
+    reports = {path: Counter() for path in jobs}
+    written = {}
+    try:
+        for path, (source, entries) in jobs.items():
+            written[path] = write_part(
+                path, source.convert(entries, classes, key, args.drop_empty, reports[path]), classes)
+        print(summary(reports, [source for source, _ in jobs.values()]))
+        skipped = sum(n for report in reports.values() for k, n in report.items() if k.startswith('skipped'))
+        if args.strict and skipped:
+            raise BadInput(f'{sources[0].annotation}: {skipped} regions skipped (the table says why), and --strict; '
+                           'next: mend them in VIA; nothing was written')
+        for name, part in parts.items():
+            link_images(source.folder, [entry.filename for entry in part], root / name)
+        for path, (part, images, boxes) in written.items():
+            os.replace(part, path)
+            print(f'{path}: {images} images, {boxes} boxes')
+    finally:
+        for path in jobs:
+            path.with_name(path.name + '.part').unlink(missing_ok=True)
     palette = [PALETTE[i % len(PALETTE)] for i in range(len(classes))]
     print(f"for the config: metainfo = dict(classes={tuple(classes)!r}, palette={palette!r})")
 

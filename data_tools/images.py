@@ -1,8 +1,8 @@
 """Sizes of image files from their headers, nothing decoded. Pillow only."""
+import os
 import warnings
-from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, JpegImagePlugin, UnidentifiedImageError  # noqa: F401  (the plugin: else loaded while counting)
 
 from via import BadInput
 
@@ -24,24 +24,24 @@ def image_size(path):
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                (width, height), kind = image.size, image.format
-                turned = kind == 'JPEG' and image.getexif().get(EXIF_ORIENTATION) in TURNED
+                (width, height), is_jpeg = image.size, image.format == 'JPEG'
+                turned = is_jpeg and 'exif' in image.info and image.getexif().get(EXIF_ORIENTATION) in TURNED
+                whole = not is_jpeg or _has_end_marker(image.fp)
     except Image.DecompressionBombError:
         width = height = MAX_PIXELS  # Pillow refuses before it tells the size
-        kind, turned = None, False
+        turned, whole = False, True
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise BadInput(f'{path}: not a readable image ({str(error).splitlines()[0][:80]}); next: replace the file, or '
                        'delete its entry in VIA') from None
     if width * height > MAX_PIXELS:
         raise BadInput(f'{path}: its header claims more than {MAX_PIXELS // 10 ** 6} million pixels; next: replace the '
                        'file, or scale it down')
-    if kind == 'JPEG' and not _has_end_marker(path):
+    if not whole:
         raise BadInput(f'{path}: truncated JPEG (no end-of-image marker); next: copy or download it again')
     return (height, width) if turned else (width, height)
 
 
-def _has_end_marker(path):
+def _has_end_marker(file):
     """Whether a JPEG's last kilobyte holds the end-of-image marker (some cameras write a little behind it)."""
-    with open(path, 'rb') as file:
-        file.seek(max(0, Path(path).stat().st_size - 1024))
-        return b'\xff\xd9' in file.read()
+    file.seek(max(0, os.fstat(file.fileno()).st_size - 1024))
+    return b'\xff\xd9' in file.read()

@@ -11,8 +11,12 @@ VIA 3 (video and audio) is another format and is refused. Standard library only.
 import csv
 import io
 import json
+import re
+from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from geometry import BadShape, shape_to_polygon
 
 SUFFIXES = ('.json', '.txt', '.csv')
 CSV_COLUMNS = ('filename', 'file_size', 'region_count', 'region_shape_attributes', 'region_attributes')
@@ -22,12 +26,21 @@ class BadInput(Exception):
     """A person's mistake: a message that names the file, the item, what was found and what to do."""
 
 
-@dataclass
-class Entry:
-    """One image of a VIA file: its file name, its size in bytes as VIA saw it, or None, and its regions in order.
+@dataclass(slots=True)
+class Region:
+    """One outlined thing: VIA's name of its shape, its polygon, and its region_attributes (dict).
 
-    A region is a dict(shape=VIA's shape_attributes, attributes=VIA's region_attributes), both dicts as VIA wrote them.
+    The polygon is flat, x0, y0, x1, y1, ... in pixels, as geometry.py defines them, an array of doubles: a tenth of the
+    memory that lists of numbers take, so that large projects fit. None: a shape without an area by nature.
     """
+    shape: str
+    polygon: array | None
+    attributes: dict
+
+
+@dataclass(slots=True)
+class Entry:
+    """One image of a VIA file: its file name, its size in bytes as VIA saw it, or None, and its regions in order."""
     filename: str
     size: int | None
     regions: list = field(default_factory=list)
@@ -47,10 +60,10 @@ def read_via(path):
                        'python data_tools/download_balloon.py') from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f'{path}: not readable as UTF-8 text ({error}); next: save it as UTF-8') from None
-    if text.lstrip()[:1] not in ('{', '['):
-        entries, options = _read_csv(path, text), {}
-    else:
-        entries, options = _read_json(path, _loads(text, path))
+    start = text.lstrip()[:1]
+    if start == '[':
+        raise BadInput(_not_via(path, 'a JSON list'))
+    entries, options = _read_json(path, text) if start == '{' else (_read_csv(path, text), {})
     seen = set()
     for entry in entries:
         if entry.filename in seen:
@@ -87,43 +100,101 @@ def find_annotation(folder):
                    f'{folder}: no VIA file (.json, .txt or .csv) in it; next: export one from VIA into this folder')
 
 
-def _loads(text, path, item=''):
-    """json.loads that refuses a key standing twice in one object: which of the two counts is anybody's guess."""
-    def unique(pairs):
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise BadInput(f"{path}: {item}key '{twice}' stands twice in one object; next: remove or rename one")
+def _unique(pairs):
+    """A dict of a JSON object in which no key stands twice: which of the two counts would be anybody's guess."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise BadInput(f"key '{twice}' stands twice in one object; next: remove or rename one")
+    return found
+
+
+class _Scanner:
+    """Walks through a JSON text object by object, so that a large project is never held as a whole."""
+    DECODER = json.JSONDecoder(object_pairs_hook=_unique)
+    SPACE = re.compile(r'[ \t\n\r]*')
+
+    def __init__(self, text):
+        self.text, self.at = text, 0
+
+    def peek(self):
+        self.at = self.SPACE.match(self.text, self.at).end()
+        return self.text[self.at:self.at + 1]
+
+    def expect(self, char):
+        if self.peek() != char:
+            raise json.JSONDecodeError(f"Expecting '{char}'", self.text, self.at)
+        self.at += 1
+
+    def value(self):
+        """The value that starts here, decoded by the standard library."""
+        self.peek()
+        found, self.at = self.DECODER.raw_decode(self.text, self.at)
         return found
+
+    def object_keys(self):
+        """Keys of the object that starts here; the caller takes each one's value (or keys) before it asks on."""
+        self.expect('{')
+        seen = set()
+        while self.peek() != '}' or seen:
+            key = self.value()
+            if not isinstance(key, str) or key in seen:
+                _unique([(key, 0), (key, 0)])
+            seen.add(key)
+            self.expect(':')
+            yield key
+            if self.peek() == '}':
+                break
+            self.expect(',')
+        self.expect('}')
+
+
+def _decoded(path, decode, item=''):
+    """decode(), its complaints as BadInput with the file and the item."""
     try:
-        return json.loads(text, object_pairs_hook=unique)
+        return decode()
+    except BadInput as error:
+        message = str(error)
+        raise BadInput(message if message.startswith(str(path)) else f'{path}: {item}{message}') from None
     except RecursionError:
         raise BadInput(f'{path}: {item}nested too deeply for a VIA file; next: export it from VIA again') from None
     except ValueError as error:
         raise BadInput(f'{path}: {item}not valid JSON ({error}); next: export it from VIA again') from None
 
 
-def _read_json(path, data):
-    if isinstance(data, dict) and isinstance(data.get('_via_img_metadata'), dict):
-        region_attributes = _get(data, '_via_attributes', 'region')
-        options = {name: {str(k): str(v) for k, v in about['options'].items()}
-                   for name, about in region_attributes.items()
-                   if isinstance(about, dict) and isinstance(about.get('options'), dict)}
-        return [_entry(path, key, value) for key, value in data['_via_img_metadata'].items()], options
-    what = None
-    if isinstance(data, list):
-        what = 'a JSON list'
-    elif 'images' in data and 'annotations' in data:
-        what = 'COCO JSON, which needs no conversion'
-    elif {'project', 'file', 'metadata'} <= data.keys():
-        what = 'a VIA 3 project'
-    elif not all(isinstance(v, dict) and 'filename' in v and 'regions' in v for v in data.values()):
-        what = 'other JSON'
-    if what:
-        raise BadInput(f'{path}: this is {what}, expected a VIA 1 or 2 file; next: in VIA 2, '
-                       'Annotation > Export Annotations (as json), or Project > Save')
-    return [_entry(path, key, value) for key, value in data.items()], {}
+def _read_json(path, text):
+    return _decoded(path, lambda: _scan(path, _Scanner(text)))
+
+
+def _scan(path, scanner):
+    entries, other, project = [], {}, False
+    for key in scanner.object_keys():
+        if key == '_via_img_metadata':
+            project = True
+            entries = [_entry(path, name, scanner.value()) for name in scanner.object_keys()]
+            continue
+        value = scanner.value()
+        if isinstance(value, dict) and 'filename' in value and 'regions' in value:
+            entries.append(_entry(path, key, value))
+        else:
+            other[key] = value
+    if scanner.peek():
+        raise json.JSONDecodeError('Extra data', scanner.text, scanner.at)
+    if project:
+        about = _get(other, '_via_attributes', 'region')
+        return entries, {name: {str(k): str(v) for k, v in a['options'].items()} for name, a in about.items()
+                         if isinstance(a, dict) and isinstance(a.get('options'), dict)}
+    if other:
+        coco, via3 = {'images', 'annotations'} <= other.keys(), {'project', 'file', 'metadata'} <= other.keys()
+        raise BadInput(_not_via(path, 'COCO JSON, which needs no conversion' if coco else
+                                'a VIA 3 project' if via3 else 'other JSON'))
+    return entries, {}
+
+
+def _not_via(path, what):
+    return (f'{path}: this is {what}, expected a VIA 1 or 2 file; next: in VIA 2, Annotation > Export Annotations '
+            '(as json), or Project > Save')
 
 
 def _get(data, *keys):
@@ -150,8 +221,12 @@ def _region(path, name, number, region):
     shape = region.get('shape_attributes') if isinstance(region, dict) else None
     if not isinstance(shape, dict) or not isinstance(shape.get('name'), str):
         raise BadInput(f"{path}: image '{name}', region {number}: no shape; next: delete or redraw it in VIA")
+    try:
+        polygon = shape_to_polygon(shape)
+    except BadShape as error:
+        raise BadInput(f"{path}: image '{name}', region {number}: {error}; next: redraw it in VIA") from None
     attributes = region.get('region_attributes')
-    return dict(shape=shape, attributes=attributes if isinstance(attributes, dict) else {})
+    return Region(shape['name'], polygon, attributes if isinstance(attributes, dict) else {})
 
 
 def _size(value):
@@ -163,22 +238,26 @@ def _size(value):
 
 
 def _read_csv(path, text):
-    try:
-        rows = list(csv.DictReader(io.StringIO(text.lstrip().removeprefix('#'), newline='')))
-    except csv.Error as error:
-        raise BadInput(f'{path}: not valid CSV ({error}); next: export it from VIA again') from None
-    if not rows or not set(CSV_COLUMNS) <= set(rows[0]):
+    csv.field_size_limit(1 << 26)  # a long polygon is one field
+    reader, entries = csv.DictReader(io.StringIO(text.lstrip().removeprefix('#'), newline='')), {}
+    if not set(CSV_COLUMNS) <= set(reader.fieldnames or ()):
         raise BadInput(f'{path}: neither VIA JSON nor VIA CSV (columns {", ".join(CSV_COLUMNS)}); '
                        'next: export it from VIA again')
-    entries = {}
-    for line, row in enumerate(rows, start=2):
-        name, item = row['filename'], f'line {line}: '
-        if not name or any(row[column] is None for column in CSV_COLUMNS):
-            raise BadInput(f'{path}: {item}too few fields; next: export it from VIA again')
-        entry = entries.setdefault(name, Entry(name, _size(row['file_size'])))
-        shape = _loads(row['region_shape_attributes'] or '{}', path, item)
-        if shape or row['region_count'].strip() not in ('', '0'):
-            attributes = _loads(row['region_attributes'] or '{}', path, item)
-            entry.regions.append(_region(path, name, len(entry.regions),
-                                         dict(shape_attributes=shape, region_attributes=attributes)))
+    try:
+        for line, row in enumerate(reader, start=2):
+            _add_row(path, f'line {line}: ', row, entries)
+    except csv.Error as error:
+        raise BadInput(f'{path}: not valid CSV ({error}); next: export it from VIA again') from None
     return list(entries.values())
+
+
+def _add_row(path, item, row, entries):
+    name = row['filename']
+    if not name or any(row[column] is None for column in CSV_COLUMNS):
+        raise BadInput(f'{path}: {item}too few fields; next: export it from VIA again')
+    entry = entries.setdefault(name, Entry(name, _size(row['file_size'])))
+    shape, attributes = (_decoded(path, lambda c=column: json.loads(row[c] or '{}', object_pairs_hook=_unique), item)
+                         for column in ('region_shape_attributes', 'region_attributes'))
+    if shape or row['region_count'].strip() not in ('', '0'):
+        entry.regions.append(_region(path, name, len(entry.regions),
+                                     dict(shape_attributes=shape, region_attributes=attributes)))
