@@ -58,7 +58,7 @@ def _numbers(key, values):
             found = array('d', values)
         except OverflowError:  # an integer beyond any double
             found = array('d', (math.inf, ))
-        if math.isfinite(sum(found)) and -LIMIT <= min(found) and max(found) <= LIMIT:
+        if math.isfinite(sum(found)) and min(found) >= -LIMIT and max(found) <= LIMIT:
             return found
     for value in values:
         _number(key, value)
