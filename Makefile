@@ -6,11 +6,16 @@ TOY := BALLOON_ROOT=data/toy_balloon
 TOY_CONFIG := configs/my_rtmdet_tiny_toy.py
 TOY_DIR := work_dirs/my_rtmdet_tiny_toy
 TOY_LAST := $(TOY_DIR)/epoch_30.pth
+# What the picture targets draw; make boxam-stage4 IMG=photo.jpg CONFIG=... CHECKPOINT=... draws yours.
+IMG ?= data/toy_balloon/val/toy_val_00002.jpg
+CONFIG ?= $(TOY_CONFIG)
+CHECKPOINT ?= $(TOY_LAST)
 
-.PHONY: help setup data demo train test lint format clean
+.PHONY: help setup data demo train pictures featmap boxam-stage4 boxam-neck0 boxam-neck1 boxam-neck2 test lint \
+        format clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9 -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+)[^:]*:[^#]*## */\1\t/' | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: .venv/.installed  ## make .venv with the tested set of packages (TORCH_INDEX=URL for another build of torch)
 
@@ -20,6 +25,12 @@ setup: .venv/.installed  ## make .venv with the tested set of packages (TORCH_IN
 	$(PYTHON) -m venv .venv
 	$(if $(TORCH_INDEX),.venv/bin/pip install --index-url $(TORCH_INDEX) -c constraints.txt torch torchvision)
 	.venv/bin/pip install --disable-pip-version-check -q -r requirements-dev.txt -c constraints.txt
+	@touch $@
+
+# Releases that the tests run MMYOLO's Box AM with, next to the ones in .venv.
+.venv/other/.installed: .venv/.installed
+	.venv/bin/pip install --disable-pip-version-check -q --no-deps --upgrade --target .venv/other/mmyolo-0.5.0 mmyolo==0.5.0
+	.venv/bin/pip install --disable-pip-version-check -q --no-deps --upgrade --target .venv/other/grad-cam-newest grad-cam==1.5.7
 	@touch $@
 
 data: setup  ## fetch the balloon photographs and convert their annotations
@@ -40,11 +51,21 @@ $(TOY_LAST): | data/toy_balloon/coco_val.json
 demo: setup $(TOY_LAST)  ## everything from a bare checkout to pictures, on rendered images (no GPU, no download)
 	$(TOY) $(PY) tools/test.py $(TOY_CONFIG) $(TOY_LAST) --work-dir $(TOY_DIR)/test
 	$(TOY) $(PY) tools/image_demo.py data/toy_balloon/val $(TOY_CONFIG) --weights $(TOY_LAST) --out-dir outputs
+	@$(MAKE) --no-print-directory pictures
 	@metrics=$$(ls -t $(TOY_DIR)/test/*/*.json | head -1); echo; \
-	echo "mAP       $$(sed -E 's/.*"coco\/bbox_mAP": ([0-9.]+).*/\1/' $$metrics)   (all figures: $$metrics)"; \
-	echo "pictures  outputs/vis"
+	echo "mAP         $$(sed -E 's/.*"coco\/bbox_mAP": ([0-9.]+).*/\1/' $$metrics)   (all figures: $$metrics)"; \
+	echo "detections  outputs/vis"; echo "maps        outputs/featmap, outputs/boxam-*"
 
-test: setup  ## the whole test suite
+pictures: featmap boxam-stage4 boxam-neck0 boxam-neck1 boxam-neck2  ## the five pictures of what the model sees
+
+featmap: setup  ## feature maps of backbone and neck, of IMG
+	$(PY) tools/featmap_vis_demo.py $(IMG) $(CONFIG) $(CHECKPOINT) --target-layers backbone neck --out-dir outputs/featmap
+
+boxam-stage4 boxam-neck0 boxam-neck1 boxam-neck2: setup  ## Box AM of one layer, of IMG
+	$(PY) tools/boxam_vis_demo.py $(IMG) $(CONFIG) $(CHECKPOINT) --out-dir outputs/$@ --target-layers \
+	    '$(if $(findstring neck,$@),neck.out_convs[$(patsubst boxam-neck%,%,$@)],backbone.stage4)'
+
+test: setup .venv/other/.installed  ## the whole test suite
 	$(PY) -m pytest
 
 lint: setup  ## check style

@@ -7,7 +7,8 @@ _base_ = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
 data_root = '{{$BALLOON_ROOT:data/balloon}}/'  # train/, val/, coco_train.json, coco_val.json
 metainfo = dict(
     classes=('balloon', ),  # one class is still a tuple: mind the comma. Same names as the COCO file's categories
-    palette=[(220, 20, 60)])  # one RGB colour a class
+    palette=[(220, 20, 60), (0, 125, 190), (60, 160, 60), (250, 170, 30), (140, 70, 180),
+             (0, 170, 170), (230, 100, 180), (120, 120, 120)])  # RGB, at least as many as classes
 max_epochs = 200
 batch_size = 12
 base_lr = batch_size * 0.004 / 256  # 1.875e-4: RTMDet's 0.004 belongs to batch 256 (8 GPUs x 32)

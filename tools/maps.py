@@ -114,7 +114,7 @@ def save_figure(panels, path, columns=None):
     columns = columns or (len(panels) if len(panels) < 4 else 2 if len(panels) == 4 else 3)
     rows = -(-len(panels) // columns)
     height, width = panels[0][1].shape[:2]
-    side = 4.6 / max(height, width)  # inches a pixel: no panel exceeds 4.6 inches
+    side = (4.6 if len(panels) > 1 else 7) / max(height, width)  # inches a pixel
     figure = Figure(figsize=(columns * (width * side + 0.1), rows * (height * side + 0.35)), layout='constrained')
     FigureCanvasAgg(figure)
     for axes in figure.subplots(rows, columns, squeeze=False).flat:

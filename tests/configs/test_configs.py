@@ -23,7 +23,7 @@ def _no_root(monkeypatch):
 def test_config(path):
     cfg = Config.fromfile(path)
     classes = tuple(cfg.metainfo['classes'])
-    assert cfg.model.bbox_head.num_classes == len(classes) == len(cfg.metainfo['palette'])
+    assert cfg.model.bbox_head.num_classes == len(classes) <= len(cfg.metainfo['palette'])
     for part, split in (('train', 'train'), ('val', 'val'), ('test', 'val')):
         dataset = cfg[f'{part}_dataloader'].dataset
         assert tuple(dataset.metainfo['classes']) == classes
@@ -45,9 +45,10 @@ def test_config(path):
 def test_knobs_reach_everything_that_follows_from_them(tmp_path):
     """Own data means: another root, another tuple of names. Own schedule: max_epochs and batch_size."""
     text = (ROOT / 'configs/my_rtmdet_tiny.py').read_text()
-    text = text.replace("classes=('balloon', )", "classes=('cat', 'dog')").replace(
-        'palette=[(220, 20, 60)]', 'palette=[(1, 2, 3), (4, 5, 6)]').replace('max_epochs = 200', 'max_epochs = 40')
-    text = text.replace('batch_size = 12', 'batch_size = 4').replace('data/balloon', 'data/pets')
+    for old, new in (("classes=('balloon', )", "classes=('cat', 'dog')"), ('max_epochs = 200', 'max_epochs = 40'),
+                     ('batch_size = 12', 'batch_size = 4'), ('data/balloon', 'data/pets')):
+        assert text.count(old) == 1
+        text = text.replace(old, new)
     (tmp_path / 'pets.py').write_text(text)
     cfg = Config.fromfile(tmp_path / 'pets.py')
     assert cfg.model.bbox_head.num_classes == 2 and cfg.val_evaluator.ann_file == 'data/pets/coco_val.json'
