@@ -29,7 +29,7 @@ setup: .venv/.installed  ## make .venv with the tested set of packages (TORCH_IN
 
 # Releases that the tests run MMYOLO's Box AM with, next to the ones in .venv.
 .venv/other/.installed: .venv/.installed
-	.venv/bin/pip install --disable-pip-version-check -q --no-deps --upgrade --target .venv/other/mmyolo-0.5.0 mmyolo==0.5.0
+	.venv/bin/pip install --disable-pip-version-check -q --no-deps --upgrade --target .venv/other/mmyolo-0.5.0 mmyolo==0.5.0 mmdet==3.0.0
 	.venv/bin/pip install --disable-pip-version-check -q --no-deps --upgrade --target .venv/other/grad-cam-newest grad-cam==1.5.7
 	@touch $@
 

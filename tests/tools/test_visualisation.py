@@ -159,7 +159,7 @@ print(mmyolo.__version__, pytorch_grad_cam.__path__[0])
 @pytest.mark.parametrize('mmyolo', ['', 'mmyolo-0.5.0'])
 @pytest.mark.parametrize('grad_cam', ['', 'grad-cam-newest'])
 def test_mmyolos_own_box_am_with_other_releases(trained, mmyolo, grad_cam):
-    """As MMYOLO's demo calls it: with 0.5.0 and 0.6.0, with the pinned grad-cam and the newest."""
+    """As MMYOLO's demo calls it: with 0.5.0 (and the mmdet 3.0.0 it insists on) and 0.6.0, with both grad-cams."""
     others = [OTHER / name for name in (mmyolo, grad_cam) if name]
     missing = [str(path) for path in others if not path.is_dir()]
     if missing:
