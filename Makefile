@@ -24,7 +24,7 @@ setup: .venv/.installed  ## make .venv with the tested set of packages (TORCH_IN
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "error: $(PYTHON) has no venv module; next: install it (Debian, Ubuntu: apt install python3-venv) and run make setup again" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(if $(TORCH_INDEX),.venv/bin/pip install --index-url $(TORCH_INDEX) -c constraints.txt torch torchvision)
-	.venv/bin/pip install --disable-pip-version-check -q -r requirements-dev.txt -c constraints.txt
+	.venv/bin/pip install --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
 	@touch $@
 
 # Releases that the tests run MMYOLO's Box AM with, next to the ones in .venv.

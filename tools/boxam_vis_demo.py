@@ -44,18 +44,6 @@ def parse_args(argv=None):
     return args
 
 
-def norm_in_boxes(heat, boxes):
-    """Heat (H, W) scaled to 0..1 within each box [x1, y1, x2, y2] in pixels, 0 outside them."""
-    import numpy as np
-    result = np.zeros_like(heat)
-    for x1, y1, x2, y2 in np.int32(np.clip(boxes, 0, None)):
-        inside = heat[y1:y2, x1:x2]
-        if inside.size and inside.max() > inside.min():
-            scaled = (inside - inside.min()) / (inside.max() - inside.min())
-            result[y1:y2, x1:x2] = np.maximum(result[y1:y2, x1:x2], scaled)
-    return result
-
-
 def explain(box_am, image, path, args):
     """Panels [(title, RGB picture)] of one image; [] where there is nothing to explain."""
     import cv2

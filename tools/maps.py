@@ -96,6 +96,17 @@ def reduce_channels(featmap, channel_reduction, topk):
     return [featmap[i].cpu().numpy() for i in order[:count]]
 
 
+def norm_in_boxes(heat, boxes):
+    """Heat (H, W) scaled to 0..1 within each box [x1, y1, x2, y2] in pixels, 0 outside them."""
+    result = np.zeros_like(heat)
+    for x1, y1, x2, y2 in np.int32(np.clip(boxes, 0, None)):
+        inside = heat[y1:y2, x1:x2]
+        if inside.size and inside.max() > inside.min():
+            scaled = (inside - inside.min()) / (inside.max() - inside.min())
+            result[y1:y2, x1:x2] = np.maximum(result[y1:y2, x1:x2], scaled)
+    return result
+
+
 def detections(model, image, sample, score_thr, palette=None):
     """The picture (RGB, (H, W, 3) uint8) with the boxes of ``sample`` drawn by MMDetection's own visualizer."""
     from mmdet.visualization import DetLocalVisualizer
