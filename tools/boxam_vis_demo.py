@@ -49,7 +49,7 @@ def explain(box_am, image, path, args):
     import cv2
     from pytorch_grad_cam.utils.image import show_cam_on_image
 
-    from maps import detections
+    from maps import detections, norm_in_boxes
     groups = [args.target_layers] if args.target_layers else [[name] for name in DEFAULT_LAYERS]
     layers = [[box_am.check_layer(name, image) for name in group] for group in groups]
     sample = box_am.detect(image)
