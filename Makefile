@@ -65,7 +65,8 @@ boxam-stage4 boxam-neck0 boxam-neck1 boxam-neck2: setup  ## Box AM of one layer,
 	$(PY) tools/boxam_vis_demo.py $(IMG) $(CONFIG) $(CHECKPOINT) --out-dir outputs/$@ --target-layers \
 	    '$(if $(findstring neck,$@),neck.out_convs[$(patsubst boxam-neck%,%,$@)],backbone.stage4)'
 
-test: setup .venv/other/.installed  ## the whole test suite
+test: setup .venv/other/.installed  ## the linter and the whole test suite
+	$(PY) -m ruff check .
 	$(PY) -m pytest
 
 lint: setup  ## check style

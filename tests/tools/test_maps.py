@@ -87,3 +87,12 @@ def test_layers_by_name(name):
 def test_wrong_layer_names(name, message):
     with pytest.raises(Mistake, match=message):
         maps.find_layer(net(), name)
+
+
+def test_norm_in_boxes():
+    heat = np.zeros((10, 10), np.float32)
+    heat[2:4, 2:4], heat[2, 2], heat[8, 8] = 0.2, 0.4, 1.0
+    scaled = maps.norm_in_boxes(heat, np.array([[1.0, 1, 5, 5], [-3, -3, 1, 1], [6, 0, 9, 2]]))
+    assert scaled[2, 2] == 1 and scaled[3, 3] == pytest.approx(0.5) and scaled[1, 1] == 0
+    assert scaled[8, 8] == 0  # in no box, however hot
+    assert scaled[:2].max() == 0  # boxes without any heat, one of them over the border, stay cold

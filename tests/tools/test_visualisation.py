@@ -56,11 +56,11 @@ def test_the_heat_is_where_the_detections_are_and_belongs_to_the_weights(trained
     """Sanity checks of Adebayo et al., 2018 (https://arxiv.org/abs/1810.03292): other weights, another map."""
     am = box_am(trained)
     rows = []
-    for image, sample, instances in explainable(am, trained)[:4]:
+    for image, sample, instances in explainable(am, trained)[:8]:
         strides = am.strides(image, instances)
         layers = [am.check_layer(f'neck.out_convs[{(8, 16, 32).index(s)}]', image) for s in strides]
         rows.append((image, sample, instances, layers, am.heat(image, sample, instances, layers)))
-    assert len(rows) == 4, 'the toy detector found too little'
+    assert len(rows) >= 4, 'the toy detector found too little'
     ratio = float(np.median([inside_over_outside(heat, instances.bboxes) for _, _, instances, _, heat in rows]))
     for module in am.detector.modules():
         if hasattr(module, 'reset_parameters'):
@@ -96,7 +96,7 @@ def test_ablation_in_batches_gives_the_same_map(trained):
 def test_commands_draw_titled_figures(trained, tmp_path):
     image, checkpoint = trained.images[0], next(trained.work_dir.glob('epoch_*.pth'))
     done = run('tools/boxam_vis_demo.py', image, trained.config, checkpoint, '--out-dir', tmp_path / 'am',
-               env=trained.env)
+               '--norm-in-bbox', '--topk', 2, env=trained.env)
     assert cv2.imread(str(tmp_path / f'am/{image.stem}.jpg')).shape[0] > 500
     assert f'saved: {tmp_path}/am/{image.stem}.jpg' in done.stdout and 'Warning' not in done.stderr, done.stderr
     done = run('tools/featmap_vis_demo.py', trained.root / 'val', trained.config, checkpoint, '--target-layers',
