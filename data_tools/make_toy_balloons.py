@@ -1,6 +1,6 @@
 """Render a synthetic balloon data set in exactly the original's layout and VIA format: no network, no photographs.
 
-    python data_tools/make_toy_balloons.py                          (64 + 16 pictures in data/toy_balloon)
+    python data_tools/make_toy_balloons.py                          (96 + 16 pictures in data/toy_balloon)
     python data_tools/make_toy_balloons.py --train 2000 --val 200 --out data/toy_large --seed 1
 
 The same seed and versions give the same bytes. An outline follows what a person could see: a balloon in front takes its
@@ -74,7 +74,7 @@ def place_balloons(rng, width, height):
     """Centers and radii, far to near, [(x, y, radius)] in pixels: singles, bunches and scattered small ones."""
     side, kind = min(width, height), rng.random()
     if kind < 0.35:    # one to three large ones
-        spots = [(rng.uniform(0, width), rng.uniform(0, height), side * rng.uniform(0.1, 0.32))
+        spots = [(rng.uniform(0, width), rng.uniform(0, height), side * rng.uniform(0.12, 0.42))
                  for _ in range(rng.integers(1, 4))]
     elif kind < 0.75:  # a bunch
         x, y, r = rng.uniform(0.2, 0.8) * width, rng.uniform(0.2, 0.7) * height, side * rng.uniform(0.06, 0.16)
@@ -143,7 +143,7 @@ def make_split(folder, count, seed):
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--out', type=Path, default=Path('data/toy_balloon'), help='data root to make (%(default)s)')
-    parser.add_argument('--train', type=int, default=64, help='training pictures (%(default)s)')
+    parser.add_argument('--train', type=int, default=96, help='training pictures (%(default)s)')
     parser.add_argument('--val', type=int, default=16, help='validation pictures (%(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='random seed (%(default)s)')
     args = parser.parse_args(argv)

@@ -59,6 +59,7 @@ def test_knobs_reach_everything_that_follows_from_them(tmp_path):
 
 def test_environment_names_the_data_root(monkeypatch):
     monkeypatch.setenv('BALLOON_ROOT', 'elsewhere/mine')
+    monkeypatch.setenv('RENDERED_ROOT', 'elsewhere/mine')
     for path in CONFIGS:
         cfg = Config.fromfile(path)
         assert cfg.train_dataloader.dataset.data_root == 'elsewhere/mine/'

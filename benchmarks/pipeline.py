@@ -1,0 +1,100 @@
+"""Milliseconds an image through the training pipeline, one core: upstream's against tools/plugins/fast_pipeline.py.
+
+    python benchmarks/pipeline.py
+    python benchmarks/pipeline.py --data-root data/toy_balloon --samples 50
+
+Both run in this process, alternately, on the same images and seeds: the base config's stage 1 (mosaic, resize, crop,
+HSV, flip, mixup) and stage 2 at 640 px, and the same with the three replacements. The first pass, in which caches fill
+and pictures are decoded once, is not counted.
+"""
+import argparse
+import os
+import random
+import statistics
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / 'tools'))
+
+
+def replaced(pipeline):
+    """A pipeline (list of dict) of upstream's with the fast transforms in place of theirs."""
+    new = []
+    for step in pipeline:
+        step = dict(step)
+        if step['type'] == 'LoadImageFromFile':
+            step = dict(type='LoadCachedImage')
+        elif step['type'] == 'RandomResize':
+            step.update(resize_type='LazyResize')
+        elif step['type'] == 'YOLOXHSVRandomAug':
+            step.update(type='HSVRandomAug')
+        new.append(step)
+    return new
+
+
+def build(data_root, pipeline):
+    """CocoDataset of the training split with a pipeline."""
+    from mmdet.registry import DATASETS
+    return DATASETS.build(dict(
+        type='CocoDataset', data_root=str(data_root), ann_file='coco_train.json', data_prefix=dict(img='train/'),
+        metainfo=dict(classes=('balloon', )), filter_cfg=dict(filter_empty_gt=True, min_size=32), pipeline=pipeline))
+
+
+def seed(number):
+    import numpy as np
+    random.seed(number)
+    np.random.seed(number)
+
+
+def timed(dataset, indices):
+    """Median milliseconds a sample."""
+    times = []
+    for i in indices:
+        start = time.perf_counter()
+        dataset[i]
+        times.append(1000 * (time.perf_counter() - start))
+    return statistics.mean(times)
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--data-root', type=Path, default=Path(os.environ.get('BALLOON_ROOT') or 'data/balloon'))
+    parser.add_argument('--samples', type=int, default=120, help='a repeat (%(default)s)')
+    parser.add_argument('--repeats', type=int, default=5, help='(%(default)s)')
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    if not (args.data_root / 'coco_train.json').is_file():
+        raise SystemExit(f'{args.data_root}: no coco_train.json there; next: python data_tools/balloon2coco.py')
+    import cv2
+    from mmdet.utils import register_all_modules
+    from mmengine.config import Config
+
+    import patches  # noqa: F401, I001
+    import plugins.fast_pipeline  # noqa: F401
+    register_all_modules()
+    cv2.setNumThreads(1)
+    base = Config.fromfile(ROOT / 'configs/my_rtmdet_tiny.py')
+    switch = next(hook for hook in base.custom_hooks if hook.type == 'PipelineSwitchHook')
+    for stage, pipeline in (('stage 1', base.train_dataloader.dataset.pipeline), ('stage 2', switch.switch_pipeline)):
+        sides = [build(args.data_root, pipeline), build(args.data_root, replaced(pipeline))]
+        indices = random.Random(0).choices(range(len(sides[0])), k=args.samples)
+        runs = []
+        for repeat in range(args.repeats + 1):
+            row = []
+            for side in sides:
+                seed(repeat)
+                row.append(timed(side, indices))
+            runs.append(row)
+        ratios = sorted(a / b for a, b in runs[1:])
+        theirs, ours = (statistics.median(row[i] for row in runs[1:]) for i in (0, 1))
+        print(f'{stage}: upstream {theirs:.1f} ms an image, ours {ours:.1f} ms: {statistics.median(ratios):.1f} times '
+              f'faster ({ratios[0]:.1f} to {ratios[-1]:.1f} over {args.repeats} repeats of {args.samples})', flush=True)
+
+
+if __name__ == '__main__':
+    main()

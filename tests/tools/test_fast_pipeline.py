@@ -1,0 +1,143 @@
+"""tools/plugins/fast_pipeline.py against upstream's transforms: the same augmentations, and memory within bounds."""
+import copy
+import os
+import random
+import subprocess
+import sys
+
+import cv2
+import mmcv
+import numpy as np
+import pytest
+from conftest import ROOT
+from mmdet.registry import DATASETS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+
+import patches  # noqa: F401
+
+register_all_modules()
+from plugins.fast_pipeline import HSVRandomAug, LoadCachedImage, ResizedView, SharedImage  # noqa: E402
+
+sys.path.insert(0, str(ROOT / 'benchmarks'))
+import pipeline as benchmark  # noqa: E402
+
+
+def seed(number):
+    random.seed(number)
+    np.random.seed(number)
+
+
+def stages():
+    cfg = Config.fromfile(ROOT / 'configs/my_rtmdet_tiny.py')
+    switch = next(hook for hook in cfg.custom_hooks if hook.type == 'PipelineSwitchHook')
+    return dict(stage1=cfg.train_dataloader.dataset.pipeline, stage2=switch.switch_pipeline)
+
+
+@pytest.mark.parametrize('stage', ['stage1', 'stage2'])
+def test_same_seed_same_boxes_and_pixels_alike(tiny_data, stage):
+    """500 samples of each side: boxes equal, labels equal, means and variances of the pixels within noise."""
+    pipeline = stages()[stage]
+    sides = [benchmark.build(tiny_data.root, p) for p in (pipeline, benchmark.replaced(pipeline))]
+    means, variances, differences = [], [], []
+    for number in range(500):
+        results = []
+        for dataset in sides:
+            seed(number)
+            results.append(dataset[number % len(dataset)])
+        theirs, ours = results
+        boxes = [r['data_samples'].gt_instances.bboxes.tensor.numpy() for r in results]
+        assert boxes[0].shape == boxes[1].shape and np.abs(boxes[0] - boxes[1]).max(initial=0) < 1e-3
+        assert theirs['data_samples'].gt_instances.labels.tolist() == ours['data_samples'].gt_instances.labels.tolist()
+        pixels = [r['inputs'].numpy().astype(np.float32) for r in results]
+        assert pixels[0].shape == pixels[1].shape
+        means.append([p.mean() for p in pixels])
+        variances.append([p.var() for p in pixels])
+        differences.append(np.abs(pixels[0] - pixels[1]).mean())
+    (m1, m2), (v1, v2) = np.mean(means, 0), np.mean(variances, 0)
+    noise = np.std(means, 0)[0] / np.sqrt(500)  # the standard error of the mean over samples
+    assert abs(m1 - m2) < noise and abs(v1 - v2) < 0.02 * v1
+    assert np.mean(differences) < 2  # grey levels of 255, pixel by pixel
+
+
+def test_resized_view_is_cv2_resize():
+    rng = np.random.default_rng(0)
+    image = cv2.GaussianBlur(rng.integers(0, 255, (90, 130, 3), dtype=np.uint8), (0, 0), 2)
+    for width, height in ((260, 180), (65, 45), (130, 90), (197, 61)):
+        whole = cv2.resize(image, (width, height)).astype(int)
+        view = ResizedView(image, height, width)
+        assert view.shape == (height, width, 3)
+        part = view[10:40, 20:60, ...].astype(int)
+        assert part.shape == (30, 40, 3) and np.abs(part - whole[10:40, 20:60]).max() <= 3
+
+
+def test_hsv_equals_upstreams_to_the_last_bit():
+    from mmdet.datasets.transforms import YOLOXHSVRandomAug
+    image = np.random.default_rng(0).integers(0, 255, (50, 60, 3), dtype=np.uint8)
+    for number in range(30):
+        results = []
+        for cls in (YOLOXHSVRandomAug, HSVRandomAug):
+            seed(number)
+            results.append(cls()(dict(img=image.copy()))['img'])
+        assert np.array_equal(*results)
+
+
+def photo(path, value):
+    cv2.imwrite(str(path), np.full((100, 100, 3), value, np.uint8))
+    return dict(img_path=str(path))
+
+
+def test_decoded_once_read_only_and_copied_for_free(tmp_path, monkeypatch):
+    load, decoded, decode = LoadCachedImage(), [], mmcv.imfrombytes
+    monkeypatch.setattr(mmcv, 'imfrombytes', lambda *args, **kwargs: (decoded.append(1), decode(*args, **kwargs))[1])
+    path = photo(tmp_path / 'a.png', 7)
+    results = [load(dict(path)) for _ in range(3)]
+    image = results[0]['img']
+    assert len(decoded) == 1 and image.shape == (100, 100, 3) and (image == 7).all()
+    assert isinstance(image, SharedImage) and copy.deepcopy(results[0])['img'] is image
+    with pytest.raises(ValueError, match='read-only'):
+        image[0] = 0
+    os.utime(tmp_path / 'a.png', (1, 1))  # another file of that name is another picture
+    load(dict(img_path=str(tmp_path / 'a.png')))
+    assert len(decoded) == 2
+
+
+def test_memory_budget(tmp_path):
+    load = LoadCachedImage(budget_gb=70000e-9)  # two pictures of 30,000 bytes, not three
+    before = set(load.folder.iterdir())
+    start = sum(p.stat().st_size for p in before)
+    load.budget += start
+    for name in 'abc':
+        assert (load(photo(tmp_path / f'{name}.png', ord(name)))['img'] == ord(name)).all()
+    assert len(set(load.folder.iterdir()) - before) == 2
+
+
+def test_workers_share_the_files_and_the_maker_removes_them(tmp_path):
+    photo(tmp_path / 'a.png', 9)
+    code = f'''
+import patches, os, multiprocessing as mp
+from mmdet.utils import register_all_modules
+register_all_modules()
+from plugins.fast_pipeline import LoadCachedImage
+load = LoadCachedImage()
+def worker(queue):
+    load(dict(img_path={str(tmp_path / "a.png")!r}))
+    queue.put(os.listdir(load.folder))
+queue = mp.get_context("fork").Queue()
+seen = []
+for _ in range(2):
+    p = mp.get_context("fork").Process(target=worker, args=(queue, )); p.start(); seen.append(queue.get()); p.join()
+assert seen[0] == seen[1] and len(seen[0]) == 1 and load.folder.is_dir()
+print(load.folder)
+'''
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True,
+                          env=dict(PYTHONPATH=str(ROOT / 'tools'), PATH='', TMPDIR=str(tmp_path)))
+    assert not os.path.exists(done.stdout.strip().splitlines()[-1])
+
+
+def test_in_a_dataset_with_the_real_pipeline(tiny_data):
+    dataset = DATASETS.build(dict(
+        type='CocoDataset', data_root=str(tiny_data.root), ann_file='coco_train.json', data_prefix=dict(img='train/'),
+        metainfo=dict(classes=('balloon', )), pipeline=benchmark.replaced(stages()['stage1'])))
+    for i in range(8):
+        assert dataset[i]['inputs'].shape == (3, 640, 640)
