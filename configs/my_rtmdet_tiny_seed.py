@@ -14,6 +14,7 @@ model = dict(
     backbone=dict(
         frozen_stages=-1,
         init_cfg=dict(
+            _delete_=True,  # the base says None
             type='Pretrained',
             prefix='backbone.',
             checkpoint='https://download.openmmlab.com/mmdetection/v3.0/rtmdet/cspnext_rsb_pretrain/cspnext-tiny_imagenet_600e.pth')))
