@@ -5,9 +5,9 @@ PY := .venv/bin/python
 TOY := BALLOON_ROOT=data/toy_balloon
 TOY_CONFIG := configs/my_rtmdet_tiny_toy.py
 TOY_DIR := work_dirs/my_rtmdet_tiny_toy
-TOY_LAST := $(TOY_DIR)/epoch_40.pth
+TOY_LAST := $(TOY_DIR)/epoch_36.pth
 # What the picture targets draw; make boxam-stage4 IMG=photo.jpg CONFIG=... CHECKPOINT=... draws yours.
-IMG ?= data/toy_balloon/val/toy_val_00002.jpg
+IMG ?= data/toy_balloon/val/toy_val_00013.jpg
 CONFIG ?= $(TOY_CONFIG)
 CHECKPOINT ?= $(TOY_LAST)
 

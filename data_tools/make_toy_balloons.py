@@ -71,19 +71,23 @@ def draw_balloon(rng, image, center, radius, light):
 
 
 def place_balloons(rng, width, height):
-    """Centers and radii, far to near, [(x, y, radius)] in pixels: singles, bunches and scattered small ones."""
+    """Centers and radii, far to near, [(x, y, radius)] in pixels: large ones, bunches, small ones, or all sizes."""
     side, kind = min(width, height), rng.random()
-    if kind < 0.35:    # one to three large ones
+    if kind < 0.25:    # one to three large ones
         spots = [(rng.uniform(0, width), rng.uniform(0, height), side * rng.uniform(0.12, 0.42))
                  for _ in range(rng.integers(1, 4))]
-    elif kind < 0.75:  # a bunch
+    elif kind < 0.55:  # a bunch
         x, y, r = rng.uniform(0.2, 0.8) * width, rng.uniform(0.2, 0.7) * height, side * rng.uniform(0.06, 0.16)
         spots = [(x + rng.normal(0, 1.7 * r), y + rng.normal(0, 1.5 * r), r * rng.uniform(0.75, 1.2))
                  for _ in range(rng.integers(3, 9))]
-    else:              # scattered
+    elif kind < 0.75:  # scattered small ones
         spots = [(rng.uniform(0, width), rng.uniform(0, height), side * rng.uniform(0.04, 0.12))
                  for _ in range(rng.integers(3, 12))]
-    return sorted(spots, key=lambda spot: spot[2])
+    else:              # one close to the camera, others at any distance
+        spots = [(rng.uniform(0.2, 0.8) * width, rng.uniform(0.2, 0.8) * height, side * rng.uniform(0.4, 0.6))]
+        spots += [(rng.uniform(0, width), rng.uniform(0, height), side * 0.05 * 5 ** rng.random())
+                  for _ in range(rng.integers(1, 6))]
+    return spots if kind >= 0.75 else sorted(spots, key=lambda spot: spot[2])  # the last: small ones hover in front
 
 
 def visible_outline(mask):

@@ -1,5 +1,6 @@
 """A tiny rendered set and a barely trained checkpoint, made once a session by the commands a person types."""
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,24 @@ def one_line_error(*args, **kwargs):
     assert done.returncode not in (0, None) and 'Traceback' not in done.stderr, done.stderr
     assert len(lines) == 1 and '; next: ' in lines[0], done.stderr
     return lines[0]
+
+
+@pytest.fixture
+def mistake(monkeypatch, capsys):
+    """A function that runs a command in this process, which saves its imports, and returns the line it ends with."""
+    def run_it(script, *args, env=None):
+        for name, value in (env or {}).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.chdir(ROOT)
+        monkeypatch.setattr(sys, 'argv', [script, *map(str, args)])
+        monkeypatch.setattr(sys, 'path', sys.path[:])
+        with pytest.raises(SystemExit) as stop:
+            runpy.run_path(str(ROOT / script), run_name='__main__')
+        assert 'Traceback' not in capsys.readouterr().err
+        line = stop.value.code
+        assert isinstance(line, str) and line.startswith('error: ') and '; next: ' in line and '\n' not in line
+        return line
+    return run_it
 
 
 class Tiny:

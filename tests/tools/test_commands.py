@@ -89,14 +89,14 @@ def test_upstream_tool_and_script_of_a_clone(tiny, tmp_path):
 
 # ---- a person's mistakes: one line that says what to do next
 
-def test_no_converted_data(tmp_path):
-    line = one_line_error('tools/train.py', TOY, '--work-dir', tmp_path, env=dict(BALLOON_ROOT=str(tmp_path)))
+def test_no_converted_data(mistake, tmp_path):
+    line = mistake('tools/train.py', TOY, '--work-dir', tmp_path, env=dict(BALLOON_ROOT=str(tmp_path)))
     assert 'coco_train.json' in line and 'python data_tools/balloon2coco.py' in line
 
 
-def test_no_network_for_the_coco_weights(tiny_data, tmp_path):
+def test_no_network_for_the_coco_weights(mistake, tiny_data, tmp_path):
     env = dict(tiny_data.env, https_proxy='http://127.0.0.1:9', TORCH_HOME=str(tmp_path))
-    line = one_line_error('tools/train.py', 'configs/my_rtmdet_tiny.py', '--work-dir', tmp_path, env=env)
+    line = mistake('tools/train.py', 'configs/my_rtmdet_tiny.py', '--work-dir', tmp_path, env=env)
     assert 'rtmdet_tiny_8xb32-300e_coco_20220902_112414-78e30dcc.pth' in line
     assert '--cfg-options load_from=PATH' in line and 'load_from=None' in line
 
@@ -105,23 +105,23 @@ def test_no_network_for_the_coco_weights(tiny_data, tmp_path):
     (['model.bbox_head.num_classes=3'], "set num_classes=len(metainfo['classes'])"),
     (['train_dataloader.dataset.metainfo.classes=("cat",)'], "metainfo['classes'] must name categories"),
 ], ids=['num_classes', 'class names'])
-def test_classes_that_do_not_fit(tiny_data, tmp_path, options, message):
-    assert message in one_line_error('tools/train.py', TOY, '--work-dir', tmp_path, '--cfg-options', *options,
-                                     env=tiny_data.env)
+def test_classes_that_do_not_fit(mistake, tiny_data, tmp_path, options, message):
+    assert message in mistake('tools/train.py', TOY, '--work-dir', tmp_path, '--cfg-options', *options,
+                              env=tiny_data.env)
 
 
-def test_missing_config_and_checkpoint(tiny_data, tmp_path):
-    assert 'configs/none.py' in one_line_error('tools/train.py', 'configs/none.py')
-    line = one_line_error('tools/test.py', TOY, 'none.pth', '--work-dir', tmp_path, env=tiny_data.env)
+def test_missing_config_and_checkpoint(mistake, tiny_data, tmp_path):
+    assert 'configs/none.py' in mistake('tools/train.py', 'configs/none.py')
+    line = mistake('tools/test.py', TOY, 'none.pth', '--work-dir', tmp_path, env=tiny_data.env)
     assert 'none.pth' in line and 'check the path' in line
 
 
-def test_broken_image_in_training(tiny_data, tmp_path):
+def test_broken_image_in_training(mistake, tiny_data, tmp_path):
     root = tmp_path / 'data'
     run('data_tools/make_toy_balloons.py', '--out', root, '--train', 4, '--val', 1)
     run('data_tools/balloon2coco.py', '--data-root', root)
     (root / 'train/toy_train_00001.jpg').write_bytes(b'no image')
-    line = one_line_error('tools/train.py', TOY, '--work-dir', tmp_path, env=dict(BALLOON_ROOT=str(root)))
+    line = mistake('tools/train.py', TOY, '--work-dir', tmp_path, env=dict(BALLOON_ROOT=str(root)))
     assert 'toy_train_00001.jpg' in line and 'not a readable image' in line
 
 
@@ -143,10 +143,10 @@ def test_malicious_checkpoint_is_refused_by_test_and_demo(tiny, tmp_path):
     assert not mark.exists() and not (tmp_path / 'o').exists()
 
 
-def test_damaged_checkpoint(tiny, tmp_path):
+def test_damaged_checkpoint(mistake, tiny, tmp_path):
     path = tmp_path / 'half.pth'
     path.write_bytes(tiny.checkpoint.read_bytes()[:100000])
-    line = one_line_error('tools/test.py', TOY, path, '--work-dir', tmp_path, env=tiny.env)
+    line = mistake('tools/test.py', TOY, path, '--work-dir', tmp_path, env=tiny.env)
     assert str(path) in line and 'damaged or incomplete' in line
 
 
@@ -155,8 +155,8 @@ def test_damaged_checkpoint(tiny, tmp_path):
     (['Makefile', TOY, '--weights', 'x.pth'], 'Makefile: not a readable image'),
     (['docs', TOY, '--weights', 'x.pth'], 'docs: no such image, or no image in it'),
 ])
-def test_image_demo_inputs(args, message):
-    assert message in one_line_error('tools/image_demo.py', *args)
+def test_image_demo_inputs(mistake, args, message):
+    assert message in mistake('tools/image_demo.py', *args)
 
 
 def test_image_demo_runs_no_config_out_of_a_checkpoint(tiny):

@@ -44,7 +44,7 @@ def test_own_data_as_in_the_readme(tmp_path):
     assert len(commands) == 4 and f'{root}/photos' in commands[0]
     for folder in ('configs', 'data_tools', 'tools'):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns('__pycache__'))
-    render(tmp_path / root / 'photos', 40)
+    render(tmp_path / root / 'photos', 30)
 
     env, outputs = dict(BALLOON_ROOT=root), []
     for i, command in enumerate(commands):
@@ -57,7 +57,7 @@ def test_own_data_as_in_the_readme(tmp_path):
             (found, ) = tmp_path.glob(command[-1])
             command[-1] = str(found.relative_to(tmp_path))
         outputs.append(run(*command, env=env, cwd=tmp_path, timeout=600).stdout)
-    assert 'skipped' not in outputs[0] and '32 images' in outputs[0] and '8 images' in outputs[0]
+    assert 'skipped' not in outputs[0] and '24 images' in outputs[0] and '6 images' in outputs[0]
     assert 'No duplicates between train and val' in outputs[1]
     scores = re.findall(r'coco/bbox_mAP: ([0-9.]+)', outputs[3])
     assert float(scores[-1]) > 0.3, outputs[3][-1500:]
