@@ -80,9 +80,10 @@ def convert_entries(entries, image_sizes, classes, class_of, drop_empty, report)
             report.update(('regions', f'shape {region.shape:.20}', f'skipped: {reason}' if reason else 'converted'))
             if not reason:
                 report['clipped'] += inside is not region.polygon
+                box = polygon_box(inside)
                 found.append(dict(id=annotation_id + len(found) + 1, image_id=image_id + 1, category_id=category[name],
-                                  bbox=polygon_box(inside), area=area, iscrowd=0,
-                                  segmentation=[inside.tolist()]))
+                                  bbox=box, area=min(area, box[2] * box[3]),  # one that winds over itself counts twice
+                                  iscrowd=0, segmentation=[inside.tolist()]))
         if size is None or (drop_empty and not found):
             continue
         report.update(('images', 'empty') if not found else ('images',))
@@ -213,7 +214,7 @@ def parse_args(argv=None):
 
 def load(annotation, images=None):
     """Source of a VIA file, or of a folder that holds one."""
-    if annotation.is_dir():
+    if annotation.is_dir() or not annotation.suffix:
         return Source(find_annotation(annotation), images or annotation)
     if images and not images.is_dir():
         raise BadInput(f'{images}: no such folder; next: name the folder of the images')

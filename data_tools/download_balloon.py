@@ -78,7 +78,7 @@ def install(source, root):
     shutil.rmtree(part, ignore_errors=True)
     try:
         for split in SPLITS:
-            (part / split).mkdir(parents=True)
+            (part / split).mkdir(parents=True)  # and with it the root
             source.copy(split, VIA_FILE, part / split / VIA_FILE)
             counts[split] = fill(source, split, part / split)
         for split in SPLITS:
@@ -86,6 +86,8 @@ def install(source, root):
             (part / split).rename(root / split)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+        if not any(root.iterdir()):
+            root.rmdir()
     return counts
 
 
@@ -182,9 +184,9 @@ def run(args):
             print(f'{root}: already complete')
             return
         download(args.url, archive)
-    root.mkdir(parents=True, exist_ok=True)
     try:
-        counts = install(FolderSource(args.folder) if args.folder else ZipSource(args.zip or archive), root)
+        source = FolderSource(args.folder) if args.folder else ZipSource(args.zip or archive)
+        counts = install(source, root)
     finally:
         if not args.zip and not args.folder:
             archive.unlink()

@@ -31,7 +31,7 @@ HINTS = (
      'the checkpoint is damaged or incomplete: get or train it again'),
     (r'failed to load image|imdecode|cannot identify image',
      'not a readable image: replace it, or take it out of the annotations'),
-    (r'No such file or directory|can not be found|[Ff]ile not found|does not exist|no such script',
+    (r'No such file or directory|can not be found|[Ff]ile not found|does not exist',
      'check the path (checkpoints lie in work_dirs/<config name>/)'),
     (r'JSONDecodeError|ConfigParsingError|SyntaxError|Only py/yml/yaml/json', 'mend the file there'),
     (r'MMCV==|MMDetection==|MMEngine==|operator torchvision::nms|ModuleNotFoundError',
@@ -50,7 +50,8 @@ def explain(error):
     # An error out of a data-loader worker carries that process's whole traceback; its last line is the message.
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     found, where = lines[-1] if 'Original Traceback' in str(error) else lines[0], _opened(error)
-    return f'{where + ": " if where and where not in found else ""}{found[:300]}; next: {hint}'
+    found = re.sub(r'^\[Errno \d+\] ', '', found)[:300].rstrip('.')
+    return f'{where + ": " if where and where not in found else ""}{found}; next: {hint}'
 
 
 def _opened(error):

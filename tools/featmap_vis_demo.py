@@ -1,4 +1,4 @@
-"""Draw a detector's feature maps on images: MMYOLO's demo/featmap_vis_demo.py (no wheel has it), maps in place.
+r"""Draw a detector's feature maps on images: MMYOLO's demo/featmap_vis_demo.py (no wheel has it), maps in place.
 
     python tools/featmap_vis_demo.py photo.jpg configs/my_rtmdet_tiny.py CHECKPOINT
     python tools/featmap_vis_demo.py data/balloon/val CONFIG CHECKPOINT --target-layers neck

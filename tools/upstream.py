@@ -1,4 +1,4 @@
-"""Run one of upstream's own scripts, with this project's repairs applied.
+r"""Run one of upstream's own scripts, with this project's repairs applied.
 
 The one place that knows where the installed MMDetection and MMYOLO keep their scripts:
 
@@ -15,7 +15,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from errors import one_line
+from errors import Mistake, one_line
 
 if __name__ != '__main__':  # in train.py, test.py and every worker they spawn; as a command, only once it is needed
     with one_line():
@@ -40,7 +40,7 @@ def run(script):
     """
     with one_line():
         if not script.is_file():
-            raise FileNotFoundError(2, 'no such script', str(script))
+            raise Mistake(f'{script}: no such script; next: python tools/upstream.py mmdet (or mmyolo) lists them')
         import patches  # noqa: F401
         sys.path.insert(0, str(script.resolve().parent))  # as Python does for the script it runs
         importlib.import_module(script.stem).main()

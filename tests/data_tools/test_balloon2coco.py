@@ -94,6 +94,7 @@ def test_any_file_name_and_bom(tmp_path, name, encoding):
     (v.polygon((90, 70), (120, 70), (120, 100), (90, 100)), [90, 70, 10, 10], 100),
     (dict(v.RECT, x=0, y=0, width=100, height=80), [0, 0, 100, 80], 8000),
     (dict(v.CIRCLE, cx=0, cy=0), [0, 0, 10, 10], math.pi * 25),
+    (v.polygon(*[(-9, -9), (99, -9), (99, 89), (-9, 89)] * 2), [0, 0, 99, 80], 99 * 80),  # twice around
 ])
 def test_clipped_to_the_image(tmp_path, shape, box, area):
     (annotation,) = convert(write(tmp_path, v.via2([v.entry('a.jpg', shape)])))['annotations']
