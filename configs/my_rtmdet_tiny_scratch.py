@@ -84,3 +84,4 @@ custom_hooks = [
     dict(type='NumClassCheckHook'),
 ]
 load_from = None
+randomness = dict(seed=0)

@@ -240,10 +240,10 @@ def _size(value):
 def _read_csv(path, text):
     csv.field_size_limit(1 << 26)  # a long polygon is one field
     reader, entries = csv.DictReader(io.StringIO(text.lstrip().removeprefix('#'), newline='')), {}
-    if not set(CSV_COLUMNS) <= set(reader.fieldnames or ()):
-        raise BadInput(f'{path}: neither VIA JSON nor VIA CSV (columns {", ".join(CSV_COLUMNS)}); '
-                       'next: export it from VIA again')
     try:
+        if not set(CSV_COLUMNS) <= set(reader.fieldnames or ()):
+            raise BadInput(f'{path}: neither VIA JSON nor VIA CSV (columns {", ".join(CSV_COLUMNS)}); '
+                           'next: export it from VIA again')
         for line, row in enumerate(reader, start=2):
             _add_row(path, f'line {line}: ', row, entries)
     except csv.Error as error:
