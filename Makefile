@@ -50,7 +50,7 @@ $(TOY_LAST): | data/toy_balloon/coco_val.json
 
 demo: setup $(TOY_LAST)  ## everything from a bare checkout to pictures, on rendered images (no GPU, no download)
 	$(TOY) $(PY) tools/test.py $(TOY_CONFIG) $(TOY_LAST) --work-dir $(TOY_DIR)/test
-	$(TOY) $(PY) tools/image_demo.py data/toy_balloon/val $(TOY_CONFIG) --weights $(TOY_LAST) --out-dir outputs
+	$(TOY) $(PY) tools/image_demo.py data/toy_balloon/val $(TOY_CONFIG) --weights $(TOY_LAST) --pred-score-thr 0.5
 	@$(MAKE) --no-print-directory pictures
 	@metrics=$$(ls -t $(TOY_DIR)/test/*/*.json | head -1); echo; \
 	echo "mAP         $$(sed -E 's/.*"coco\/bbox_mAP": ([0-9.]+).*/\1/' $$metrics)   (all figures: $$metrics)"; \
@@ -59,10 +59,10 @@ demo: setup $(TOY_LAST)  ## everything from a bare checkout to pictures, on rend
 pictures: featmap boxam-stage4 boxam-neck0 boxam-neck1 boxam-neck2  ## the five pictures of what the model sees
 
 featmap: setup  ## feature maps of backbone and neck, of IMG
-	$(PY) tools/featmap_vis_demo.py $(IMG) $(CONFIG) $(CHECKPOINT) --target-layers backbone neck --out-dir outputs/featmap
+	$(PY) tools/featmap_vis_demo.py $(IMG) $(CONFIG) $(CHECKPOINT) --target-layers backbone neck --score-thr 0.5 --out-dir outputs/featmap
 
 boxam-stage4 boxam-neck0 boxam-neck1 boxam-neck2: setup  ## Box AM of one layer, of IMG
-	$(PY) tools/boxam_vis_demo.py $(IMG) $(CONFIG) $(CHECKPOINT) --out-dir outputs/$@ --target-layers \
+	$(PY) tools/boxam_vis_demo.py $(IMG) $(CONFIG) $(CHECKPOINT) --score-thr 0.5 --out-dir outputs/$@ --target-layers \
 	    '$(if $(findstring neck,$@),neck.out_convs[$(patsubst boxam-neck%,%,$@)],backbone.stage4)'
 
 test: setup .venv/other/.installed  ## the linter and the whole test suite

@@ -96,13 +96,10 @@ def describe(part, img_size):
     empty = len(part.images) - len(part.boxes)
     yield f'{part.name}: {len(part.images)} images ({empty} without boxes), {len(annotations)} boxes'
     yield '  classes          ' + ', '.join(f'{name} {per_class[name]}' for name in part.names.values())
-    sides = Counter(max(i['width'], i['height']) for i in part.images.values())
-    yield '  image long side  ' + ', '.join(f'{n} x {side} px' for side, n in sides.most_common(6))
+    yield f'  image long side  {long_sides(part.images.values())}'
     if not annotations:
         return
-    areas = [a.get('area', a['bbox'][2] * a['bbox'][3]) for _, a in annotations]
-    yield '  boxes, COCO      ' + ', '.join(f'{sum(low <= area < high for area in areas)} {name}'
-                                            for name, low, high in AREAS) + '  (area below 32², 96² px, and above)'
+    yield f'  boxes, COCO      {by_area([a for _, a in annotations])}  (area below 32², 96² px, and above)'
     sizes = network_sizes(part, img_size)
     yield f'  box size at {img_size} px (square root of the box, network input; strides {", ".join(map(str, STRIDES))})'
     counts = [sum(low <= size < high for size in sizes) for low, high in zip(SIZE_EDGES, SIZE_EDGES[1:])]
@@ -113,8 +110,22 @@ def describe(part, img_size):
     yield f'  width / height   {low:.2f} to {high:.2f} (5 % to 95 %), median {middle:.2f}'
 
 
+def long_sides(images):
+    sides = Counter(max(image['width'], image['height']) for image in images)
+    return ', '.join(f'{count} at {side} px' for side, count in sides.most_common(6))
+
+
+def by_area(annotations):
+    areas = [a.get('area', a['bbox'][2] * a['bbox'][3]) for a in annotations]
+    return ', '.join(f'{sum(low <= area < high for area in areas)} {name}' for name, low, high in AREAS)
+
+
 def advise(parts, img_size, same, near, closest):
     """Sentences about what a person should know before training."""
+    if len(parts) > 1:
+        images = [image for part in parts for image in part.images.values()]
+        found = [a for part in parts for boxes in part.boxes.values() for a in boxes]
+        yield f'Together {len(images)} images ({long_sides(images)}) and {len(found)} boxes ({by_area(found)}).'
     for part in parts:
         tiny = sum(size < STRIDES[0] for size in network_sizes(part, img_size))
         if tiny:

@@ -60,7 +60,8 @@ def test_counts_sizes_and_pictures(data, capsys):
     assert (status, err) == (0, '')
     assert 'train: 3 images (1 without boxes), 3 boxes' in out and 'val: 2 images (0 without boxes), 2 boxes' in out
     assert '1 small, 1 medium, 1 large' in out  # areas 400, 3600, 18000
-    assert '3 x 300 px' in out
+    assert '3 at 300 px' in out
+    assert 'Together 5 images (5 at 300 px) and 5 boxes (2 small, 2 medium, 1 large).' in out
     assert 'val: 1 boxes are smaller than one cell of the finest stride (8 px) at 640 px' in out  # 3 * 640 / 300 = 6.4
     assert 'No duplicates between train and val' in out
     for name in ('contact_sheet_train.png', 'contact_sheet_val.png', 'histograms.png'):
