@@ -38,6 +38,8 @@ def mistake(monkeypatch, capsys):
         monkeypatch.chdir(ROOT)
         monkeypatch.setattr(sys, 'argv', [script, *map(str, args)])
         monkeypatch.setattr(sys, 'path', sys.path[:])
+        from mmengine.logging import MMLogger
+        MMLogger._instance_dict.clear()  # those of earlier tests write to streams that pytest has closed
         with pytest.raises(SystemExit) as stop:
             runpy.run_path(str(ROOT / script), run_name='__main__')
         assert 'Traceback' not in capsys.readouterr().err
