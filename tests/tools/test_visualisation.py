@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from conftest import ROOT, run
 
 OTHER = ROOT / '.venv/other'  # more releases of mmyolo and grad-cam, put there by `make test`
@@ -56,21 +57,26 @@ def test_the_heat_is_where_the_detections_are_and_belongs_to_the_weights(trained
     """Sanity checks of Adebayo et al., 2018 (https://arxiv.org/abs/1810.03292): other weights, another map."""
     am = box_am(trained)
     rows = []
-    for image, sample, instances in explainable(am, trained)[:8]:
+    for image, sample, instances in explainable(am, trained)[:4]:
         strides = am.strides(image, instances)
         layers = [am.check_layer(f'neck.out_convs[{(8, 16, 32).index(s)}]', image) for s in strides]
         rows.append((image, sample, instances, layers, am.heat(image, sample, instances, layers)))
-    assert len(rows) >= 4, 'the toy detector found too little'
+    assert len(rows) == 4, 'the toy detector found too little'
     ratio = float(np.median([inside_over_outside(heat, instances.bboxes) for _, _, instances, _, heat in rows]))
-    for module in am.detector.modules():
-        if hasattr(module, 'reset_parameters'):
-            module.reset_parameters()
-    random = [(heat, am.heat(image, sample, instances, layers)) for image, sample, instances, layers, heat in rows]
-    same = float(np.mean([np.corrcoef(a.ravel(), b.ravel())[0, 1] if b.any() else 0 for a, b in random]))
-    random_ratio = float(np.median([inside_over_outside(b, r[2].bboxes) for (_, b), r in zip(random, rows)]))
+    same, random_ratio = [], []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        for module in am.detector.modules():
+            if hasattr(module, 'reset_parameters'):
+                module.reset_parameters()
+        for image, sample, instances, layers, heat in rows:
+            other = am.heat(image, sample, instances, layers)
+            same.append(np.corrcoef(heat.ravel(), other.ravel())[0, 1] if other.any() else 0)  # a blank map is another
+            random_ratio.append(inside_over_outside(other, instances.bboxes))
+    same, random_ratio = float(np.mean(same)), float(np.median(random_ratio))
     with capsys.disabled():
         print(f'\nheat inside / outside the boxes: {ratio:.1f} trained, {random_ratio:.1f} with random weights; '
-              f'correlation of the two maps {same:.2f}')
+              f'correlation of the maps {same:.2f}')
     assert ratio >= 2
     assert same < 0.5
 
