@@ -25,8 +25,8 @@ HINTS = (
     (r'need at least one array to concatenate|num_samples should be a positive integer',
      "no annotation is left: the config's metainfo['classes'] must name categories that the COCO file has"),
     (r'UnpicklingError|refused: getattr',
-     'it holds something other than tensors and MMEngine\'s log history, which could run code: refused, nothing of it '
-     'has run. Get it from a source you trust'),
+     'anything but tensors and MMEngine\'s log history could run code: refused, nothing of it has run. Get it from a '
+     'source you trust'),
     (r'PytorchStreamReader|EOFError|unexpected EOF|[Ii]nvalid magic number|not a ZIP',
      'the checkpoint is damaged or incomplete: get or train it again'),
     (r'failed to load image|imdecode|cannot identify image',
@@ -50,6 +50,9 @@ def explain(error):
     # An error out of a data-loader worker carries that process's whole traceback; its last line is the message.
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     found, where = lines[-1] if 'Original Traceback' in str(error) else lines[0], _opened(error)
+    if isinstance(error, pickle.UnpicklingError):  # torch's own text advises to switch the safety off
+        name = re.search(r'GLOBAL (\S+)', str(error))
+        found = f'holds {name[1]}' if name else 'is no checkpoint'
     found = re.sub(r'^\[Errno \d+\] ', '', found)[:300].rstrip('.')
     return f'{where + ": " if where and where not in found else ""}{found}; next: {hint}'
 
@@ -70,13 +73,20 @@ def one_line():
     """
     try:
         yield
-    except KeyboardInterrupt:
-        resume = '; every finished epoch is saved, and --resume goes on from there'
-        print(f'\nstopped{resume if Path(sys.argv[0]).name == "train.py" else ""}', file=sys.stderr)
-        raise SystemExit(130) from None
     except (Mistake, OSError, RuntimeError, ValueError, TypeError, AssertionError, EOFError, SyntaxError, ImportError,
-            pickle.UnpicklingError, urllib.error.URLError) as error:
+            KeyboardInterrupt, pickle.UnpicklingError, urllib.error.URLError) as error:
+        if _interrupted(error):
+            resume = '; every finished epoch is saved, and --resume goes on from there'
+            print(f'\nstopped{resume if Path(sys.argv[0]).name == "train.py" else ""}', file=sys.stderr)
+            raise SystemExit(130) from None
         line = None if os.environ.get('DEBUG') else explain(error)
         if line is None:
             raise
         raise SystemExit(f'error: {line}') from None
+
+
+def _interrupted(error):
+    """Whether Ctrl-C is at the root of an error: some of upstream's catch everything and raise something else."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None

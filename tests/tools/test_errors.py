@@ -1,0 +1,40 @@
+"""tools/errors.py: what is a person's mistake, what is Ctrl-C, and what keeps its traceback."""
+import sys
+
+import pytest
+
+from errors import Mistake, one_line
+
+
+def end(error, monkeypatch, script='tools/train.py'):
+    monkeypatch.setattr(sys, 'argv', [script])
+    with pytest.raises(SystemExit) as stop, one_line():
+        raise error
+    return stop.value.code
+
+
+def test_mistakes_end_in_one_line(monkeypatch):
+    assert end(Mistake('a.jpg: gone; next: find it'), monkeypatch) == 'error: a.jpg: gone; next: find it'
+    line = end(FileNotFoundError(2, 'No such file or directory', 'x/coco_train.json'), monkeypatch)
+    assert line.startswith("error: No such file or directory: 'x/coco_train.json'; next: convert the annotations first")
+
+
+def test_ctrl_c_even_where_upstream_wraps_it(monkeypatch, capsys):
+    """MMEngine's pretty_text catches everything, Ctrl-C too, and raises a SyntaxError instead."""
+    assert end(KeyboardInterrupt(), monkeypatch) == 130
+    wrapped = SyntaxError('Failed to format the config file')
+    wrapped.__context__ = KeyboardInterrupt()
+    assert end(wrapped, monkeypatch) == 130
+    assert capsys.readouterr().err.count('--resume goes on from there') == 2
+    assert end(KeyboardInterrupt(), monkeypatch, 'tools/test.py') == 130
+    assert capsys.readouterr().err == '\nstopped\n'
+
+
+def test_anything_else_keeps_its_traceback(monkeypatch):
+    with pytest.raises(ZeroDivisionError), one_line():
+        raise ZeroDivisionError
+    with pytest.raises(RuntimeError, match='of our own'), one_line():
+        raise RuntimeError('a bug of our own')
+    monkeypatch.setenv('DEBUG', '1')
+    with pytest.raises(Mistake), one_line():
+        raise Mistake('shown whole')
