@@ -49,7 +49,7 @@ def seed(number):
 
 
 def timed(dataset, indices):
-    """Median milliseconds a sample."""
+    """Mean milliseconds a sample."""
     times = []
     for i in indices:
         start = time.perf_counter()

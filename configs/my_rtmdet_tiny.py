@@ -1,6 +1,6 @@
 # RTMDet-tiny on a few dozen annotated images, fine-tuned from COCO weights. The data set: 61 + 13 photographs of
 # balloons. Hardware: any; published on one GPU in 11 minutes (RTX 3090), mAP 0.804 best, 0.775 final
-# (Hust-Liaoyuyang/OpenMMLabHomeWork; see docs/results.md). No GPU: about 20 s an epoch with --amp on two cores.
+# (Hust-Liaoyuyang/OpenMMLabHomeWork; see docs/results.md).
 _base_ = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
 
 # ---- What people change. Everything below follows from these.

@@ -1,5 +1,5 @@
 # What my_rtmdet_tiny_scratch.py starts from where nothing can be downloaded: RTMDet-tiny on 3000 rendered pictures, from
-# random weights. About half an hour on two CPU cores; mAP 0.83 on its own 60 rendered validation images.
+# random weights. About half an hour on two CPU cores; docs/results.md says what an earlier rendering gave.
 #     python data_tools/make_toy_balloons.py --train 3000 --val 60 --out data/rendered_balloon --seed 7
 #     python data_tools/balloon2coco.py --data-root data/rendered_balloon
 #     python tools/train.py configs/my_rtmdet_tiny_rendered.py

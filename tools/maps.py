@@ -107,12 +107,12 @@ def norm_in_boxes(heat, boxes):
     return result
 
 
-def detections(model, image, sample, score_thr, palette=None):
+def detections(model, image, sample, score_thr):
     """The picture (RGB, (H, W, 3) uint8) with the boxes of ``sample`` drawn by MMDetection's own visualizer."""
     from mmdet.visualization import DetLocalVisualizer
     visualizer = DetLocalVisualizer()
     visualizer.dataset_meta = dict(model.dataset_meta)
-    palette = palette or visualizer.dataset_meta.get('palette')
+    palette = visualizer.dataset_meta.get('palette')
     visualizer.dataset_meta['palette'] = palette if isinstance(palette, (list, tuple)) else 'random'
     visualizer.add_datasample('', image, sample, draw_gt=False, pred_score_thr=score_thr)
     return visualizer.get_image()
