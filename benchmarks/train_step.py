@@ -1,0 +1,138 @@
+"""Seconds a training step of RTMDet-tiny: upstream's way against this project's, on this machine.
+
+    python benchmarks/train_step.py                       (640 px, batch 8: about two minutes on two cores)
+    python benchmarks/train_step.py --size 320 --batch-size 4 --compile
+
+Upstream: float32, channels first. Ours: --amp (bfloat16 on the CPU, float16 on a GPU) and ChannelsLastHook. Same model
+(one class, nothing frozen, random weights), same batch (noise, with 6 random boxes a picture), same optimizer; both in
+this process, alternately. The fraction is of what a product of two large matrices reaches here in the same number type.
+"""
+import argparse
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / 'tools'))
+
+
+def build_model(channels_last):
+    """RTMDet-tiny for one class with random weights (seed 0), on the GPU if there is one."""
+    from mmdet.registry import MODELS
+    from mmdet.utils import register_all_modules
+    from mmengine.config import Config
+    from mmengine.device import get_device
+
+    import patches  # noqa: F401
+    register_all_modules()
+    torch.manual_seed(0)
+    model = MODELS.build(Config.fromfile(ROOT / 'configs/my_rtmdet_tiny_scratch.py').model).to(get_device())
+    return model.to(memory_format=torch.channels_last) if channels_last else model
+
+
+def make_batch(size, batch_size):
+    """What the data loader hands to a step: ``batch_size`` pictures (3, size, size) uint8, 6 boxes x1 y1 x2 y2 each."""
+    from mmdet.structures import DetDataSample
+    from mmengine.structures import InstanceData
+    random = torch.Generator().manual_seed(0)
+    samples = []
+    for _ in range(batch_size):
+        corner, side = torch.rand(6, 2, generator=random) * 0.6 * size, torch.rand(6, 2, generator=random) * 0.4 * size
+        boxes = InstanceData(bboxes=torch.cat([corner, corner + side + 8], 1), labels=torch.zeros(6, dtype=torch.long))
+        shape = (size, size)
+        samples.append(DetDataSample(gt_instances=boxes, metainfo=dict(
+            img_shape=shape, ori_shape=shape, pad_shape=shape, batch_input_shape=shape, scale_factor=(1.0, 1.0))))
+    pictures = torch.randint(0, 256, (batch_size, 3, size, size), dtype=torch.uint8, generator=random)
+    return dict(inputs=list(pictures), data_samples=samples)
+
+
+def build_step(ours, batch, compiled=False):
+    """One side: a function that takes one optimizer step, forward to update."""
+    from mmengine.optim import AmpOptimWrapper, OptimWrapper
+    model = build_model(channels_last=ours).train()
+    if compiled:
+        model.backbone.compile()
+        model.neck.compile()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    wrapper = OptimWrapper(optimizer)
+    if ours:
+        cpu = next(model.parameters()).device.type == 'cpu'
+        wrapper = AmpOptimWrapper(optimizer=optimizer, dtype='bfloat16' if cpu else 'float16')
+    return lambda: model.train_step(batch, wrapper)
+
+
+def seconds(function):
+    """Wall time of one call, with what it left running on a GPU."""
+    start = time.perf_counter()
+    function()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def count_flops(function):
+    """Floating-point operations of one call, a multiplication and an addition being two (torch's own counter)."""
+    from torch.utils.flop_counter import FlopCounterMode
+    with FlopCounterMode(display=False) as counter:
+        function()
+    return counter.get_total_flops()
+
+
+def matmul_rate(dtype, size=4096):
+    """FLOP/s of a (size, size) matrix product in ``dtype``, the best of five."""
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    a = torch.randn(size, size, device=device).to(dtype)
+    return 2 * size ** 3 / min(seconds(lambda: a @ a) for _ in range(5))
+
+
+def compare(sides, repeats, unit, flops):
+    """Time the sides in turn, print each one's time, its share of the matrix product's rate, and the ratio's spread.
+
+    sides: {name: (function, dtype)}, upstream's first; unit: (how many items a call, their name).
+    """
+    for function, _ in sides.values():
+        for _ in range(2):
+            function()  # not counted: caches, and what is compiled at first sight
+    runs = [[seconds(function) for function, _ in sides.values()] for _ in range(repeats)]
+    count, name = unit
+    for (side, (_, dtype)), times in zip(sides.items(), zip(*runs)):
+        median, rate = statistics.median(times), matmul_rate(dtype)
+        print(f'{side}: {1000 * median / count:.0f} ms {name}, {flops / median / 1e9:.0f} GFLOP/s, which is '
+              f'{flops / median / rate:.0%} of {rate / 1e9:.0f} in a {str(dtype)[6:]} matrix product', flush=True)
+    for i, side in enumerate(list(sides)[1:], 1):
+        ratios = sorted(row[0] / row[i] for row in runs)
+        print(f'{side}: {statistics.median(ratios):.2f} times as fast as upstream '
+              f'({ratios[0]:.2f} to {ratios[-1]:.2f} over {repeats} repeats)')
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--size', type=int, default=640, help='side of a picture, a multiple of 32 (%(default)s)')
+    parser.add_argument('--batch-size', type=int, default=8, help='(%(default)s)')
+    parser.add_argument('--repeats', type=int, default=5, help='(%(default)s)')
+    parser.add_argument('--compile', action='store_true', help='a third side: ours with torch.compile (needs a C++ '
+                        'compiler, and minutes to compile)')
+    args = parser.parse_args(argv)
+    if args.size % 32 or min(args.size, args.batch_size, args.repeats) < 1:
+        parser.error('--size takes a multiple of 32, --batch-size and --repeats 1 or more')
+    return args
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    batch = make_batch(args.size, args.batch_size)
+    half = torch.float16 if torch.cuda.is_available() else torch.bfloat16
+    sides = dict(upstream=(build_step(False, batch), torch.float32), ours=(build_step(True, batch), half))
+    if args.compile:
+        sides['ours, compiled'] = build_step(True, batch, compiled=True), half
+    flops = count_flops(sides['upstream'][0])
+    print(f'RTMDet-tiny, one training step, {args.size} px, batch {args.batch_size}: {flops / 1e9:.0f} GFLOP; '
+          f'{torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"}')
+    compare(sides, args.repeats, (args.batch_size, 'an image'), flops)
+
+
+if __name__ == '__main__':
+    main()
