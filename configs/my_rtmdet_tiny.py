@@ -2,6 +2,7 @@
 # balloons. Hardware: any; published on one GPU in 11 minutes (RTX 3090), mAP 0.804 best, 0.775 final
 # (Hust-Liaoyuyang/OpenMMLabHomeWork; see docs/results.md).
 _base_ = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
+custom_imports = dict(imports=['plugins'])  # tools/plugins
 
 # ---- What people change. Everything below follows from these.
 data_root = '{{$BALLOON_ROOT:data/balloon}}/'  # train/, val/, coco_train.json, coco_val.json
@@ -76,7 +77,9 @@ default_hooks = dict(
         interval=1,  # so that --resume loses less than an epoch
         max_keep_ckpts=2,
         save_best='coco/bbox_mAP',
-        rule='greater'))
+        rule='greater'),
+    transfer=dict(type='TransferHook'),  # one line on what load_from gave
+    curves=dict(type='CurvesHook'))  # curves.png in the work directory
 custom_hooks = [
     dict(
         type='EMAHook',

@@ -1,7 +1,6 @@
 # The demo: RTMDet-tiny from random weights on 96 rendered images, in about 5 minutes on two CPU cores. No download.
 # Expected: mAP 0.65 on its 16 rendered validation images (docs/results.md).
 _base_ = './my_rtmdet_tiny.py'
-custom_imports = dict(imports=['plugins.channels_last'])
 
 data_root = '{{$BALLOON_ROOT:data/toy_balloon}}/'
 max_epochs = 36

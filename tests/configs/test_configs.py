@@ -89,3 +89,7 @@ def test_coco_checkpoint_transfers_all_but_the_class_convolution(tmp_path):
         else:
             assert torch.equal(value, theirs[key]), key
     assert kept == [f'bbox_head.rtm_cls.{level}.{kind}' for level in range(3) for kind in ('weight', 'bias')]
+    from plugins.transfer import transfer_line
+    line, count = transfer_line(model.state_dict(), theirs), len(theirs)
+    assert line == (f'checkpoint: {count - 6} of {count} tensors of this model come from it; not {", ".join(kept)} '
+                    '((80, 96, 1, 1) there, (1, 96, 1, 1) here)')
