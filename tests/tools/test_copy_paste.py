@@ -2,11 +2,11 @@
 import cv2
 import numpy as np
 import pytest
-from mmdet.structures.bbox import HorizontalBoxes
-from mmdet.structures.mask import PolygonMasks
 
-import patches  # noqa: F401, I001
-from plugins.copy_paste import MAX_SIDE, CachedCopyPaste, cut_out
+import patches  # noqa: F401  isort: skip
+from mmdet.structures.bbox import HorizontalBoxes  # isort: skip
+from mmdet.structures.mask import PolygonMasks  # isort: skip
+from plugins.copy_paste import MAX_SIDE, CachedCopyPaste, cut_out  # isort: skip
 
 GREEN = (0, 200, 0)
 
