@@ -6,12 +6,13 @@ TOY := BALLOON_ROOT=data/toy_balloon
 TOY_CONFIG := configs/my_rtmdet_tiny_toy.py
 TOY_DIR := work_dirs/my_rtmdet_tiny_toy
 TOY_LAST := $(TOY_DIR)/epoch_36.pth
+RENDERED_LAST := work_dirs/my_rtmdet_tiny_rendered/epoch_4.pth
 # What the picture targets draw; make boxam-stage4 IMG=photo.jpg CONFIG=... CHECKPOINT=... draws yours.
 IMG ?= data/toy_balloon/val/toy_val_00013.jpg
 CONFIG ?= $(TOY_CONFIG)
 CHECKPOINT ?= $(TOY_LAST)
 
-.PHONY: help setup data demo train pictures featmap boxam-stage4 boxam-neck0 boxam-neck1 boxam-neck2 test lint \
+.PHONY: help setup data demo train photographs scratch pictures featmap boxam-stage4 boxam-neck0 boxam-neck1 boxam-neck2 test lint \
         format clean
 
 help:  ## list the targets
@@ -40,6 +41,19 @@ data: setup  ## fetch the balloon photographs and convert their annotations
 # upstream's --resume drops load_from, so that it may only be given once there is something to resume
 train: setup  ## fine-tune RTMDet-tiny from COCO weights on the photographs (resumes)
 	$(PY) tools/train.py configs/my_rtmdet_tiny.py --amp $(if $(wildcard work_dirs/my_rtmdet_tiny/last_checkpoint),--resume)
+
+data/rendered_balloon/coco_val.json: | setup
+	$(PY) data_tools/make_toy_balloons.py --train 3000 --val 60 --out data/rendered_balloon --seed 7
+	$(PY) data_tools/balloon2coco.py --data-root data/rendered_balloon
+
+$(RENDERED_LAST): | data/rendered_balloon/coco_val.json
+	$(PY) tools/train.py configs/my_rtmdet_tiny_rendered.py --resume
+
+photographs:
+	@test -f "$${BALLOON_ROOT:-data/balloon}/coco_train.json" || { echo "error: $${BALLOON_ROOT:-data/balloon}/coco_train.json is missing; next: make data" >&2; exit 1; }
+
+scratch: setup photographs $(RENDERED_LAST)  ## train on rendered balloons, then on the photographs: no weights from anywhere (resumes)
+	$(PY) tools/train.py configs/my_rtmdet_tiny_scratch.py $(if $(wildcard work_dirs/my_rtmdet_tiny_scratch/last_checkpoint),--resume)
 
 data/toy_balloon/coco_val.json: | setup
 	$(PY) data_tools/make_toy_balloons.py --out data/toy_balloon

@@ -50,3 +50,4 @@ param_scheduler = [
         convert_to_iter_based=True),
 ]
 custom_hooks = [dict(type='ChannelsLastHook'), dict(type='NumClassCheckHook')]
+load_from = None

@@ -1,5 +1,6 @@
-# RTMDet-tiny on the photographs without any download: random weights, or ones learned from rendered balloons
-# (load_from). For machines without a network, and for domains where COCO does not help. One GPU or two CPU cores.
+# RTMDet-tiny on the photographs without any download: from what my_rtmdet_tiny_rendered.py learned from rendered
+# balloons. For machines without a network, and for domains where COCO does not help. One GPU or two CPU cores.
+# `make scratch` does both. Expected: see docs/results.md.
 _base_ = './my_rtmdet_tiny.py'
 
 # ---- What people change. Data root and classes are those of my_rtmdet_tiny.py.
@@ -83,5 +84,5 @@ custom_hooks = [
         switch_pipeline=train_pipeline_stage2),
     dict(type='NumClassCheckHook'),
 ]
-load_from = None
+load_from = 'work_dirs/my_rtmdet_tiny_rendered/epoch_4.pth'  # of my_rtmdet_tiny_rendered.py; None: random weights
 randomness = dict(seed=0)
