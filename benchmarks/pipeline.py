@@ -34,6 +34,13 @@ def replaced(pipeline):
     return new
 
 
+def upstream_stages():
+    """The training pipelines of upstream's config, {stage: list of dict}."""
+    from mmengine.hub import get_config
+    base = get_config('mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py')
+    return {'stage 1': base.train_pipeline, 'stage 2': base.train_pipeline_stage2}
+
+
 def build(data_root, pipeline):
     """CocoDataset of the training split with a pipeline."""
     from mmdet.registry import DATASETS
@@ -72,15 +79,12 @@ def main(argv=None):
         raise SystemExit(f'{args.data_root}: no coco_train.json there; next: python data_tools/balloon2coco.py')
     import cv2
     from mmdet.utils import register_all_modules
-    from mmengine.config import Config
 
     import patches  # noqa: F401, I001
-    import plugins.fast_pipeline  # noqa: F401
+    import plugins  # noqa: F401
     register_all_modules()
     cv2.setNumThreads(1)
-    base = Config.fromfile(ROOT / 'configs/my_rtmdet_tiny.py')
-    switch = next(hook for hook in base.custom_hooks if hook.type == 'PipelineSwitchHook')
-    for stage, pipeline in (('stage 1', base.train_dataloader.dataset.pipeline), ('stage 2', switch.switch_pipeline)):
+    for stage, pipeline in upstream_stages().items():
         sides = [build(args.data_root, pipeline), build(args.data_root, replaced(pipeline))]
         indices = random.Random(0).choices(range(len(sides[0])), k=args.samples)
         runs = []

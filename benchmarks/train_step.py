@@ -81,7 +81,7 @@ def count_flops(function):
     return counter.get_total_flops()
 
 
-def matmul_rate(dtype, size=4096):
+def matmul_rate(dtype, size=2048):
     """FLOP/s of a (size, size) matrix product in ``dtype``, the best of five."""
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     a = torch.randn(size, size, device=device).to(dtype)

@@ -21,11 +21,56 @@ model = dict(
     backbone=dict(init_cfg=None, frozen_stages=4),
     bbox_head=dict(num_classes=len(metainfo['classes'])))
 
-# ---- Data
+# ---- Data. The base's pipelines transform by transform, three of them faster (tools/plugins/fast_pipeline.py).
+train_pipeline = [
+    dict(type='LoadCachedImage', budget_gb=4.0),  # decoded once; what they may take in $TMPDIR
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(
+        type='CachedMosaic',
+        img_scale=(640, 640),
+        pad_val=114.0,
+        max_cached_images=20,
+        random_pop=False),
+    dict(
+        type='RandomResize',
+        resize_type='LazyResize',
+        scale=(1280, 1280),
+        ratio_range=(0.5, 2.0),
+        keep_ratio=True),
+    dict(type='RandomCrop', crop_size=(640, 640)),
+    dict(type='HSVRandomAug'),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='Pad', size=(640, 640), pad_val=dict(img=(114, 114, 114))),
+    dict(
+        type='CachedMixUp',
+        img_scale=(640, 640),
+        ratio_range=(1.0, 1.0),
+        max_cached_images=10,
+        random_pop=False,
+        pad_val=(114, 114, 114),
+        prob=0.5),
+    dict(type='PackDetInputs'),
+]
+train_pipeline_stage2 = [
+    dict(type='LoadCachedImage', budget_gb=4.0),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(
+        type='RandomResize',
+        resize_type='LazyResize',
+        scale=(640, 640),
+        ratio_range=(0.5, 2.0),
+        keep_ratio=True),
+    dict(type='RandomCrop', crop_size=(640, 640)),
+    dict(type='HSVRandomAug'),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='Pad', size=(640, 640), pad_val=dict(img=(114, 114, 114))),
+    dict(type='PackDetInputs'),
+]
 train_dataloader = dict(
     batch_size=batch_size,
     num_workers=num_workers,
     dataset=dict(
+        pipeline=train_pipeline,
         data_root=data_root,
         metainfo=metainfo,
         ann_file='coco_train.json',
@@ -81,6 +126,7 @@ default_hooks = dict(
     transfer=dict(type='TransferHook'),  # one line on what load_from gave
     curves=dict(type='CurvesHook'))  # curves.png in the work directory
 custom_hooks = [
+    dict(type='ChannelsLastHook'),  # with --amp, 3 times the speed on a CPU (benchmarks/train_step.py)
     dict(
         type='EMAHook',
         ema_type='ExpMomentumEMA',
@@ -93,7 +139,7 @@ custom_hooks = [
     dict(
         type='PipelineSwitchHook',
         switch_epoch=max_epochs - stage2_epochs,
-        switch_pipeline={{_base_.train_pipeline_stage2}}),
+        switch_pipeline=train_pipeline_stage2),
     dict(type='NumClassCheckHook'),
 ]
 

@@ -10,7 +10,6 @@ import mmcv
 import numpy as np
 import pytest
 from conftest import ROOT
-from mmdet.registry import DATASETS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
@@ -28,16 +27,10 @@ def seed(number):
     np.random.seed(number)
 
 
-def stages():
-    cfg = Config.fromfile(ROOT / 'configs/my_rtmdet_tiny.py')
-    switch = next(hook for hook in cfg.custom_hooks if hook.type == 'PipelineSwitchHook')
-    return dict(stage1=cfg.train_dataloader.dataset.pipeline, stage2=switch.switch_pipeline)
-
-
-@pytest.mark.parametrize('stage', ['stage1', 'stage2'])
+@pytest.mark.parametrize('stage', ['stage 1', 'stage 2'])
 def test_same_seed_same_boxes_and_pixels_alike(tiny_data, stage):
     """500 samples of each side: boxes equal, labels equal, means and variances of the pixels within noise."""
-    pipeline = stages()[stage]
+    pipeline = benchmark.upstream_stages()[stage]
     sides = [benchmark.build(tiny_data.root, p) for p in (pipeline, benchmark.replaced(pipeline))]
     means, variances, differences = [], [], []
     for number in range(500):
@@ -135,9 +128,15 @@ print(load.folder)
     assert not os.path.exists(done.stdout.strip().splitlines()[-1])
 
 
+def test_the_config_is_upstreams_with_the_three_replaced():
+    ours, theirs = Config.fromfile(ROOT / 'configs/my_rtmdet_tiny.py'), benchmark.upstream_stages()
+    switch = next(hook for hook in ours.custom_hooks if hook.type == 'PipelineSwitchHook')
+    for pipeline, stage in ((ours.train_dataloader.dataset.pipeline, 'stage 1'), (switch.switch_pipeline, 'stage 2')):
+        steps = [{k: v for k, v in step.items() if k != 'budget_gb'} for step in pipeline]
+        assert steps == benchmark.replaced(theirs[stage])
+
+
 def test_in_a_dataset_with_the_real_pipeline(tiny_data):
-    dataset = DATASETS.build(dict(
-        type='CocoDataset', data_root=str(tiny_data.root), ann_file='coco_train.json', data_prefix=dict(img='train/'),
-        metainfo=dict(classes=('balloon', )), pipeline=benchmark.replaced(stages()['stage1'])))
+    dataset = benchmark.build(tiny_data.root, Config.fromfile(ROOT / 'configs/my_rtmdet_tiny.py').train_pipeline)
     for i in range(8):
         assert dataset[i]['inputs'].shape == (3, 640, 640)
