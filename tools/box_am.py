@@ -75,23 +75,24 @@ class BoxAM:
         self.wrapper.set_input_data(image)
         return self.wrapper()[0]
 
-    def check_layer(self, name, image):
-        """The layer of that name, if it fits the method; a Mistake that says why otherwise."""
-        layer = find_layer(self.detector, name)
-        _, (outputs, ) = outputs_of([layer], lambda: self.detect(image))
-        why = None
-        if not outputs:
-            why = 'takes no part in detecting'
-        elif len(outputs) > 1:
-            why = f'works {len(outputs)} times an image, once a stride, and has {len(outputs)} maps'
-        elif any(tensor.ndim != 4 for tensor in outputs[0]) or not outputs[0]:
-            why = 'puts out no feature map (1, C, H, W)'
-        elif self.needs_grad and len(outputs[0]) > 1:
-            why = f'puts out {len(outputs[0])} maps, and {self.method} takes one'
-        if why:
-            raise Mistake(f'--target-layers {name}: {why}; next: name a single layer, as backbone.stage4 or '
-                          'neck.out_convs[0]')
-        return layer
+    def detect_through(self, names, image):
+        """The layers of these names and what ``detect`` returns; a Mistake where one does not fit the method."""
+        layers = [find_layer(self.detector, name) for name in names]
+        sample, found = outputs_of(layers, lambda: self.detect(image))
+        for name, outputs in zip(names, found):
+            why = None
+            if not outputs:
+                why = 'takes no part in detecting'
+            elif len(outputs) > 1:
+                why = f'works {len(outputs)} times an image, once a stride, and has {len(outputs)} maps'
+            elif any(tensor.ndim != 4 for tensor in outputs[0]) or not outputs[0]:
+                why = 'puts out no feature map (1, C, H, W)'
+            elif self.needs_grad and len(outputs[0]) > 1:
+                why = f'puts out {len(outputs[0])} maps, and {self.method} takes one'
+            if why:
+                raise Mistake(f'--target-layers {name}: {why}; next: name a single layer, as backbone.stage4 or '
+                              'neck.out_convs[0]')
+        return layers, sample
 
     def heat(self, image, sample, instances, layers):
         """The layers' mean heat on a picture: (H, W) float32 from 0 to 1, its largest value 1, or all 0.

@@ -50,9 +50,7 @@ def explain(box_am, image, path, args):
     from pytorch_grad_cam.utils.image import show_cam_on_image
 
     from maps import detections, norm_in_boxes
-    groups = [args.target_layers] if args.target_layers else [[name] for name in DEFAULT_LAYERS]
-    layers = [[box_am.check_layer(name, image) for name in group] for group in groups]
-    sample = box_am.detect(image)
+    layers, sample = box_am.detect_through(args.target_layers or DEFAULT_LAYERS, image)
     found = sample.pred_instances
     instances = found[found.scores >= args.score_thr][:args.topk if args.topk > 0 else None]
     if not len(instances):
@@ -63,7 +61,9 @@ def explain(box_am, image, path, args):
         if args.method != 'eigencam':
             return []
     panels, cold = [], []
-    for names, group in zip(groups, layers):
+    groups = ([(args.target_layers, layers)] if args.target_layers
+              else [([name], [layer]) for name, layer in zip(DEFAULT_LAYERS, layers)])
+    for names, group in groups:
         heat = box_am.heat(image, sample, instances, group)
         if heat.max() == 0:
             cold += names

@@ -59,7 +59,7 @@ def test_the_heat_is_where_the_detections_are_and_belongs_to_the_weights(trained
     rows = []
     for image, sample, instances in explainable(am, trained)[:4]:
         strides = am.strides(image, instances)
-        layers = [am.check_layer(f'neck.out_convs[{(8, 16, 32).index(s)}]', image) for s in strides]
+        layers, _ = am.detect_through([f'neck.out_convs[{(8, 16, 32).index(s)}]' for s in strides], image)
         rows.append((image, sample, instances, layers, am.heat(image, sample, instances, layers)))
     assert len(rows) == 4, 'the toy detector found too little'
     ratio = float(np.median([inside_over_outside(heat, instances.bboxes) for _, _, instances, _, heat in rows]))
@@ -85,7 +85,7 @@ def test_the_heat_is_where_the_detections_are_and_belongs_to_the_weights(trained
 def test_methods(trained, method):
     am = box_am(trained, method, batch_size=4, ratio_channels_to_ablate=0.1)
     image, sample, instances = explainable(am, trained)[0]
-    heat = am.heat(image, sample, instances, [am.check_layer('neck.out_convs[0]', image)])
+    heat = am.heat(image, sample, instances, am.detect_through(['neck.out_convs[0]'], image)[0])
     assert heat.shape == image.shape[:2] and heat.dtype == np.float32
     assert heat.min() >= 0 and heat.max() in (0, 1)
 
@@ -95,7 +95,7 @@ def test_ablation_in_batches_gives_the_same_map(trained):
     for batch_size in (1, 5):
         am = box_am(trained, 'ablationcam', batch_size=batch_size, ratio_channels_to_ablate=0.1)
         image, sample, instances = explainable(am, trained)[0]
-        results.append(am.heat(image, sample, instances, [am.check_layer('neck.out_convs[0]', image)]))
+        results.append(am.heat(image, sample, instances, am.detect_through(['neck.out_convs[0]'], image)[0]))
     assert results[0].max() == 1 and np.abs(results[0] - results[1]).max() < 0.02
 
 
