@@ -1,6 +1,6 @@
 # RTMDet-tiny on the photographs without any download: from what my_rtmdet_tiny_rendered.py learned from rendered
 # balloons. For machines without a network, and for domains where COCO does not help. One GPU or two CPU cores.
-# `make scratch` does both. Expected: see docs/results.md.
+# `make scratch` does both. Expected: final mAP 0.54, with --tta 0.62 (two seeds, docs/results.md).
 _base_ = './my_rtmdet_tiny.py'
 
 # ---- What people change. Data root and classes are those of my_rtmdet_tiny.py.
