@@ -8,16 +8,16 @@ Upstream: float32, channels first. Ours: ChannelsLastHook and mixed precision, w
 import argparse
 
 import torch
-from train_step import build_model, compare, count_flops, make_batch
+from train_step import build_model, compare, count_flops, make_batch, reduced_type
 
 
 def build_side(ours, batch):
     """One side: a function that detects on the batch, post-processing included."""
     from mmengine.runner.amp import autocast
-    model = build_model(channels_last=ours).eval()
+    model = build_model(ours).eval()
 
     def detect():
-        with torch.no_grad(), autocast(enabled=ours):
+        with torch.no_grad(), autocast(enabled=ours and reduced_type() != torch.float32):
             return model.test_step(batch)
     return detect
 
@@ -36,8 +36,7 @@ def parse_args(argv=None):
 def main(argv=None):
     args = parse_args(argv)
     batch = make_batch(args.size, args.batch_size)
-    half = torch.float16 if torch.cuda.is_available() else torch.bfloat16
-    sides = dict(upstream=(build_side(False, batch), torch.float32), ours=(build_side(True, batch), half))
+    sides = dict(upstream=(build_side(False, batch), torch.float32), ours=(build_side(True, batch), reduced_type()))
     flops = count_flops(sides['upstream'][0])
     print(f'RTMDet-tiny, detection, {args.size} px, batch {args.batch_size}: {flops / 1e9:.1f} GFLOP; '
           f'{torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"}')

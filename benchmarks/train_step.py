@@ -3,9 +3,10 @@
     python benchmarks/train_step.py                       (640 px, batch 8: about two minutes on two cores)
     python benchmarks/train_step.py --size 320 --batch-size 4 --compile
 
-Upstream: float32, channels first. Ours: --amp (bfloat16 on the CPU, float16 on a GPU) and ChannelsLastHook. Same model
-(one class, nothing frozen, random weights), same batch (noise, with 6 random boxes a picture), same optimizer; both in
-this process, alternately. The fraction is of what a product of two large matrices reaches here in the same number type.
+Upstream: float32, channels first, SiLU in place. Ours: --amp (bfloat16 on the CPU, with tools/patches/cpu_depthwise.py;
+float16 on a GPU), ChannelsLastHook, SiLU out of place. Same model (one class, nothing frozen, random weights), same
+batch (noise, with 6 random boxes a picture), same optimizer; both in this process, alternately. The fraction is of what
+a product of two large matrices reaches here in the same number type.
 """
 import argparse
 import statistics
@@ -19,8 +20,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / 'tools'))
 
 
-def build_model(channels_last):
-    """RTMDet-tiny for one class with random weights (seed 0), on the GPU if there is one."""
+def build_model(ours):
+    """RTMDet-tiny for one class with random weights (seed 0), upstream's way or ours, on the GPU if there is one."""
     from mmdet.registry import MODELS
     from mmdet.utils import register_all_modules
     from mmengine.config import Config
@@ -29,8 +30,20 @@ def build_model(channels_last):
     import patches  # noqa: F401
     register_all_modules()
     torch.manual_seed(0)
-    model = MODELS.build(Config.fromfile(ROOT / 'configs/my_rtmdet_tiny_scratch.py').model).to(get_device())
-    return model.to(memory_format=torch.channels_last) if channels_last else model
+    cfg = Config.fromfile(ROOT / 'configs/my_rtmdet_tiny_scratch.py').model
+    if not ours:
+        for part in (cfg.backbone, cfg.neck, cfg.bbox_head):
+            part.act_cfg = dict(type='SiLU', inplace=True)
+    model = MODELS.build(cfg).to(get_device())
+    return model.to(memory_format=torch.channels_last) if ours else model
+
+
+def reduced_type():
+    """The number type that mixed precision computes in on this machine; float32 on a CPU without bfloat16."""
+    from patches.cpu_amp import fast_bfloat16
+    if torch.cuda.is_available():
+        return torch.float16
+    return torch.bfloat16 if fast_bfloat16() else torch.float32
 
 
 def make_batch(size, batch_size):
@@ -52,7 +65,7 @@ def make_batch(size, batch_size):
 def build_step(ours, batch, compiled=False):
     """One side: a function that takes one optimizer step, forward to update."""
     from mmengine.optim import AmpOptimWrapper, OptimWrapper
-    model = build_model(channels_last=ours).train()
+    model = build_model(ours).train()
     if compiled:
         model.backbone.compile()
         model.neck.compile()
@@ -124,10 +137,9 @@ def parse_args(argv=None):
 def main(argv=None):
     args = parse_args(argv)
     batch = make_batch(args.size, args.batch_size)
-    half = torch.float16 if torch.cuda.is_available() else torch.bfloat16
-    sides = dict(upstream=(build_step(False, batch), torch.float32), ours=(build_step(True, batch), half))
+    sides = dict(upstream=(build_step(False, batch), torch.float32), ours=(build_step(True, batch), reduced_type()))
     if args.compile:
-        sides['ours, compiled'] = build_step(True, batch, compiled=True), half
+        sides['ours, compiled'] = build_step(True, batch, compiled=True), reduced_type()
     flops = count_flops(sides['upstream'][0])
     print(f'RTMDet-tiny, one training step, {args.size} px, batch {args.batch_size}: {flops / 1e9:.0f} GFLOP; '
           f'{torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"}')

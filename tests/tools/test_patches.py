@@ -140,7 +140,7 @@ wrapper = AmpOptimWrapper(loss_scale="dynamic", optimizer=torch.optim.SGD(model.
 before = model.weight.detach().clone()
 with wrapper.optim_context(model):
     out = model(torch.rand(2, 4))
-assert out.dtype == torch.bfloat16, out.dtype
+assert out.dtype == (torch.bfloat16 if patches.cpu_amp.fast_bfloat16() else torch.float32), out.dtype
 wrapper.update_params(out.float().sum())
 assert not torch.equal(before, model.weight)
 wrapper.load_state_dict(wrapper.state_dict())
@@ -151,6 +151,14 @@ def test_cpu_amp():
     with_and_without('cpu_amp', AMP, 'only available training on gpu')
 
 
+@pytest.mark.parametrize('supported', [True, False])
+def test_cpu_amp_is_float32_where_bfloat16_is_slow(supported):
+    status, output = python(f'import torch\ntorch.cpu._is_avx512_bf16_supported = lambda: {supported}\n'
+                            f'torch.cpu._is_amx_tile_supported = lambda: False\n{AMP}print(out.dtype)')
+    assert status == 0 and f'torch.{"bfloat16" if supported else "float32"}' in output, output
+    assert ('mixed precision is off' in output) is not supported
+
+
 VISUALIZER = '''
 import patches, numpy as np
 from mmengine.visualization import Visualizer
@@ -159,6 +167,25 @@ visualizer.draw_bboxes(np.array([[10., 10, 120, 90]]))
 drawn = visualizer.get_image()
 assert drawn.shape == (60, 80, 3) and not (drawn == 255).all(2).any(), 'white margins'
 '''
+
+
+def test_cpu_depthwise():
+    """float32 inside, bfloat16 outside, and only in training under autocast; other convolutions are left alone."""
+    torch.manual_seed(0)
+    depthwise, other = torch.nn.Conv2d(8, 8, 5, padding=2, groups=8), torch.nn.Conv2d(8, 8, 3)
+    picture = torch.randn(2, 8, 16, 16).bfloat16()
+    exact = depthwise(picture.float())
+    with torch.autocast('cpu', torch.bfloat16):
+        trained = depthwise(picture)
+        with torch.no_grad():
+            tested = depthwise(picture)
+        assert other(picture).dtype == torch.bfloat16
+    assert torch.equal(trained, exact.bfloat16())  # one rounding, at the end
+    assert trained.dtype == tested.dtype == torch.bfloat16 and not torch.equal(tested, trained)
+    trained.float().square().mean().backward()
+    gradient, depthwise.weight.grad = depthwise.weight.grad, None
+    exact.square().mean().backward()
+    assert gradient.dtype == torch.float32 and torch.allclose(gradient, depthwise.weight.grad, rtol=0.02, atol=1e-3)
 
 
 def test_visualizer():
