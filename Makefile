@@ -12,8 +12,8 @@ IMG ?= data/toy_balloon/val/toy_val_00013.jpg
 CONFIG ?= $(TOY_CONFIG)
 CHECKPOINT ?= $(TOY_LAST)
 
-.PHONY: help setup data demo train photographs scratch pictures featmap boxam-stage4 boxam-neck0 boxam-neck1 boxam-neck2 test lint \
-        format clean
+.PHONY: help setup data demo train photographs scratch pictures featmap boxam-stage4 boxam-neck0 boxam-neck1 \
+        boxam-neck2 test lint format clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9 -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+)[^:]*:[^#]*## */\1\t/' | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
