@@ -3,10 +3,10 @@
     python benchmarks/train_step.py                       (640 px, batch 8: about two minutes on two cores)
     python benchmarks/train_step.py --size 320 --batch-size 4 --compile
 
-Upstream: float32, channels first, SiLU in place. Ours: --amp (bfloat16 on the CPU, with tools/patches/cpu_depthwise.py;
-float16 on a GPU), ChannelsLastHook, SiLU out of place. Same model (one class, nothing frozen, random weights), same
-batch (noise, with 6 random boxes a picture), same optimizer; both in this process, alternately. The fraction is of what
-a product of two large matrices reaches here in the same number type.
+Upstream: float32, channels first, SiLU in place. Ours, as in configs/my_rtmdet_tiny.py: --amp (bfloat16 on the CPU,
+float16 on a GPU), ChannelsLastHook, DepthwiseFloat32Hook, SiLU out of place. Same model (one class, nothing frozen,
+random weights), same batch (noise, with 6 random boxes a picture), same optimizer; both in this process, alternately.
+The fraction is of what a product of two large matrices reaches here in the same number type.
 """
 import argparse
 import statistics
@@ -28,6 +28,7 @@ def build_model(ours):
     from mmengine.device import get_device
 
     import patches  # noqa: F401
+    from plugins.depthwise import wrap
     register_all_modules()
     torch.manual_seed(0)
     cfg = Config.fromfile(ROOT / 'configs/my_rtmdet_tiny_scratch.py').model
@@ -35,7 +36,10 @@ def build_model(ours):
         for part in (cfg.backbone, cfg.neck, cfg.bbox_head):
             part.act_cfg = dict(type='SiLU', inplace=True)
     model = MODELS.build(cfg).to(get_device())
-    return model.to(memory_format=torch.channels_last) if ours else model
+    if not ours:
+        return model
+    wrap(model)
+    return model.to(memory_format=torch.channels_last)
 
 
 def reduced_type():

@@ -53,8 +53,8 @@ def test_knobs_reach_everything_that_follows_from_them(tmp_path):
     cfg = Config.fromfile(tmp_path / 'pets.py')
     assert cfg.model.bbox_head.num_classes == 2 and cfg.val_evaluator.ann_file == 'data/pets/coco_val.json'
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(4 * 0.004 / 256)
-    assert cfg.train_cfg.dynamic_intervals == [(39, 1)] and cfg.custom_hooks[2].switch_epoch == 39
-    assert cfg.custom_hooks[1].momentum == pytest.approx(0.1) and cfg.param_scheduler[1].begin == 20
+    assert cfg.train_cfg.dynamic_intervals == [(39, 1)] and cfg.custom_hooks[3].switch_epoch == 39
+    assert cfg.custom_hooks[2].momentum == pytest.approx(0.1) and cfg.param_scheduler[1].begin == 20
 
 
 def test_environment_names_the_data_root(monkeypatch):

@@ -169,25 +169,6 @@ assert drawn.shape == (60, 80, 3) and not (drawn == 255).all(2).any(), 'white ma
 '''
 
 
-def test_cpu_depthwise():
-    """float32 inside, bfloat16 outside, and only in training under autocast; other convolutions are left alone."""
-    torch.manual_seed(0)
-    depthwise, other = torch.nn.Conv2d(8, 8, 5, padding=2, groups=8), torch.nn.Conv2d(8, 8, 3)
-    picture = torch.randn(2, 8, 16, 16).bfloat16()
-    exact = depthwise(picture.float())
-    with torch.autocast('cpu', torch.bfloat16):
-        trained = depthwise(picture)
-        with torch.no_grad():
-            tested = depthwise(picture)
-        assert other(picture).dtype == torch.bfloat16
-    assert torch.equal(trained, exact.bfloat16())  # one rounding, at the end
-    assert trained.dtype == tested.dtype == torch.bfloat16 and not torch.equal(tested, trained)
-    trained.float().square().mean().backward()
-    gradient, depthwise.weight.grad = depthwise.weight.grad, None
-    exact.square().mean().backward()
-    assert gradient.dtype == torch.float32 and torch.allclose(gradient, depthwise.weight.grad, rtol=0.02, atol=1e-3)
-
-
 def test_visualizer():
     with_and_without('visualizer', VISUALIZER, 'white margins')
 

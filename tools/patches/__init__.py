@@ -5,4 +5,4 @@ module can be deleted; each does nothing where upstream is sound; applying one t
 on import, before MMDetection is, so that spawned data-loader workers and torchrun's processes have them as well.
 """
 from . import noise, mmcv_ext  # noqa: F401  isort: skip  (first: MMDetection does not import without mmcv_ext)
-from . import checkpoint, cpu_amp, cpu_depthwise, cpu_dist, head_module, visualizer  # noqa: F401
+from . import checkpoint, cpu_amp, cpu_dist, head_module, visualizer  # noqa: F401
