@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 import torch
@@ -25,7 +26,8 @@ def test_ctrl_c_keeps_finished_epochs_and_says_how_to_go_on(tiny_data, tmp_path)
     command = [sys.executable, 'tools/train.py', TOY, '--work-dir', str(tmp_path / 'w'), '--cfg-options',
                'train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False']
     process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **tiny_data.env, 'CUDA_VISIBLE_DEVICES': ''},
-                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
+                               preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL))  # a terminal's
     saved = tmp_path / 'w/last_checkpoint'  # written once the epoch's checkpoint is whole
     deadline = time.time() + 120
     while not saved.exists() and process.poll() is None and time.time() < deadline:
