@@ -105,37 +105,54 @@ def matmul_rate(dtype, size=2048):
     return 2 * size ** 3 / min(seconds(lambda: a @ a) for _ in range(5))
 
 
-def compare(sides, repeats, unit, flops):
+def compare(what, sides, args):
     """Time the sides in turn, print each one's time, its share of the matrix product's rate, and the ratio's spread.
 
-    sides: {name: (function, dtype)}, upstream's first; unit: (how many items a call, their name).
+    sides: {name: (function, dtype)}, upstream's first; args: those of ``make_parser``.
     """
+    flops, repeats = count_flops(sides['upstream'][0]), args.repeats
+    print(f'RTMDet-tiny, {what}, {args.size} px, batch {args.batch_size}: {flops / 1e9:.1f} GFLOP; '
+          f'{torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"}')
     for function, _ in sides.values():
         for _ in range(2):
             function()  # not counted: caches, and what is compiled at first sight
     runs = [[seconds(function) for function, _ in sides.values()] for _ in range(repeats)]
-    count, name = unit
-    for (side, (_, dtype)), times in zip(sides.items(), zip(*runs)):
+    for (name, (_, dtype)), times in zip(sides.items(), zip(*runs)):
         median, rate = statistics.median(times), matmul_rate(dtype)
-        print(f'{side}: {1000 * median / count:.0f} ms {name}, {flops / median / 1e9:.0f} GFLOP/s, which is '
-              f'{flops / median / rate:.0%} of {rate / 1e9:.0f} in a {str(dtype)[6:]} matrix product', flush=True)
-    for i, side in enumerate(list(sides)[1:], 1):
+        print(f'{name}: {1000 * median / args.batch_size:.0f} ms an image, {flops / median / 1e9:.0f} GFLOP/s, '
+              f'which is {flops / median / rate:.0%} of {rate / 1e9:.0f} in a {str(dtype)[6:]} matrix product', flush=True)
+    for i, name in enumerate(list(sides)[1:], 1):
         ratios = sorted(row[0] / row[i] for row in runs)
-        print(f'{side}: {statistics.median(ratios):.2f} times as fast as upstream '
+        print(f'{name}: {statistics.median(ratios):.2f} times as fast as upstream '
               f'({ratios[0]:.2f} to {ratios[-1]:.2f} over {repeats} repeats)')
 
 
+def make_parser(description, batch_size, repeats):
+    """The options that both model benchmarks take."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--size', type=side, default=640, help='side of a picture, a multiple of 32 (%(default)s)')
+    parser.add_argument('--batch-size', type=count, default=batch_size, help='(%(default)s)')
+    parser.add_argument('--repeats', type=count, default=repeats, help='(%(default)s)')
+    return parser
+
+
+def count(text):
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f'{text}, expected 1 or more')
+    return int(text)
+
+
+def side(text):
+    if int(text) < 1 or int(text) % 32:
+        raise argparse.ArgumentTypeError(f'{text}, expected a multiple of 32')
+    return int(text)
+
+
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--size', type=int, default=640, help='side of a picture, a multiple of 32 (%(default)s)')
-    parser.add_argument('--batch-size', type=int, default=8, help='(%(default)s)')
-    parser.add_argument('--repeats', type=int, default=5, help='(%(default)s)')
+    parser = make_parser(__doc__, batch_size=8, repeats=5)
     parser.add_argument('--compile', action='store_true', help='a third side: ours with torch.compile (needs a C++ '
                         'compiler, and minutes to compile)')
-    args = parser.parse_args(argv)
-    if args.size % 32 or min(args.size, args.batch_size, args.repeats) < 1:
-        parser.error('--size takes a multiple of 32, --batch-size and --repeats 1 or more')
-    return args
+    return parser.parse_args(argv)
 
 
 def main(argv=None):
@@ -144,10 +161,7 @@ def main(argv=None):
     sides = dict(upstream=(build_step(False, batch), torch.float32), ours=(build_step(True, batch), reduced_type()))
     if args.compile:
         sides['ours, compiled'] = build_step(True, batch, compiled=True), reduced_type()
-    flops = count_flops(sides['upstream'][0])
-    print(f'RTMDet-tiny, one training step, {args.size} px, batch {args.batch_size}: {flops / 1e9:.0f} GFLOP; '
-          f'{torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"}')
-    compare(sides, args.repeats, (args.batch_size, 'an image'), flops)
+    compare('one training step', sides, args)
 
 
 if __name__ == '__main__':

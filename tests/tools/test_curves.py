@@ -28,5 +28,7 @@ def test_later_runs_replace_what_earlier_ones_had(tmp_path):
         records = [dict(loss=loss, epoch=epoch, step=epoch) for epoch, loss in epochs.items()]
         records += [{'coco/bbox_mAP': loss / 10, 'step': epoch} for epoch, loss in epochs.items()]
         path.write_text(''.join(json.dumps(r) + '\n' for r in records))
+    with open(path, 'a') as file:
+        file.write('{"loss": 0.5, "epo')  # the process was killed here
     losses, metrics = read_scalars(tmp_path)
     assert losses == {1: [4.0], 2: [2.0], 3: [1.0]} and metrics == {'bbox_mAP': {1: 0.4, 2: 0.2, 3: 0.1}}

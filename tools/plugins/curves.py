@@ -2,23 +2,22 @@
 import json
 from pathlib import Path
 
+from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 
 @HOOKS.register_module()
 class CurvesHook(Hook):
-    """Draw loss and mAP by epoch into ``<work_dir>/curves.png``, at each validation and at the end.
+    """Draw loss and mAP by epoch into ``<work_dir>/curves.png``, at each validation; the last epoch always has one.
 
-    It reads what MMEngine's LocalVisBackend wrote (``<work_dir>/*/vis_data/*.json``), so that a run that was resumed
-    is drawn whole. (upstream's analyze_logs.py draws one log and one kind of value at a time, and needs seaborn.)
+    It reads what MMEngine's LocalVisBackend wrote (``<work_dir>/*/vis_data/scalars.json``), so that a run that was
+    resumed is drawn whole. (Upstream's analyze_logs.py draws one log and one kind of value a time; it needs seaborn.)
     """
     priority = 'LOWEST'  # after what this epoch gave is written
 
+    @master_only  # one file, however many processes train
     def after_val_epoch(self, runner, metrics=None):
-        draw_curves(Path(runner.work_dir), runner.max_epochs)
-
-    def after_train(self, runner):
         draw_curves(Path(runner.work_dir), runner.max_epochs)
 
 
@@ -29,8 +28,9 @@ def read_scalars(work_dir):
         ({epoch: [loss]}, {metric: {epoch: value}}): later runs replace the epochs that earlier ones had.
     """
     losses, metrics = {}, {}
-    for path in sorted(work_dir.glob('*/vis_data/*.json')):  # the folders' names are their times
-        records = [json.loads(line) for line in path.read_text().splitlines() if line.startswith('{')]
+    for path in sorted(work_dir.glob('*/vis_data/scalars.json')):  # the folders' names are their times
+        lines = path.read_text().splitlines()
+        records = [json.loads(line) for line in lines if line[:1] + line[-1:] == '{}']  # a killed run's last may be cut
         epochs = {}
         for record in records:
             if 'loss' in record and 'epoch' in record:
