@@ -1,22 +1,22 @@
-"""Milliseconds an image through the training pipeline, one core: upstream's against tools/plugins/fast_pipeline.py.
+"""Milliseconds an image through the training pipeline, one core: upstream's against
+tools/plugins/fast_pipeline.py.
 
     python benchmarks/pipeline.py
     python benchmarks/pipeline.py --data-root data/toy_balloon --samples 50
 
-Both run in this process, alternately, on the same images and seeds: the base config's stage 1 (mosaic, resize, crop,
-HSV, flip, mixup) and stage 2 at 640 px, and the same with the three replacements. The first pass, in which caches fill
-and pictures are decoded once, is not counted.
+Both run in this process, alternately, on the same images and seeds: the base config's stage 1
+(mosaic, resize, crop, HSV, flip, mixup) and stage 2 at 640 px, and the same with the three
+replacements. The first pass, in which caches fill and pictures are decoded once, is not counted.
 """
+
 import argparse
 import os
 import random
 import statistics
-import sys
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / 'tools'))
 
 
 def replaced(pipeline):
@@ -37,6 +37,7 @@ def replaced(pipeline):
 def upstream_stages():
     """The training pipelines of upstream's config, {stage: list of dict}."""
     from mmengine.hub import get_config
+
     base = get_config('mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py')
     return {'stage 1': base.train_pipeline, 'stage 2': base.train_pipeline_stage2}
 
@@ -44,13 +45,23 @@ def upstream_stages():
 def build(data_root, pipeline):
     """CocoDataset of the training split with a pipeline."""
     from mmdet.registry import DATASETS
-    return DATASETS.build(dict(
-        type='CocoDataset', data_root=str(data_root), ann_file='coco_train.json', data_prefix=dict(img='train/'),
-        metainfo=dict(classes=('balloon', )), filter_cfg=dict(filter_empty_gt=True, min_size=32), pipeline=pipeline))
+
+    return DATASETS.build(
+        dict(
+            type='CocoDataset',
+            data_root=str(data_root),
+            ann_file='coco_train.json',
+            data_prefix=dict(img='train/'),
+            metainfo=dict(classes=('balloon',)),
+            filter_cfg=dict(filter_empty_gt=True, min_size=32),
+            pipeline=pipeline,
+        )
+    )
 
 
 def seed(number):
     import numpy as np
+
     random.seed(number)
     np.random.seed(number)
 
@@ -66,8 +77,12 @@ def timed(dataset, indices):
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--data-root', type=Path, default=Path(os.environ.get('BALLOON_ROOT') or 'data/balloon'))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        '--data-root', type=Path, default=Path(os.environ.get('BALLOON_ROOT') or 'data/balloon')
+    )
     parser.add_argument('--samples', type=int, default=120, help='a repeat (%(default)s)')
     parser.add_argument('--repeats', type=int, default=5, help='(%(default)s)')
     return parser.parse_args(argv)
@@ -76,12 +91,16 @@ def parse_args(argv=None):
 def main(argv=None):
     args = parse_args(argv)
     if not (args.data_root / 'coco_train.json').is_file():
-        raise SystemExit(f'{args.data_root}: no coco_train.json there; next: python data_tools/balloon2coco.py')
+        raise SystemExit(
+            f'{args.data_root}: no coco_train.json there; next: python data_tools/balloon2coco.py'
+        )
+    import mmballoon.patches  # noqa: F401
+
     import cv2
     from mmdet.utils import register_all_modules
 
-    import patches  # noqa: F401, I001
-    import plugins  # noqa: F401
+    import mmballoon.plugins  # noqa: F401
+
     register_all_modules()
     cv2.setNumThreads(1)
     for stage, pipeline in upstream_stages().items():
@@ -96,8 +115,11 @@ def main(argv=None):
             runs.append(row)
         ratios = sorted(a / b for a, b in runs[1:])
         theirs, ours = (statistics.median(row[i] for row in runs[1:]) for i in (0, 1))
-        print(f'{stage}: upstream {theirs:.1f} ms an image, ours {ours:.1f} ms: {statistics.median(ratios):.1f} times '
-              f'faster ({ratios[0]:.1f} to {ratios[-1]:.1f} over {args.repeats} repeats of {args.samples})', flush=True)
+        print(
+            f'{stage}: upstream {theirs:.1f} ms an image, ours {ours:.1f} ms: {statistics.median(ratios):.1f} times '
+            f'faster ({ratios[0]:.1f} to {ratios[-1]:.1f} over {args.repeats} repeats of {args.samples})',
+            flush=True,
+        )
 
 
 if __name__ == '__main__':

@@ -3,32 +3,36 @@
     python benchmarks/train_step.py                       (640 px, batch 8: about two minutes on two cores)
     python benchmarks/train_step.py --size 320 --batch-size 4 --compile
 
-Upstream: float32, channels first, SiLU in place. Ours, as in configs/my_rtmdet_tiny.py: --amp (bfloat16 on the CPU,
-float16 on a GPU), ChannelsLastHook, DepthwiseFloat32Hook, SiLU out of place. Same model (one class, nothing frozen,
-random weights), same batch (noise, with 6 random boxes a picture), same optimizer; both in this process, alternately.
-The fraction is of what a product of two large matrices reaches here in the same number type.
+Upstream: float32, channels first, SiLU in place. Ours, as in configs/my_rtmdet_tiny.py: --amp
+(bfloat16 on the CPU, float16 on a GPU), ChannelsLastHook, DepthwiseFloat32Hook, SiLU out of place.
+Same model (one class, nothing frozen, random weights), same batch (noise, with 6 random boxes a
+picture), same optimizer; both in this process, alternately. The fraction is of what a product of
+two large matrices reaches here in the same number type.
 """
+
 import argparse
 import statistics
-import sys
 import time
 from pathlib import Path
 
 import torch
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / 'tools'))
 
 
 def build_model(ours):
-    """RTMDet-tiny for one class with random weights (seed 0), upstream's way or ours, on the GPU if there is one."""
+    """RTMDet-tiny for one class with random weights (seed 0), upstream's way or ours, on the GPU if
+    there is one.
+    """
+    import mmballoon.patches  # noqa: F401
+
     from mmdet.registry import MODELS
     from mmdet.utils import register_all_modules
     from mmengine.config import Config
     from mmengine.device import get_device
 
-    import patches  # noqa: F401
-    from plugins.depthwise import wrap
+    from mmballoon.plugins.depthwise import wrap
+
     register_all_modules()
     torch.manual_seed(0)
     cfg = Config.fromfile(ROOT / 'configs/my_rtmdet_tiny_scratch.py').model
@@ -43,32 +47,57 @@ def build_model(ours):
 
 
 def reduced_type():
-    """The number type that mixed precision computes in on this machine; float32 on a CPU without bfloat16."""
-    from patches.cpu_amp import fast_bfloat16
+    """The number type that mixed precision computes in on this machine; float32 on a CPU without
+    bfloat16.
+    """
+    from mmballoon.patches.cpu_amp import fast_bfloat16
+
     if torch.cuda.is_available():
         return torch.float16
     return torch.bfloat16 if fast_bfloat16() else torch.float32
 
 
 def make_batch(size, batch_size):
-    """What the data loader hands to a step: ``batch_size`` pictures (3, size, size) uint8, 6 boxes x1 y1 x2 y2 each."""
+    """What the data loader hands to a step: ``batch_size`` pictures (3, size, size) uint8, 6 boxes
+    x1 y1 x2 y2 each.
+    """
     from mmdet.structures import DetDataSample
     from mmengine.structures import InstanceData
+
     random = torch.Generator().manual_seed(0)
     samples = []
     for _ in range(batch_size):
-        corner, side = torch.rand(6, 2, generator=random) * 0.6 * size, torch.rand(6, 2, generator=random) * 0.4 * size
-        boxes = InstanceData(bboxes=torch.cat([corner, corner + side + 8], 1), labels=torch.zeros(6, dtype=torch.long))
+        corner, side = (
+            torch.rand(6, 2, generator=random) * 0.6 * size,
+            torch.rand(6, 2, generator=random) * 0.4 * size,
+        )
+        boxes = InstanceData(
+            bboxes=torch.cat([corner, corner + side + 8], 1),
+            labels=torch.zeros(6, dtype=torch.long),
+        )
         shape = (size, size)
-        samples.append(DetDataSample(gt_instances=boxes, metainfo=dict(
-            img_shape=shape, ori_shape=shape, pad_shape=shape, batch_input_shape=shape, scale_factor=(1.0, 1.0))))
-    pictures = torch.randint(0, 256, (batch_size, 3, size, size), dtype=torch.uint8, generator=random)
+        samples.append(
+            DetDataSample(
+                gt_instances=boxes,
+                metainfo=dict(
+                    img_shape=shape,
+                    ori_shape=shape,
+                    pad_shape=shape,
+                    batch_input_shape=shape,
+                    scale_factor=(1.0, 1.0),
+                ),
+            )
+        )
+    pictures = torch.randint(
+        0, 256, (batch_size, 3, size, size), dtype=torch.uint8, generator=random
+    )
     return dict(inputs=list(pictures), data_samples=samples)
 
 
 def build_step(ours, batch, compiled=False):
     """One side: a function that takes one optimizer step, forward to update."""
     from mmengine.optim import AmpOptimWrapper, OptimWrapper
+
     model = build_model(ours).train()
     if compiled:
         model.backbone.compile()
@@ -91,8 +120,11 @@ def seconds(function):
 
 
 def count_flops(function):
-    """Floating-point operations of one call, a multiplication and an addition being two (torch's own counter)."""
+    """Floating-point operations of one call, a multiplication and an addition being two (torch's
+    own counter).
+    """
     from torch.utils.flop_counter import FlopCounterMode
+
     with FlopCounterMode(display=False) as counter:
         function()
     return counter.get_total_flops()
@@ -102,35 +134,47 @@ def matmul_rate(dtype, size=2048):
     """FLOP/s of a (size, size) matrix product in ``dtype``, the best of five."""
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     a = torch.randn(size, size, device=device).to(dtype)
-    return 2 * size ** 3 / min(seconds(lambda: a @ a) for _ in range(5))
+    return 2 * size**3 / min(seconds(lambda: a @ a) for _ in range(5))
 
 
 def compare(what, sides, args):
-    """Time the sides in turn, print each one's time, its share of the matrix product's rate, and the ratio's spread.
+    """Time the sides in turn, print each one's time, its share of the matrix product's rate, and
+    the ratio's spread.
 
     sides: {name: (function, dtype)}, upstream's first; args: those of ``make_parser``.
     """
     flops, repeats = count_flops(sides['upstream'][0]), args.repeats
-    print(f'RTMDet-tiny, {what}, {args.size} px, batch {args.batch_size}: {flops / 1e9:.1f} GFLOP; '
-          f'{torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"}')
+    print(
+        f'RTMDet-tiny, {what}, {args.size} px, batch {args.batch_size}: {flops / 1e9:.1f} GFLOP; '
+        f'{torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"}'
+    )
     for function, _ in sides.values():
         for _ in range(2):
             function()  # not counted: caches, and what is compiled at first sight
     runs = [[seconds(function) for function, _ in sides.values()] for _ in range(repeats)]
     for (name, (_, dtype)), times in zip(sides.items(), zip(*runs)):
         median, rate = statistics.median(times), matmul_rate(dtype)
-        print(f'{name}: {1000 * median / args.batch_size:.0f} ms an image, {flops / median / 1e9:.0f} GFLOP/s, '
-              f'which is {flops / median / rate:.0%} of {rate / 1e9:.0f} in a {str(dtype)[6:]} matrix product', flush=True)
+        print(
+            f'{name}: {1000 * median / args.batch_size:.0f} ms an image, {flops / median / 1e9:.0f} GFLOP/s, '
+            f'which is {flops / median / rate:.0%} of {rate / 1e9:.0f} in a {str(dtype)[6:]} matrix product',
+            flush=True,
+        )
     for i, name in enumerate(list(sides)[1:], 1):
         ratios = sorted(row[0] / row[i] for row in runs)
-        print(f'{name}: {statistics.median(ratios):.2f} times as fast as upstream '
-              f'({ratios[0]:.2f} to {ratios[-1]:.2f} over {repeats} repeats)')
+        print(
+            f'{name}: {statistics.median(ratios):.2f} times as fast as upstream '
+            f'({ratios[0]:.2f} to {ratios[-1]:.2f} over {repeats} repeats)'
+        )
 
 
 def make_parser(description, batch_size, repeats):
     """The options that both model benchmarks take."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--size', type=side, default=640, help='side of a picture, a multiple of 32 (%(default)s)')
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        '--size', type=side, default=640, help='side of a picture, a multiple of 32 (%(default)s)'
+    )
     parser.add_argument('--batch-size', type=count, default=batch_size, help='(%(default)s)')
     parser.add_argument('--repeats', type=count, default=repeats, help='(%(default)s)')
     return parser
@@ -150,15 +194,21 @@ def side(text):
 
 def parse_args(argv=None):
     parser = make_parser(__doc__, batch_size=8, repeats=5)
-    parser.add_argument('--compile', action='store_true', help='a third side: ours with torch.compile (needs a C++ '
-                        'compiler, and minutes to compile)')
+    parser.add_argument(
+        '--compile',
+        action='store_true',
+        help='a third side: ours with torch.compile (needs a C++ compiler, and minutes to compile)',
+    )
     return parser.parse_args(argv)
 
 
 def main(argv=None):
     args = parse_args(argv)
     batch = make_batch(args.size, args.batch_size)
-    sides = dict(upstream=(build_step(False, batch), torch.float32), ours=(build_step(True, batch), reduced_type()))
+    sides = dict(
+        upstream=(build_step(False, batch), torch.float32),
+        ours=(build_step(True, batch), reduced_type()),
+    )
     if args.compile:
         sides['ours, compiled'] = build_step(True, batch, compiled=True), reduced_type()
     compare('one training step', sides, args)

@@ -5,36 +5,46 @@
     python data_tools/balloon2coco.py data/mine/photos --split 0.8         one folder -> train/, val/ and coco_*.json
     python data_tools/balloon2coco.py photos/via.csv --out photos.json     one file
 
-Source: VIA 1 and 2 JSON, a VIA 2 project file, or VIA's CSV export (data_tools/via.py). Every shape with an area
-becomes a polygon (data_tools/geometry.py, which also states the one coordinate convention).
+Source: VIA 1 and 2 JSON, a VIA 2 project file, or VIA's CSV export (data_tools/via.py). Every shape
+with an area becomes a polygon (data_tools/geometry.py, which also states the one coordinate
+convention).
 
-COCO: image and annotation ids count from 1 (pycocotools takes annotation id 0 for "unmatched"), category ids from 1 in
-the order of --classes, else alphabetically; bbox is [x, y, width, height] in pixels, float; area is the polygon's, not
-the box's (COCO's small / medium / large split reads it); an image without regions is kept, as a negative. The files are
-written once everything has been converted, atomically: same input, same bytes.
+COCO: image and annotation ids count from 1 (pycocotools takes annotation id 0 for "unmatched"),
+category ids from 1 in the order of --classes, else alphabetically; bbox is [x, y, width, height] in
+pixels, float; area is the polygon's, not the box's (COCO's small / medium / large split reads it);
+an image without regions is kept, as a negative. The files are written once everything has been
+converted, atomically: same input, same bytes.
 """
+
 import argparse
 import json
 import os
-import sys
 from collections import Counter
 from pathlib import Path
 
-from split import link_images, split_entries
+from mmballoon.data.images import SUFFIXES, image_size
+from mmballoon.data.shapes import clip_polygon, polygon_area, polygon_box
+from mmballoon.data.split import link_images, split_entries
+from mmballoon.data.via import find_annotation, read_via
+from mmballoon.errors import UserError, report_errors
 
-from geometry import clip_polygon, polygon_area, polygon_box
-from images import SUFFIXES, image_size
-from via import BadInput, find_annotation, read_via
-
-PALETTE = ((220, 20, 60), (0, 125, 190), (60, 160, 60), (250, 170, 30), (140, 70, 180), (0, 170, 170), (230, 100, 180),
-           (120, 120, 120))  # RGB, for the metainfo to paste
+PALETTE = (
+    (220, 20, 60),
+    (0, 125, 190),
+    (60, 160, 60),
+    (250, 170, 30),
+    (140, 70, 180),
+    (0, 170, 170),
+    (230, 100, 180),
+    (120, 120, 120),
+)  # RGB, for the metainfo to paste
 
 
 def region_class(attributes, key, options):
     """Class name (str) that a region's attributes give under ``key``, or None without exactly one.
 
-    Text is trimmed; the option id of a radio button or dropdown becomes the option's name ({id: name}); of a checkbox
-    group ({id: true, ...}) the one that is ticked counts.
+    Text is trimmed; the option id of a radio button or dropdown becomes the option's name ({id:
+    name}); of a checkbox group ({id: true, ...}) the one that is ticked counts.
     """
     value = attributes.get(key)
     if isinstance(value, dict):
@@ -47,16 +57,20 @@ def region_class(attributes, key, options):
 
 
 def via_to_coco(entries, image_sizes, classes, class_of=None, drop_empty=False):
-    """COCO (dict) of VIA entries, and a Counter of what became of each region. Pure: reads and writes no file.
+    """COCO (dict) of VIA entries, and a Counter of what became of each region. Pure: reads and
+    writes no file.
 
-    entries: iterable of via.Entry. image_sizes: {file name: (width, height)} in pixels; an entry without one is left
-    out. classes: category names in id order. class_of: function from a region's attributes to a name or None; None
-    gives every region the first class.
+    entries: iterable of via.Entry. image_sizes: {file name: (width, height)} in pixels; an entry
+    without one is left out. classes: category names in id order. class_of: function from a region's
+    attributes to a name or None; None gives every region the first class.
 
-    The Counter's keys: 'images', 'empty', 'regions', 'shape <name>', 'converted', 'clipped', 'skipped: <reason>'.
+    The Counter's keys: 'images', 'empty', 'regions', 'shape <name>', 'converted', 'clipped',
+    'skipped: <reason>'.
     """
     report, images, annotations = Counter(), [], []
-    for image, found in convert_entries(entries, image_sizes, classes, class_of, drop_empty, report):
+    for image, found in convert_entries(
+        entries, image_sizes, classes, class_of, drop_empty, report
+    ):
         images.append(image)
         annotations += found
     return dict(images=images, annotations=annotations, categories=categories(classes)), report
@@ -67,7 +81,9 @@ def categories(classes):
 
 
 def convert_entries(entries, image_sizes, classes, class_of, drop_empty, report):
-    """Yield (COCO image, [its COCO annotations]) of each entry, ids counted from 1; arguments as via_to_coco's."""
+    """Yield (COCO image, [its COCO annotations]) of each entry, ids counted from 1; arguments as
+    via_to_coco's.
+    """
     category = {name: i for i, name in enumerate(classes, start=1)}
     image_id = annotation_id = 0
     for entry in entries:
@@ -76,14 +92,32 @@ def convert_entries(entries, image_sizes, classes, class_of, drop_empty, report)
             name = class_of(region.attributes) if class_of else classes[0]
             reason, inside, area = _fit(region.polygon, size)
             if not reason and name not in category:
-                reason = 'no single class in its attributes' if name is None else f"class '{name}' not in --classes"
-            report.update(('regions', f'shape {region.shape:.20}', f'skipped: {reason}' if reason else 'converted'))
+                reason = (
+                    'no single class in its attributes'
+                    if name is None
+                    else f"class '{name}' not in --classes"
+                )
+            report.update(
+                (
+                    'regions',
+                    f'shape {region.shape:.20}',
+                    f'skipped: {reason}' if reason else 'converted',
+                )
+            )
             if not reason:
                 report['clipped'] += inside is not region.polygon
                 box = polygon_box(inside)
-                found.append(dict(id=annotation_id + len(found) + 1, image_id=image_id + 1, category_id=category[name],
-                                  bbox=box, area=min(area, box[2] * box[3]),  # one that winds over itself counts twice
-                                  iscrowd=0, segmentation=[inside.tolist()]))
+                found.append(
+                    dict(
+                        id=annotation_id + len(found) + 1,
+                        image_id=image_id + 1,
+                        category_id=category[name],
+                        bbox=box,
+                        area=min(area, box[2] * box[3]),  # one that winds over itself counts twice
+                        iscrowd=0,
+                        segmentation=[inside.tolist()],
+                    )
+                )
         if size is None or (drop_empty and not found):
             continue
         report.update(('images', 'empty') if not found else ('images',))
@@ -115,7 +149,9 @@ class Source:
         self.annotation, self.folder = annotation, folder
         self.entries, self.options = read_via(annotation)
         if not self.entries:
-            raise BadInput(f'{annotation}: no image in it; next: add images in VIA and export again')
+            raise UserError(
+                f'{annotation}: no image in it; next: add images in VIA and export again'
+            )
         self.sizes, self.missing, self.mismatches = {}, [], []
         for entry in self.entries:
             path = folder / self.checked_name(entry.filename)
@@ -126,32 +162,50 @@ class Source:
             if entry.size and entry.size != path.stat().st_size:
                 self.mismatches.append(entry.filename)
         if not self.sizes:
-            raise BadInput(f"{annotation}: none of its {len(self.entries)} images is in {folder} (the first: "
-                           f"'{self.entries[0].filename}'); next: name their folder behind the annotation file")
-        self.unlisted = sum(p.suffix.lower() in SUFFIXES and p.name not in self.sizes for p in folder.iterdir())
+            raise UserError(
+                f'{annotation}: none of its {len(self.entries)} images is in {folder} (the first: '
+                f"'{self.entries[0].filename}'); next: name their folder behind the annotation file"
+            )
+        self.unlisted = sum(
+            p.suffix.lower() in SUFFIXES and p.name not in self.sizes for p in folder.iterdir()
+        )
 
     def checked_name(self, name):
         """The name, unless it would lead out of the image folder."""
         parts = Path(name.replace('\\', '/')).parts
         if '..' in parts or Path(name).is_absolute() or (name[1:2] == ':') or '\0' in name:
-            raise BadInput(f"{self.annotation}: image '{name}' leads out of its folder; next: rename it in VIA")
+            raise UserError(
+                f"{self.annotation}: image '{name}' leads out of its folder; next: rename it in VIA"
+            )
         return name
 
     def class_names(self, key):
         """All class names that its regions have under an attribute, a set."""
-        names = {region_class(r.attributes, key, self.options.get(key, {}))
-                 for entry in self.entries for r in entry.regions}
+        names = {
+            region_class(r.attributes, key, self.options.get(key, {}))
+            for entry in self.entries
+            for r in entry.regions
+        }
         return names - {None}
 
     def convert(self, entries, classes, key, drop_empty, report):
-        """convert_entries of some of its entries, with the class under the attribute ``key``, if any."""
+        """convert_entries of some of its entries, with the class under the attribute ``key``, if
+        any.
+        """
         options = self.options.get(key, {})
-        return convert_entries(entries, self.sizes, classes,
-                               (lambda a: region_class(a, key, options)) if key else None, drop_empty, report)
+        return convert_entries(
+            entries,
+            self.sizes,
+            classes,
+            (lambda a: region_class(a, key, options)) if key else None,
+            drop_empty,
+            report,
+        )
 
 
 def write_part(path, converted, classes):
-    """Write COCO JSON to PATH.part as it is converted, an image or annotation at a time; return (path, images, boxes).
+    """Write COCO JSON to PATH.part as it is converted, an image or annotation at a time; return
+    (path, images, boxes).
 
     Nothing but annotations of one image is held in memory, next to the text of all images.
     """
@@ -166,45 +220,94 @@ def write_part(path, converted, classes):
             for annotation in annotations:
                 file.write((',\n' if count else '\n') + dumps(annotation))
                 count += 1
-        file.write('],\n"images":[\n' + ',\n'.join(images) + '],\n"categories":' + dumps(categories(classes)) + '}\n')
+        file.write(
+            '],\n"images":[\n'
+            + ',\n'.join(images)
+            + '],\n"categories":'
+            + dumps(categories(classes))
+            + '}\n'
+        )
     return part, len(images), count
 
 
 def summary(reports, sources):
     """The table of what became of everything, a str; one column a converted file."""
     order = ['images', 'empty', 'regions', 'shape', 'converted', 'clipped', 'skipped']
-    keys = sorted({key for report in reports.values() for key in report},
-                  key=lambda key: (order.index(key.split(':')[0].split(' ')[0]), key))
+    keys = sorted(
+        {key for report in reports.values() for key in report},
+        key=lambda key: (order.index(key.split(':')[0].split(' ')[0]), key),
+    )
     names = {'empty': '  without regions', 'clipped': '  of these clipped to the image'}
-    rows = [(names.get(k, f'  {k}' if k.startswith('shape') else k), [r[k] for r in reports.values()]) for k in keys]
-    rows += [('images on disk without an entry', [s.unlisted for s in sources]),
-             ('entries without an image', [len(s.missing) for s in sources]),
-             ('files of another size than VIA saw', [len(s.mismatches) for s in sources])]
+    rows = [
+        (names.get(k, f'  {k}' if k.startswith('shape') else k), [r[k] for r in reports.values()])
+        for k in keys
+    ]
+    rows += [
+        ('images on disk without an entry', [s.unlisted for s in sources]),
+        ('entries without an image', [len(s.missing) for s in sources]),
+        ('files of another size than VIA saw', [len(s.mismatches) for s in sources]),
+    ]
     head = f'{"":38}' + ''.join(f'{path.stem.removeprefix("coco_")[:9]:>10}' for path in reports)
-    return '\n'.join([head, *(f'{label:38.38}' + ''.join(f'{n:>10}' for n in counts) for label, counts in rows)])
+    return '\n'.join(
+        [head, *(f'{label:38.38}' + ''.join(f'{n:>10}' for n in counts) for label, counts in rows)]
+    )
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('annotation', nargs='?', type=Path, help='a VIA file, or a folder that holds one, to convert '
-                        'instead of train/ and val/ of the data root')
-    parser.add_argument('images', nargs='?', type=Path, help="its images' folder, if not the one it lies in")
-    parser.add_argument('--data-root', type=Path, help='$BALLOON_ROOT, or data/balloon; with ANNOTATION the folder '
-                        'above its images')
-    parser.add_argument('--out', type=Path, help='file to write for ANNOTATION (DATA_ROOT/coco_<image folder>.json)')
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        'annotation',
+        nargs='?',
+        type=Path,
+        help='a VIA file, or a folder that holds one, to convert '
+        'instead of train/ and val/ of the data root',
+    )
+    parser.add_argument(
+        'images', nargs='?', type=Path, help="its images' folder, if not the one it lies in"
+    )
+    parser.add_argument(
+        '--data-root',
+        type=Path,
+        help='$BALLOON_ROOT, or data/balloon; with ANNOTATION the folder above its images',
+    )
+    parser.add_argument(
+        '--out', type=Path, help='file to write for ANNOTATION (DATA_ROOT/coco_<image folder>.json)'
+    )
     group = parser.add_mutually_exclusive_group()
-    group.add_argument('--class-name', default='balloon', help='one class for every region (%(default)s)')
-    group.add_argument('--class-attribute', metavar='KEY', help='take the class from this region attribute')
-    parser.add_argument('--classes', nargs='+', metavar='NAME', help='the classes in id order, with --class-attribute; '
-                        'regions of others are skipped (default: all, alphabetically)')
-    parser.add_argument('--split', type=float, metavar='SHARE', help='share of the images for training, as 0.8; links '
-                        'them into train/ and val/ of the data root')
+    group.add_argument(
+        '--class-name', default='balloon', help='one class for every region (%(default)s)'
+    )
+    group.add_argument(
+        '--class-attribute', metavar='KEY', help='take the class from this region attribute'
+    )
+    parser.add_argument(
+        '--classes',
+        nargs='+',
+        metavar='NAME',
+        help='the classes in id order, with --class-attribute; '
+        'regions of others are skipped (default: all, alphabetically)',
+    )
+    parser.add_argument(
+        '--split',
+        type=float,
+        metavar='SHARE',
+        help='share of the images for training, as 0.8; links '
+        'them into train/ and val/ of the data root',
+    )
     parser.add_argument('--seed', type=int, default=0, help='of the split (%(default)s)')
-    parser.add_argument('--drop-empty', action='store_true', help='leave out images without regions')
-    parser.add_argument('--strict', action='store_true', help='fail, writing nothing, if anything was skipped')
+    parser.add_argument(
+        '--drop-empty', action='store_true', help='leave out images without regions'
+    )
+    parser.add_argument(
+        '--strict', action='store_true', help='fail, writing nothing, if anything was skipped'
+    )
     args = parser.parse_intermixed_args(argv)  # options may stand between the two paths
     if args.split is not None and (not 0 < args.split < 1 or not args.annotation or args.out):
-        parser.error('--split takes a share between 0 and 1, an ANNOTATION, and --data-root instead of --out')
+        parser.error(
+            '--split takes a share between 0 and 1, an ANNOTATION, and --data-root instead of --out'
+        )
     if args.out and not args.annotation:
         parser.error('--out takes an ANNOTATION')
     if args.classes and (not args.class_attribute or len(set(args.classes)) < len(args.classes)):
@@ -217,7 +320,7 @@ def load(annotation, images=None):
     if annotation.is_dir() or not annotation.suffix:
         return Source(find_annotation(annotation), images or annotation)
     if images and not images.is_dir():
-        raise BadInput(f'{images}: no such folder; next: name the folder of the images')
+        raise UserError(f'{images}: no such folder; next: name the folder of the images')
     return Source(annotation, images or annotation.parent)
 
 
@@ -227,7 +330,9 @@ def convert(args):
         root = args.data_root or source.folder.resolve().parent
         if args.split:
             if len(source.sizes) < 2:
-                raise BadInput(f'{source.annotation}: {len(source.sizes)} image, a split takes 2; next: add images')
+                raise UserError(
+                    f'{source.annotation}: {len(source.sizes)} image, a split takes 2; next: add images'
+                )
             present = [entry for entry in source.entries if entry.filename in source.sizes]
             parts = dict(zip(('train', 'val'), split_entries(present, args.split, args.seed)))
             jobs = {root / f'coco_{name}.json': (source, part) for name, part in parts.items()}
@@ -244,20 +349,35 @@ def convert(args):
     if key and not args.classes:
         classes = sorted(set().union(*(source.class_names(key) for source in sources)))
         if not classes:
-            seen = sorted({name for s in sources for e in s.entries for r in e.regions for name in r.attributes})
-            raise BadInput(f"{sources[0].annotation}: no region has a class in its attribute '{key}' (attributes seen: "
-                           f'{", ".join(seen) or "none"}); next: name one of them, or drop --class-attribute')
+            seen = sorted(
+                {
+                    name
+                    for s in sources
+                    for e in s.entries
+                    for r in e.regions
+                    for name in r.attributes
+                }
+            )
+            raise UserError(
+                f"{sources[0].annotation}: no region has a class in its attribute '{key}' (attributes seen: "
+                f'{", ".join(seen) or "none"}); next: name one of them, or drop --class-attribute'
+            )
     reports = {path: Counter() for path in jobs}
     written = {}
     try:
         for path, (source, entries) in jobs.items():
             written[path] = write_part(
-                path, source.convert(entries, classes, key, args.drop_empty, reports[path]), classes)
+                path, source.convert(entries, classes, key, args.drop_empty, reports[path]), classes
+            )
         print(summary(reports, [source for source, _ in jobs.values()]))
-        skipped = sum(n for report in reports.values() for k, n in report.items() if k.startswith('skipped'))
+        skipped = sum(
+            n for report in reports.values() for k, n in report.items() if k.startswith('skipped')
+        )
         if args.strict and skipped:
-            raise BadInput(f'{sources[0].annotation}: {skipped} regions skipped (the table says why), and --strict; '
-                           'next: mend them in VIA; nothing was written')
+            raise UserError(
+                f'{sources[0].annotation}: {skipped} regions skipped (the table says why), and --strict; '
+                'next: mend them in VIA; nothing was written'
+            )
         for name, part in parts.items():
             link_images(source.folder, [entry.filename for entry in part], root / name)
         for path, (part, images, boxes) in written.items():
@@ -267,16 +387,12 @@ def convert(args):
         for path in jobs:
             path.with_name(path.name + '.part').unlink(missing_ok=True)
     palette = [PALETTE[i % len(PALETTE)] for i in range(len(classes))]
-    print(f"for the config: metainfo = dict(classes={tuple(classes)!r}, palette={palette!r})")
+    print(f'for the config: metainfo = dict(classes={tuple(classes)!r}, palette={palette!r})')
 
 
 def main(argv=None):
-    args = parse_args(argv)
-    try:
-        convert(args)
-    except (BadInput, OSError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        raise SystemExit(2) from None
+    with report_errors():
+        convert(parse_args(argv))
 
 
 if __name__ == '__main__':

@@ -1,11 +1,14 @@
-"""Render a synthetic balloon data set in exactly the original's layout and VIA format: no network, no photographs.
+"""Render a synthetic balloon data set in exactly the original's layout and VIA format: no network,
+no photographs.
 
     python data_tools/make_toy_balloons.py                          (96 + 16 pictures in data/toy_balloon)
     python data_tools/make_toy_balloons.py --train 2000 --val 200 --out data/toy_large --seed 1
 
-The same seed and versions give the same bytes. An outline follows what a person could see: a balloon in front takes its
-part from the one behind, the picture's border cuts it, and one that is almost hidden is not annotated.
+The same seed and versions give the same bytes. An outline follows what a person could see: a
+balloon in front takes its part from the one behind, the picture's border cuts it, and one that is
+almost hidden is not annotated.
 """
+
 import argparse
 import json
 import shutil
@@ -13,29 +16,50 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from toy_scene import background
 
-SIZES = ((640, 480), (640, 427), (480, 640), (512, 512))  # width, height: wide, tall and square, as photographs come
-BALLOONS = ((40, 35, 215), (40, 120, 240), (50, 205, 245), (70, 175, 60), (205, 120, 40), (165, 60, 130),
-            (175, 110, 235), (235, 225, 225), (190, 190, 60), (45, 45, 50), (110, 190, 235))  # BGR
-MIN_VISIBLE = 0.3    # a balloon of which less is seen is not annotated
-MIN_SIDE = 8         # nor one smaller than this, in pixels
+from mmballoon.data.scene import background
+from mmballoon.errors import UserError, report_errors
+
+SIZES = (
+    (640, 480),
+    (640, 427),
+    (480, 640),
+    (512, 512),
+)  # width, height: wide, tall and square, as photographs come
+BALLOONS = (
+    (40, 35, 215),
+    (40, 120, 240),
+    (50, 205, 245),
+    (70, 175, 60),
+    (205, 120, 40),
+    (165, 60, 130),
+    (175, 110, 235),
+    (235, 225, 225),
+    (190, 190, 60),
+    (45, 45, 50),
+    (110, 190, 235),
+)  # BGR
+MIN_VISIBLE = 0.3  # a balloon of which less is seen is not annotated
+MIN_SIDE = 8  # nor one smaller than this, in pixels
 
 
 def outline(rng, radius):
-    """An outline around (0, 0), (48, 2) float64 in pixels, and its lower end: an ellipse drawn out to a point there."""
+    """An outline around (0, 0), (48, 2) float64 in pixels, and its lower end: an ellipse drawn out
+    to a point there.
+    """
     t = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     taper, long = rng.uniform(0.0, 0.28), rng.uniform(1.0, 1.35)
     down = (1 - np.cos(t)) / 2  # 0 at the top, 1 at the knot
-    x = radius * np.sin(t) * (1 - taper * down ** 2)
-    y = -radius * long * np.cos(t) * (1 + 0.35 * taper * down ** 6)
+    x = radius * np.sin(t) * (1 - taper * down**2)
+    y = -radius * long * np.cos(t) * (1 + 0.35 * taper * down**6)
     angle = rng.normal(0, 0.25)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     return np.stack([x, y], 1) @ turn.T, turn @ (0, y.max())
 
 
 def draw_balloon(rng, image, center, radius, light):
-    """Paint a shaded balloon with highlight, knot and string; return its body as a mask, (H, W) bool.
+    """Paint a shaded balloon with highlight, knot and string; return its body as a mask, (H, W)
+    bool.
 
     light: (2,) direction to the light in the picture plane, shared by all balloons of a picture.
     """
@@ -46,52 +70,96 @@ def draw_balloon(rng, image, center, radius, light):
     cv2.fillPoly(mask, [np.int32(points * 16)], 255, cv2.LINE_AA, shift=4)
     color = np.float32(BALLOONS[rng.integers(len(BALLOONS))]) + rng.normal(0, 14, 3)
 
-    (left, top), (right, bottom) = np.int32(np.clip(points.min(0) - 1, 0, None)), np.int32(points.max(0) + 2)
-    window = np.s_[top:max(top, bottom), left:max(left, right)]  # all of the picture that this balloon touches
+    (left, top), (right, bottom) = (
+        np.int32(np.clip(points.min(0) - 1, 0, None)),
+        np.int32(points.max(0) + 2),
+    )
+    window = np.s_[
+        top : max(top, bottom), left : max(left, right)
+    ]  # all of the picture that this balloon touches
     ys, xs = np.arange(height)[window[0], None], np.arange(width)[None, window[1]]
     u, v = (xs - center[0]) / radius, (ys - center[1]) / (1.15 * radius)
-    depth = np.sqrt(np.clip(1 - u ** 2 - v ** 2, 0, 1))
+    depth = np.sqrt(np.clip(1 - u**2 - v**2, 0, 1))
     lit = np.clip(0.55 * depth + 0.42 * (u * light[0] + v * light[1]) + 0.35, 0.18, 1.25)[..., None]
     shaded = color * lit + (255 - color) * 0.12 * np.clip(1 - depth, 0, 1)[..., None] ** 3
     spot = np.array(light) * 0.45
     shine = np.exp(-(((u - spot[0]) / 0.16) ** 2 + ((v - spot[1]) / 0.22) ** 2))[..., None]
     shaded = shaded + shine * rng.uniform(90, 200)
-    alpha = (mask[window][..., None] / 255.0) * (rng.uniform(0.72, 0.95) if rng.random() < 0.2 else 1.0)
+    alpha = (mask[window][..., None] / 255.0) * (
+        rng.uniform(0.72, 0.95) if rng.random() < 0.2 else 1.0
+    )
     image[window] = np.clip(image[window] * (1 - alpha) + shaded * alpha, 0, 255)
 
     if rng.random() < 0.75:  # knot and string
         k, dark = max(2.0, radius * 0.09), tuple(float(c) for c in np.clip(color * 0.7, 0, 255))
-        cv2.fillPoly(image, [np.int32((knot + [(0, -k), (-k, k), (k, k)]) * 16)], dark, cv2.LINE_AA, shift=4)
+        cv2.fillPoly(
+            image, [np.int32((knot + [(0, -k), (-k, k), (k, k)]) * 16)], dark, cv2.LINE_AA, shift=4
+        )
         s = np.linspace(0, 1, 20)
-        sway = knot[0] + radius * 0.3 * np.sin(s * rng.uniform(2, 7)) * s + s * rng.normal(0, radius * 0.4)
+        sway = (
+            knot[0]
+            + radius * 0.3 * np.sin(s * rng.uniform(2, 7)) * s
+            + s * rng.normal(0, radius * 0.4)
+        )
         string = np.stack([sway, knot[1] + k + s * radius * rng.uniform(1.5, 5)], 1)
-        cv2.polylines(image, [np.int32(string * 16)], False, (235, 235, 235), max(1, round(radius / 40)),
-                      cv2.LINE_AA, shift=4)
+        cv2.polylines(
+            image,
+            [np.int32(string * 16)],
+            False,
+            (235, 235, 235),
+            max(1, round(radius / 40)),
+            cv2.LINE_AA,
+            shift=4,
+        )
     return mask > 127
 
 
 def place_balloons(rng, width, height):
-    """Centers and radii, far to near, [(x, y, radius)] in pixels: large ones, bunches, small ones, or all sizes."""
+    """Centers and radii, far to near, [(x, y, radius)] in pixels: large ones, bunches, small ones,
+    or all sizes.
+    """
     side, kind = min(width, height), rng.random()
-    if kind < 0.25:    # one to three large ones
-        spots = [(rng.uniform(0, width), rng.uniform(0, height), side * rng.uniform(0.12, 0.42))
-                 for _ in range(rng.integers(1, 4))]
+    if kind < 0.25:  # one to three large ones
+        spots = [
+            (rng.uniform(0, width), rng.uniform(0, height), side * rng.uniform(0.12, 0.42))
+            for _ in range(rng.integers(1, 4))
+        ]
     elif kind < 0.55:  # a bunch
-        x, y, r = rng.uniform(0.2, 0.8) * width, rng.uniform(0.2, 0.7) * height, side * rng.uniform(0.06, 0.16)
-        spots = [(x + rng.normal(0, 1.7 * r), y + rng.normal(0, 1.5 * r), r * rng.uniform(0.75, 1.2))
-                 for _ in range(rng.integers(3, 9))]
+        x, y, r = (
+            rng.uniform(0.2, 0.8) * width,
+            rng.uniform(0.2, 0.7) * height,
+            side * rng.uniform(0.06, 0.16),
+        )
+        spots = [
+            (x + rng.normal(0, 1.7 * r), y + rng.normal(0, 1.5 * r), r * rng.uniform(0.75, 1.2))
+            for _ in range(rng.integers(3, 9))
+        ]
     elif kind < 0.75:  # scattered small ones
-        spots = [(rng.uniform(0, width), rng.uniform(0, height), side * rng.uniform(0.04, 0.12))
-                 for _ in range(rng.integers(3, 12))]
-    else:              # one close to the camera, others at any distance
-        spots = [(rng.uniform(0.2, 0.8) * width, rng.uniform(0.2, 0.8) * height, side * rng.uniform(0.4, 0.6))]
-        spots += [(rng.uniform(0, width), rng.uniform(0, height), side * 0.05 * 5 ** rng.random())
-                  for _ in range(rng.integers(1, 6))]
-    return spots if kind >= 0.75 else sorted(spots, key=lambda spot: spot[2])  # the last: small ones hover in front
+        spots = [
+            (rng.uniform(0, width), rng.uniform(0, height), side * rng.uniform(0.04, 0.12))
+            for _ in range(rng.integers(3, 12))
+        ]
+    else:  # one close to the camera, others at any distance
+        spots = [
+            (
+                rng.uniform(0.2, 0.8) * width,
+                rng.uniform(0.2, 0.8) * height,
+                side * rng.uniform(0.4, 0.6),
+            )
+        ]
+        spots += [
+            (rng.uniform(0, width), rng.uniform(0, height), side * 0.05 * 5 ** rng.random())
+            for _ in range(rng.integers(1, 6))
+        ]
+    return (
+        spots if kind >= 0.75 else sorted(spots, key=lambda spot: spot[2])
+    )  # the last: small ones hover in front
 
 
 def visible_outline(mask):
-    """The largest visible part's outline as VIA writes it, two closed lists of ints, or None if too little is left."""
+    """The largest visible part's outline as VIA writes it, two closed lists of ints, or None if too
+    little is left.
+    """
     contours, _ = cv2.findContours(np.uint8(mask), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     if not contours:
         return None
@@ -105,7 +173,9 @@ def visible_outline(mask):
 
 
 def render(rng):
-    """One picture, (H, W, 3) uint8 BGR, and the outlines of its balloons, [(xs, ys)] closed, in pixels."""
+    """One picture, (H, W, 3) uint8 BGR, and the outlines of its balloons, [(xs, ys)] closed, in
+    pixels.
+    """
     width, height = SIZES[rng.integers(len(SIZES))]
     image = background(rng, width, height)
     angle = rng.uniform(-2.4, -0.7)
@@ -117,23 +187,43 @@ def render(rng):
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.2))
     grain = rng.normal(0, rng.uniform(1, 7), image.shape) + rng.uniform(-18, 18)
     image = np.uint8(np.clip(image + grain, 0, 255))
-    seen = [visible_outline(mask) for mask, area in masks if area and mask.sum() >= MIN_VISIBLE * area]
+    seen = [
+        visible_outline(mask) for mask, area in masks if area and mask.sum() >= MIN_VISIBLE * area
+    ]
     return image, [points for points in seen if points]
 
 
 def via_entry(filename, size, outlines):
-    """A VIA 1 entry as the original set has it: regions as a mapping, empty attributes, closed polygons."""
-    regions = {str(i): dict(shape_attributes=dict(name='polygon', all_points_x=xs, all_points_y=ys),
-                            region_attributes={}) for i, (xs, ys) in enumerate(outlines)}
-    return dict(fileref='', size=size, filename=filename, base64_img_data='', file_attributes={}, regions=regions)
+    """A VIA 1 entry as the original set has it: regions as a mapping, empty attributes, closed
+    polygons.
+    """
+    regions = {
+        str(i): dict(
+            shape_attributes=dict(name='polygon', all_points_x=xs, all_points_y=ys),
+            region_attributes={},
+        )
+        for i, (xs, ys) in enumerate(outlines)
+    }
+    return dict(
+        fileref='',
+        size=size,
+        filename=filename,
+        base64_img_data='',
+        file_attributes={},
+        regions=regions,
+    )
 
 
 def make_split(folder, count, seed):
-    """Render ``count`` pictures and ``via_region_data.json`` into ``folder``; return the number of balloons."""
+    """Render ``count`` pictures and ``via_region_data.json`` into ``folder``; return the number of
+    balloons.
+    """
     folder.mkdir(parents=True)
     via = {}
     for i in range(count):
-        image, outlines = render(np.random.default_rng([*seed, i]))  # each picture has its own stream
+        image, outlines = render(
+            np.random.default_rng([*seed, i])
+        )  # each picture has its own stream
         name = f'toy_{folder.name.split(".")[0]}_{i:05d}.jpg'
         data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
         (folder / name).write_bytes(data)
@@ -145,8 +235,12 @@ def make_split(folder, count, seed):
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--out', type=Path, default=Path('data/toy_balloon'), help='data root to make (%(default)s)')
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        '--out', type=Path, default=Path('data/toy_balloon'), help='data root to make (%(default)s)'
+    )
     parser.add_argument('--train', type=int, default=96, help='training pictures (%(default)s)')
     parser.add_argument('--val', type=int, default=16, help='validation pictures (%(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='random seed (%(default)s)')
@@ -158,15 +252,38 @@ def parse_args(argv=None):
 
 def main(argv=None):
     args = parse_args(argv)
-    for number, (split, count) in enumerate((('train', args.train), ('val', args.val))):
-        folder, new = args.out / split, args.out / f'{split}.part'
-        if folder.exists() and not all(p.name.startswith(('toy_', 'via_region_data')) for p in folder.iterdir()):
-            raise SystemExit(f'{folder}: holds files that are not this tool\'s; next: pass another folder with --out')
-        shutil.rmtree(new, ignore_errors=True)
-        balloons = make_split(new, count, (args.seed, number))
-        shutil.rmtree(folder, ignore_errors=True)
-        new.rename(folder)
-        print(f'{folder}: {count} images, {balloons} balloons')
+    with report_errors():
+        check_data_root(args.out)
+        for number, (split, count) in enumerate((('train', args.train), ('val', args.val))):
+            folder, new = args.out / split, args.out / f'{split}.part'
+            shutil.rmtree(new, ignore_errors=True)
+            balloons = make_split(new, count, (args.seed, number))
+            shutil.rmtree(folder, ignore_errors=True)
+            new.rename(folder)
+            print(f'{folder}: {count} images, {balloons} balloons')
+
+
+def check_data_root(root):
+    """Refuse a folder (Path) with content that this command did not write.
+
+    Raises:
+        UserError: the folder, or its ``train/`` or ``val/``, holds anything else.
+    """
+    if not root.exists():
+        return
+    own = ('train', 'val', 'train.part', 'val.part', 'coco_train.json', 'coco_val.json')
+    foreign = [path for path in root.iterdir() if path.name not in own]
+    for split in ('train', 'val'):
+        if (root / split).is_dir():
+            foreign += [
+                p
+                for p in (root / split).iterdir()
+                if not p.name.startswith(('toy_', 'via_region_data'))
+            ]
+    if foreign:
+        raise UserError(
+            f'{foreign[0]}: not a file of this command; next: choose a new folder with --out'
+        )
 
 
 if __name__ == '__main__':

@@ -1,4 +1,7 @@
-"""A tiny rendered set and a barely trained checkpoint, made once a session by the commands a person types."""
+"""A tiny rendered set and a barely trained checkpoint, made once a session by the commands a person
+types.
+"""
+
 import os
 import runpy
 import subprocess
@@ -11,17 +14,29 @@ ROOT = Path(__file__).parents[1]
 
 
 def run(*args, env=None, cwd=ROOT, check=True, timeout=300):
-    """Run ``python ARGS`` as a person would from the repository; returns the CompletedProcess, output as text."""
+    """Run ``python ARGS`` as a person would from the repository; returns the CompletedProcess,
+    output as text.
+    """
     env = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', **(env or {})}
-    done = subprocess.run([sys.executable, *map(str, args)], cwd=cwd, env=env, capture_output=True, text=True,
-                          timeout=timeout)
+    done = subprocess.run(
+        [sys.executable, *map(str, args)],
+        cwd=cwd,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
     if check and done.returncode:
-        raise AssertionError(f'{args} exited {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}')
+        raise AssertionError(
+            f'{args} exited {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}'
+        )
     return done
 
 
 def one_line_error(*args, **kwargs):
-    """Run a command that must fail; returns its one error line, asserting that there is no traceback before it."""
+    """Run a command that must fail; returns its one error line, asserting that there is no
+    traceback before it.
+    """
     done = run(*args, check=False, **kwargs)
     lines = [line for line in done.stderr.splitlines() if line.startswith('error: ')]
     assert done.returncode not in (0, None) and 'Traceback' not in done.stderr, done.stderr
@@ -31,7 +46,10 @@ def one_line_error(*args, **kwargs):
 
 @pytest.fixture
 def mistake(monkeypatch, capsys):
-    """A function that runs a command in this process, which saves its imports, and returns the line it ends with."""
+    """A function that runs a command in this process, which saves its imports, and returns the line
+    it ends with.
+    """
+
     def run_it(script, *args, env=None):
         for name, value in (env or {}).items():
             monkeypatch.setenv(name, value)
@@ -39,13 +57,16 @@ def mistake(monkeypatch, capsys):
         monkeypatch.setattr(sys, 'argv', [script, *map(str, args)])
         monkeypatch.setattr(sys, 'path', sys.path[:])
         from mmengine.logging import MMLogger
+
         MMLogger._instance_dict.clear()  # those of earlier tests write to streams that pytest has closed
         with pytest.raises(SystemExit) as stop:
             runpy.run_path(str(ROOT / script), run_name='__main__')
-        assert 'Traceback' not in capsys.readouterr().err
-        line = stop.value.code
-        assert isinstance(line, str) and line.startswith('error: ') and '; next: ' in line and '\n' not in line
-        return line
+        err = capsys.readouterr().err
+        lines = [line for line in err.splitlines() if line.startswith('error: ')]
+        assert stop.value.code == 2 and 'Traceback' not in err, err
+        assert len(lines) == 1 and '; next: ' in lines[0], err
+        return lines[0]
+
     return run_it
 
 
@@ -74,8 +95,16 @@ def tiny_data(tmp_path_factory):
 @pytest.fixture(scope='session')
 def tiny(tiny_data):
     """The tiny set, and two epochs of training on it: one, then --resume for the second."""
-    train = ['tools/train.py', tiny_data.config, '--work-dir', tiny_data.work_dir, '--cfg-options',
-             'train_cfg.val_interval=1', 'train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False']
+    train = [
+        'tools/train.py',
+        tiny_data.config,
+        '--work-dir',
+        tiny_data.work_dir,
+        '--cfg-options',
+        'train_cfg.val_interval=1',
+        'train_dataloader.num_workers=0',
+        'train_dataloader.persistent_workers=False',
+    ]
     run(*train, 'train_cfg.max_epochs=1', env=tiny_data.env)
     assert (tiny_data.work_dir / 'epoch_1.pth').is_file()
     done = run(*train, 'train_cfg.max_epochs=2', '--resume', env=tiny_data.env)

@@ -1,59 +1,88 @@
-"""Detect on images: MMDetection's demo/image_demo.py (no wheel has it) over mmdet.apis.DetInferencer.
+"""Detect on images: MMDetection's demo/image_demo.py (no wheel has it) over
+mmdet.apis.DetInferencer.
 
-    python tools/image_demo.py photo.jpg configs/my_rtmdet_tiny.py --weights work_dirs/my_rtmdet_tiny/best_*.pth
-    python tools/image_demo.py data/balloon/val CONFIG --weights CHECKPOINT --pred-score-thr 0.5
-    python tools/image_demo.py a.jpg b.jpg folder CONFIG --weights CHECKPOINT --out-dir outputs --device cpu
+    python tools/image_demo.py photo.jpg configs/my_rtmdet_tiny.py --weights
+    work_dirs/my_rtmdet_tiny/best_*.pth python tools/image_demo.py data/balloon/val CONFIG --weights
+    CHECKPOINT --pred-score-thr 0.5 python tools/image_demo.py a.jpg b.jpg folder CONFIG --weights
+    CHECKPOINT --out-dir outputs --device cpu
 
 Pictures go to OUT_DIR/vis, predictions to OUT_DIR/preds, one JSON a picture: labels, scores and
 bboxes [x1, y1, x2, y2] in pixels of the picture.
 """
+
 import argparse
 from pathlib import Path
 
-from errors import one_line
-from inputs import list_images
+from mmballoon.errors import report_errors
+from mmballoon.inputs import list_images
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('inputs', nargs='+', help='image files or folders')
     parser.add_argument('model', help="config file, or the name of a model in MMDetection's zoo")
     parser.add_argument('--weights', help='checkpoint file')
-    parser.add_argument('--out-dir', default='outputs', help='where vis/ and preds/ go (%(default)s)')
+    parser.add_argument(
+        '--out-dir', default='outputs', help='where vis/ and preds/ go (%(default)s)'
+    )
     parser.add_argument('--device', help='cuda:0, cpu, ... (default: CUDA where there is one)')
-    parser.add_argument('--pred-score-thr', type=float, default=0.3, help='least score drawn (%(default)s)')
+    parser.add_argument(
+        '--pred-score-thr', type=float, default=0.3, help='least score drawn (%(default)s)'
+    )
     parser.add_argument('--batch-size', type=int, default=1, help='images at a time (%(default)s)')
-    parser.add_argument('--palette', default='none', choices=['coco', 'voc', 'citys', 'random', 'none'],
-                        help="colours (%(default)s: the config's own)")
+    parser.add_argument(
+        '--palette',
+        default='none',
+        choices=['coco', 'voc', 'citys', 'random', 'none'],
+        help="colours (%(default)s: the config's own)",
+    )
     parser.add_argument('--show', action='store_true', help='show each picture in a window')
     parser.add_argument('--no-save-vis', action='store_true', help='save no pictures')
     parser.add_argument('--no-save-pred', action='store_true', help='save no predictions')
     parser.add_argument('--print-result', action='store_true', help='print the predictions')
     args = parser.parse_args(argv)
-    if args.model.endswith('.pth'):  # upstream then runs the config code inside the checkpoint, whoever wrote it
-        parser.error(f'{args.model} is a checkpoint, expected a config; next: image_demo.py IMAGES CONFIG '
-                     f'--weights {args.model}')
+    if args.model.endswith(
+        '.pth'
+    ):  # upstream then runs the config code inside the checkpoint, whoever wrote it
+        parser.error(
+            f'{args.model} is a checkpoint, expected a config; next: image_demo.py IMAGES CONFIG '
+            f'--weights {args.model}'
+        )
     if args.model.endswith('.py') and not args.weights:
-        parser.error(f'{args.model} would detect with random weights; next: add --weights CHECKPOINT')
+        parser.error(
+            f'{args.model} would detect with random weights; next: add --weights CHECKPOINT'
+        )
     return args
 
 
 def main(argv=None):
     args = parse_args(argv)
-    with one_line():
+    with report_errors():
         files = list_images(args.inputs)
-        import patches  # noqa: F401, I001  (before mmdet)
+        import mmballoon.patches  # noqa: F401
+
         from mmdet.apis import DetInferencer
+
         inferencer = DetInferencer(args.model, args.weights, args.device, palette=args.palette)
         results = inferencer(
-            files, batch_size=args.batch_size, show=args.show, no_save_vis=args.no_save_vis,
-            no_save_pred=args.no_save_pred, pred_score_thr=args.pred_score_thr, print_result=args.print_result,
-            out_dir=args.out_dir)
+            files,
+            batch_size=args.batch_size,
+            show=args.show,
+            no_save_vis=args.no_save_vis,
+            no_save_pred=args.no_save_pred,
+            pred_score_thr=args.pred_score_thr,
+            print_result=args.print_result,
+            out_dir=args.out_dir,
+        )
     for file, prediction in zip(files, results['predictions']):
         scores = prediction['scores']
         kept = sum(score >= args.pred_score_thr for score in scores)
-        print(f'{file}: {kept} boxes with a score of {args.pred_score_thr:g} or more'
-              f' (highest {max(scores, default=0):.2f})')
+        print(
+            f'{file}: {kept} boxes with a score of {args.pred_score_thr:g} or more'
+            f' (highest {max(scores, default=0):.2f})'
+        )
     for part, skipped in (('vis', args.no_save_vis), ('preds', args.no_save_pred)):
         if not skipped:
             print(f'saved: {Path(args.out_dir) / part}')

@@ -1,11 +1,14 @@
-"""Test a detector: MMDetection's own tools/test.py, unchanged, with this project's repairs applied.
+"""Test a detector: MMDetection's own tools/test.py, unchanged, with this project's patches applied.
 
-    python tools/test.py configs/my_rtmdet_tiny.py work_dirs/my_rtmdet_tiny/best_coco_bbox_mAP_epoch_*.pth
-    python tools/test.py CONFIG CHECKPOINT --show-dir vis          (pictures: truth left, prediction right)
-    python tools/test.py CONFIG CHECKPOINT --out results.pkl       (predictions, for MMDetection's analysis tools)
-    python tools/test.py CONFIG CHECKPOINT --tta                   (several sizes and flips, merged)
+python tools/test.py configs/my_rtmdet_tiny.py work_dirs/my_rtmdet_tiny/best_coco_bbox_mAP_epoch_*.pth
+python tools/test.py CONFIG CHECKPOINT --show-dir vis          (pictures: truth left, prediction right)
+python tools/test.py CONFIG CHECKPOINT --out results.pkl       (predictions, for MMDetection's analysis tools)
+python tools/test.py CONFIG CHECKPOINT --tta                   (several sizes and flips, merged)
 """
-import upstream
+
+import mmballoon.patches  # noqa: F401  (here, so that spawned data-loader workers get them as well)
+
+from mmballoon import upstream
 
 if __name__ == '__main__':
-    upstream.run(upstream.package_root('mmdet') / 'tools/test.py')
+    upstream.run_bundled('mmdet', 'tools/test.py')

@@ -1,11 +1,15 @@
-"""Train a detector: MMDetection's own tools/train.py, unchanged, with this project's repairs applied.
+"""Train a detector: MMDetection's own tools/train.py, unchanged, with this project's patches
+applied.
 
-    python tools/train.py configs/my_rtmdet_tiny.py
-    python tools/train.py configs/my_rtmdet_tiny.py --resume
-    python tools/train.py configs/my_rtmdet_tiny.py --amp --cfg-options train_dataloader.batch_size=8
-    torchrun --nproc_per_node=2 tools/train.py configs/my_rtmdet_tiny.py --launcher pytorch
+python tools/train.py configs/my_rtmdet_tiny.py
+python tools/train.py configs/my_rtmdet_tiny.py --resume
+python tools/train.py configs/my_rtmdet_tiny.py --amp --cfg-options train_dataloader.batch_size=8
+torchrun --nproc_per_node=2 tools/train.py configs/my_rtmdet_tiny.py --launcher pytorch
 """
-import upstream
+
+import mmballoon.patches  # noqa: F401  (here, so that spawned data-loader workers get them as well)
+
+from mmballoon import upstream
 
 if __name__ == '__main__':
-    upstream.run(upstream.package_root('mmdet') / 'tools/train.py')
+    upstream.run_bundled('mmdet', 'tools/train.py')

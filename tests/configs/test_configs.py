@@ -1,14 +1,15 @@
 """Every config loads, builds, and agrees with its data on classes, paths and schedule."""
+
 import re
 from pathlib import Path
+
+import mmballoon.patches  # noqa: F401
 
 import pytest
 from conftest import ROOT
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.registry import MODELS
-
-import patches  # noqa: F401
 
 CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
 
@@ -29,29 +30,42 @@ def test_config(path):
         assert tuple(dataset.metainfo['classes']) == classes
         assert dataset.data_root == cfg.data_root and not Path(cfg.data_root).is_absolute()
         assert (dataset.ann_file, dataset.data_prefix.img) == (f'coco_{split}.json', f'{split}/')
-    assert cfg.val_evaluator.ann_file == cfg.test_evaluator.ann_file == f'{cfg.data_root}coco_val.json'
+    assert (
+        cfg.val_evaluator.ann_file == cfg.test_evaluator.ann_file == f'{cfg.data_root}coco_val.json'
+    )
     MODELS.build(cfg.model)
 
     max_epochs = cfg.train_cfg.max_epochs
     cosine = cfg.param_scheduler[-1]
     assert cosine.end == max_epochs and cosine.begin + cosine.T_max == max_epochs
     hooks = {hook.type: hook for hook in cfg.custom_hooks}
-    assert 'NumClassCheckHook' in hooks and cfg.default_hooks.checkpoint.save_best == 'coco/bbox_mAP'
+    assert (
+        'NumClassCheckHook' in hooks and cfg.default_hooks.checkpoint.save_best == 'coco/bbox_mAP'
+    )
     if 'PipelineSwitchHook' in hooks:  # stage 2 is reached, and each of its epochs validated
         assert 0 < hooks['PipelineSwitchHook'].switch_epoch < max_epochs
         assert cfg.train_cfg.dynamic_intervals == [(hooks['PipelineSwitchHook'].switch_epoch, 1)]
 
 
 def test_knobs_reach_everything_that_follows_from_them(tmp_path):
-    """Own data means: another root, another tuple of names. Own schedule: max_epochs and batch_size."""
+    """Own data means: another root, another tuple of names. Own schedule: max_epochs and
+    batch_size.
+    """
     text = (ROOT / 'configs/my_rtmdet_tiny.py').read_text()
-    for old, new in (("classes=('balloon', )", "classes=('cat', 'dog')"), ('max_epochs = 200', 'max_epochs = 40'),
-                     ('batch_size = 12', 'batch_size = 4'), ('data/balloon', 'data/pets')):
+    for old, new in (
+        ("classes=('balloon', )", "classes=('cat', 'dog')"),
+        ('max_epochs = 200', 'max_epochs = 40'),
+        ('batch_size = 12', 'batch_size = 4'),
+        ('data/balloon', 'data/pets'),
+    ):
         assert text.count(old) == 1
         text = text.replace(old, new)
     (tmp_path / 'pets.py').write_text(text)
     cfg = Config.fromfile(tmp_path / 'pets.py')
-    assert cfg.model.bbox_head.num_classes == 2 and cfg.val_evaluator.ann_file == 'data/pets/coco_val.json'
+    assert (
+        cfg.model.bbox_head.num_classes == 2
+        and cfg.val_evaluator.ann_file == 'data/pets/coco_val.json'
+    )
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(4 * 0.004 / 256)
     assert cfg.train_cfg.dynamic_intervals == [(39, 1)] and cfg.custom_hooks[3].switch_epoch == 39
     assert cfg.custom_hooks[2].momentum == pytest.approx(0.1) and cfg.param_scheduler[1].begin == 20
@@ -73,9 +87,12 @@ def test_no_class_list_in_two_places_and_no_absolute_path():
 
 
 def test_coco_checkpoint_transfers_all_but_the_class_convolution(tmp_path):
-    """A file with the official checkpoint's keys and shapes (80 classes) loads; only rtm_cls stays as it was."""
+    """A file with the official checkpoint's keys and shapes (80 classes) loads; only rtm_cls stays
+    as it was.
+    """
     import torch
     from mmengine.runner import load_checkpoint
+
     official = Config.fromfile(ROOT / 'configs/my_rtmdet_tiny.py').model
     official.bbox_head.num_classes = 80
     donor, path = MODELS.build(official), tmp_path / 'coco.pth'
@@ -88,8 +105,13 @@ def test_coco_checkpoint_transfers_all_but_the_class_convolution(tmp_path):
             kept.append(key)
         else:
             assert torch.equal(value, theirs[key]), key
-    assert kept == [f'bbox_head.rtm_cls.{level}.{kind}' for level in range(3) for kind in ('weight', 'bias')]
-    from plugins.transfer import transfer_line
+    assert kept == [
+        f'bbox_head.rtm_cls.{level}.{kind}' for level in range(3) for kind in ('weight', 'bias')
+    ]
+    from mmballoon.plugins.transfer import transfer_line
+
     line, count = transfer_line(model.state_dict(), theirs), len(theirs)
-    assert line == (f'checkpoint: {count - 6} of {count} tensors of this model come from it; not {", ".join(kept)} '
-                    '((80, 96, 1, 1) there, (1, 96, 1, 1) here)')
+    assert line == (
+        f'checkpoint: {count - 6} of {count} tensors of this model come from it; not {", ".join(kept)} '
+        '((80, 96, 1, 1) there, (1, 96, 1, 1) here)'
+    )

@@ -1,4 +1,5 @@
 """data_tools/balloon2coco.py against answers worked out on paper."""
+
 import json
 import math
 import random
@@ -6,12 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import balloon2coco
 import pytest
 import via_files as v
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-import balloon2coco
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT.parent / 'shared/data/balloon'
@@ -34,7 +34,9 @@ def convert(path, *args):
 
 
 def refuse(capsys, path, *args):
-    """The one line that the tool ends with on bad input; asserts status 2 and that nothing was written."""
+    """The one line that the tool ends with on bad input; asserts status 2 and that nothing was
+    written.
+    """
     before = sorted(path.parent.parent.rglob('*'))
     with pytest.raises(SystemExit) as stop:
         balloon2coco.main([str(path), '--out', str(path.parent.parent / 'out.json'), *args])
@@ -76,9 +78,16 @@ def test_closing_point_is_dropped(tmp_path):
     assert coco['annotations'][0]['segmentation'] == [[10, 10, 20, 10, 20, 20, 10, 20]]
 
 
-@pytest.mark.parametrize('name, encoding', [
-    ('mine.txt', 'utf-8'), ('with space.json', 'utf-8'), ('气球.json', 'utf-8'), ('bom.json', 'utf-8-sig'),
-    ('bom.csv', 'utf-8-sig')])
+@pytest.mark.parametrize(
+    'name, encoding',
+    [
+        ('mine.txt', 'utf-8'),
+        ('with space.json', 'utf-8'),
+        ('气球.json', 'utf-8'),
+        ('bom.json', 'utf-8-sig'),
+        ('bom.csv', 'utf-8-sig'),
+    ],
+)
 def test_any_file_name_and_bom(tmp_path, name, encoding):
     text = (v.via_csv if name.endswith('csv') else v.via2)([v.entry('气 球.jpg', v.POLYGON)])
     path = write(tmp_path, '', name, images=['气 球.jpg'])
@@ -89,22 +98,33 @@ def test_any_file_name_and_bom(tmp_path, name, encoding):
 
 # ---- geometry
 
-@pytest.mark.parametrize('shape, box, area', [
-    (v.polygon((-10, 10), (10, 10), (10, 20), (-10, 20)), [0, 10, 10, 10], 100),
-    (v.polygon((90, 70), (120, 70), (120, 100), (90, 100)), [90, 70, 10, 10], 100),
-    (dict(v.RECT, x=0, y=0, width=100, height=80), [0, 0, 100, 80], 8000),
-    (dict(v.CIRCLE, cx=0, cy=0), [0, 0, 10, 10], math.pi * 25),
-    (v.polygon(*[(-9, -9), (99, -9), (99, 89), (-9, 89)] * 2), [0, 0, 99, 80], 99 * 80),  # twice around
-])
+
+@pytest.mark.parametrize(
+    'shape, box, area',
+    [
+        (v.polygon((-10, 10), (10, 10), (10, 20), (-10, 20)), [0, 10, 10, 10], 100),
+        (v.polygon((90, 70), (120, 70), (120, 100), (90, 100)), [90, 70, 10, 10], 100),
+        (dict(v.RECT, x=0, y=0, width=100, height=80), [0, 0, 100, 80], 8000),
+        (dict(v.CIRCLE, cx=0, cy=0), [0, 0, 10, 10], math.pi * 25),
+        (
+            v.polygon(*[(-9, -9), (99, -9), (99, 89), (-9, 89)] * 2),
+            [0, 0, 99, 80],
+            99 * 80,
+        ),  # twice around
+    ],
+)
 def test_clipped_to_the_image(tmp_path, shape, box, area):
     (annotation,) = convert(write(tmp_path, v.via2([v.entry('a.jpg', shape)])))['annotations']
     assert annotation['bbox'] == pytest.approx(box, abs=0.05)
     assert annotation['area'] == pytest.approx(area, rel=0.01)
 
 
-@pytest.mark.parametrize('orientation, size', [(1, (100, 80)), (3, (100, 80)), (6, (80, 100)), (8, (80, 100))])
+@pytest.mark.parametrize(
+    'orientation, size', [(1, (100, 80)), (3, (100, 80)), (6, (80, 100)), (8, (80, 100))]
+)
 def test_exif_orientation_as_the_loader_sees_it(tmp_path, orientation, size):
     from mmcv import imread
+
     path = write(tmp_path, v.via2([v.entry('a.jpg', v.POLYGON)]), orientation=orientation)
     image = convert(path)['images'][0]
     assert (image['width'], image['height']) == size
@@ -113,16 +133,23 @@ def test_exif_orientation_as_the_loader_sees_it(tmp_path, orientation, size):
 
 # ---- what is skipped is counted by reason, and --strict refuses it
 
-@pytest.mark.parametrize('shape, reason', [
-    (v.POINT, 'a shape without area'),
-    (dict(name='blob'), 'a shape without area'),
-    (v.polygon((1, 1), (2, 2), (1, 1)), 'fewer than 3 distinct points'),
-    (dict(name='polyline', all_points_x=[1, 9], all_points_y=[1, 9]), 'fewer than 3 distinct points'),
-    (v.polygon((1, 1), (2, 2), (3, 3)), 'zero area'),
-    (dict(v.CIRCLE, r=0), 'fewer than 3 distinct points'),
-    (dict(v.RECT, x=200), 'wholly outside the image'),
-    (dict(v.RECT, x=100), 'wholly outside the image'),
-])
+
+@pytest.mark.parametrize(
+    'shape, reason',
+    [
+        (v.POINT, 'a shape without area'),
+        (dict(name='blob'), 'a shape without area'),
+        (v.polygon((1, 1), (2, 2), (1, 1)), 'fewer than 3 distinct points'),
+        (
+            dict(name='polyline', all_points_x=[1, 9], all_points_y=[1, 9]),
+            'fewer than 3 distinct points',
+        ),
+        (v.polygon((1, 1), (2, 2), (3, 3)), 'zero area'),
+        (dict(v.CIRCLE, r=0), 'fewer than 3 distinct points'),
+        (dict(v.RECT, x=200), 'wholly outside the image'),
+        (dict(v.RECT, x=100), 'wholly outside the image'),
+    ],
+)
 def test_skipped_by_reason(tmp_path, capsys, shape, reason):
     path = write(tmp_path, v.via2([v.entry('a.jpg', shape, v.POLYGON)]))
     assert len(convert(path)['annotations']) == 1
@@ -133,40 +160,76 @@ def test_skipped_by_reason(tmp_path, capsys, shape, reason):
 
 
 def test_summary_counts_images_and_files(tmp_path, capsys):
-    entries = [v.entry('a.jpg', v.POLYGON, size=1), v.entry('empty.jpg'), v.entry('gone.jpg', v.RECT)]
+    entries = [
+        v.entry('a.jpg', v.POLYGON, size=1),
+        v.entry('empty.jpg'),
+        v.entry('gone.jpg', v.RECT),
+    ]
     path = write(tmp_path, v.via2(entries), images=['a.jpg', 'empty.jpg', 'extra.jpg'])
     coco = convert(path)
     assert [image['file_name'] for image in coco['images']] == ['a.jpg', 'empty.jpg']
     out = capsys.readouterr().out
-    for label, count in (('images', 2), ('without regions', 1), ('regions', 2), ('shape polygon', 1), ('shape rect', 1),
-                         ('converted', 1), ('skipped: its image is missing', 1), ('images on disk without an entry', 1),
-                         ('entries without an image', 1), ('files of another size than VIA saw', 1)):
-        assert any(line.split() == f'{label} {count}'.split() for line in out.splitlines()), (label, out)
+    for label, count in (
+        ('images', 2),
+        ('without regions', 1),
+        ('regions', 2),
+        ('shape polygon', 1),
+        ('shape rect', 1),
+        ('converted', 1),
+        ('skipped: its image is missing', 1),
+        ('images on disk without an entry', 1),
+        ('entries without an image', 1),
+        ('files of another size than VIA saw', 1),
+    ):
+        assert any(line.split() == f'{label} {count}'.split() for line in out.splitlines()), (
+            label,
+            out,
+        )
     assert [i['file_name'] for i in convert(path, '--drop-empty')['images']] == ['a.jpg']
 
 
 # ---- classes
+
 
 def classes_of(coco):
     names = {category['id']: category['name'] for category in coco['categories']}
     return [names[annotation['category_id']] for annotation in coco['annotations']]
 
 
-@pytest.mark.parametrize('value, name', [
-    ('cat', 'cat'), ('  cat ', 'cat'), (7, '7'), ('1', 'Siamese cat'), ({'1': True}, 'Siamese cat'),
-    ({'dog': True, '1': False}, 'dog'), (None, None), ('', None), ({}, None), ({'a': True, 'b': True}, None),
-    (True, None), (['cat'], None),
-], ids=str)
+@pytest.mark.parametrize(
+    'value, name',
+    [
+        ('cat', 'cat'),
+        ('  cat ', 'cat'),
+        (7, '7'),
+        ('1', 'Siamese cat'),
+        ({'1': True}, 'Siamese cat'),
+        ({'dog': True, '1': False}, 'dog'),
+        (None, None),
+        ('', None),
+        ({}, None),
+        ({'a': True, 'b': True}, None),
+        (True, None),
+        (['cat'], None),
+    ],
+    ids=str,
+)
 def test_class_from_attribute(tmp_path, capsys, value, name):
     regions = [(v.RECT, {'type': value}), (v.RECT, {'type': 'zebra'})]
     path = write(tmp_path, v.project([v.entry('a.jpg', *regions)], {'type': {'1': 'Siamese cat'}}))
-    assert classes_of(convert(path, '--class-attribute', 'type')) == ([name] if name else []) + ['zebra']
+    assert classes_of(convert(path, '--class-attribute', 'type')) == ([name] if name else []) + [
+        'zebra'
+    ]
     assert ('skipped: no single class in its' in capsys.readouterr().out) == (name is None)
 
 
 def test_class_order_is_alphabetical_or_as_asked(tmp_path, capsys):
     path = write(tmp_path, v.via2([v.entry('a.jpg', *[(v.RECT, {'k': name}) for name in 'bca'])]))
-    assert [c['name'] for c in convert(path, '--class-attribute', 'k')['categories']] == ['a', 'b', 'c']
+    assert [c['name'] for c in convert(path, '--class-attribute', 'k')['categories']] == [
+        'a',
+        'b',
+        'c',
+    ]
     assert "metainfo = dict(classes=('a', 'b', 'c'), palette=" in capsys.readouterr().out
     coco = convert(path, '--class-attribute', 'k', '--classes', 'c', 'a')
     assert [c['name'] for c in coco['categories']] == ['c', 'a'] and classes_of(coco) == ['c', 'a']
@@ -182,10 +245,12 @@ def test_null_attributes_are_like_none(tmp_path):
 def test_unknown_attribute(tmp_path, capsys):
     path = write(tmp_path, v.via2([v.entry('a.jpg', (v.RECT, {'kind': 'x'}))]))
     assert "no region has a class in its attribute 'type' (attributes seen: kind)" in refuse(
-        capsys, path, '--class-attribute', 'type')
+        capsys, path, '--class-attribute', 'type'
+    )
 
 
 # ---- broken and hostile input: one line, status 2, nothing written
+
 
 def shape(**change):
     return v.via2([v.entry('a.jpg', dict(v.POLYGON, **change))])
@@ -203,27 +268,59 @@ BROKEN = {
     'deep': ('{"a": ' + '[' * 200000, 'nested too deeply'),
     'more behind': (v.via2([v.entry('a.jpg', v.RECT)]) + '}', 'not valid JSON (Extra data'),
     'no colon': ('{"a" 3}', "not valid JSON (Expecting ':'"),
-    'same key twice': ('{"a": {"filename": "a.jpg", "regions": []}, "a": {}}', "key 'a' stands twice"),
-    'same image twice': (json.dumps({k: dict(filename='a.jpg', regions=[]) for k in 'ab'}),
-                         "image 'a.jpg' has two entries"),
+    'same key twice': (
+        '{"a": {"filename": "a.jpg", "regions": []}, "a": {}}',
+        "key 'a' stands twice",
+    ),
+    'same image twice': (
+        json.dumps({k: dict(filename='a.jpg', regions=[]) for k in 'ab'}),
+        "image 'a.jpg' has two entries",
+    ),
     'regions a number': (json.dumps({'a': dict(filename='a.jpg', regions=3)}), 'regions are a int'),
-    'no shape': (json.dumps({'a': dict(filename='a.jpg', regions=[{}])}), "image 'a.jpg', region 0: no shape"),
+    'no shape': (
+        json.dumps({'a': dict(filename='a.jpg', regions=[{}])}),
+        "image 'a.jpg', region 0: no shape",
+    ),
     'no name': (json.dumps({'a': dict(filename=5, regions=[])}), "entry 'a' has no file name"),
-    'NaN': (shape(all_points_x=[float('nan'), 1, 2, 3, 4]), "image 'a.jpg', region 0: x is nan, expected"),
-    '1e308': (shape(all_points_y=[1e308, 1, 2, 3, 4]), 'y is 1e+308, expected -1e+06 to 1e+06 pixels'),
+    'NaN': (
+        shape(all_points_x=[float('nan'), 1, 2, 3, 4]),
+        "image 'a.jpg', region 0: x is nan, expected",
+    ),
+    '1e308': (
+        shape(all_points_y=[1e308, 1, 2, 3, 4]),
+        'y is 1e+308, expected -1e+06 to 1e+06 pixels',
+    ),
     'strings': (shape(all_points_x=list('01234')), "x is '0', not a number"),
     'booleans': (shape(all_points_x=[True] * 5), 'x is True, not a number'),
     'lengths': (shape(all_points_x=[1, 2]), 'not two lists of equal length'),
     'points missing': (shape(all_points_x=None), 'not two lists of equal length'),
-    'negative width': (v.via2([v.entry('a.jpg', dict(v.RECT, width=-3))]), 'width is -3, expected 0 to'),
-    'no radius': (v.via2([v.entry('a.jpg', dict(name='circle', cx=1, cy=1))]), 'r is None, not a number'),
-    'parent folder': (v.via2([v.entry('../a.jpg', v.RECT)]), "image '../a.jpg' leads out of its folder"),
-    'absolute': (v.via2([v.entry('/etc/passwd', v.RECT)]), "image '/etc/passwd' leads out of its folder"),
+    'negative width': (
+        v.via2([v.entry('a.jpg', dict(v.RECT, width=-3))]),
+        'width is -3, expected 0 to',
+    ),
+    'no radius': (
+        v.via2([v.entry('a.jpg', dict(name='circle', cx=1, cy=1))]),
+        'r is None, not a number',
+    ),
+    'parent folder': (
+        v.via2([v.entry('../a.jpg', v.RECT)]),
+        "image '../a.jpg' leads out of its folder",
+    ),
+    'absolute': (
+        v.via2([v.entry('/etc/passwd', v.RECT)]),
+        "image '/etc/passwd' leads out of its folder",
+    ),
     'drive': (v.via2([v.entry('C:\\a.jpg', v.RECT)]), 'leads out of its folder'),
     'backslashes': (v.via2([v.entry('..\\a.jpg', v.RECT)]), 'leads out of its folder'),
-    'no image there': (v.via2([v.entry('b.jpg', v.RECT)]), "none of its 1 images is in"),
-    'CSV, shape broken': (v.via_csv([v.entry('a.jpg', v.RECT)]).replace('""rect""', 'rect'), 'line 2: not valid JSON'),
-    'CSV, cut off': (v.via_csv([v.entry('a.jpg', v.RECT)]).splitlines()[0] + '\na.jpg,12', 'line 2: too few fields'),
+    'no image there': (v.via2([v.entry('b.jpg', v.RECT)]), 'none of its 1 images is in'),
+    'CSV, shape broken': (
+        v.via_csv([v.entry('a.jpg', v.RECT)]).replace('""rect""', 'rect'),
+        'line 2: not valid JSON',
+    ),
+    'CSV, cut off': (
+        v.via_csv([v.entry('a.jpg', v.RECT)]).splitlines()[0] + '\na.jpg,12',
+        'line 2: too few fields',
+    ),
 }
 
 
@@ -245,12 +342,19 @@ def jpeg(tmp_path):
     return (tmp_path / 'whole.jpg').read_bytes()
 
 
-@pytest.mark.parametrize('change, message', [
-    (lambda data: b'<html>404</html>', 'not a readable image'),
-    (lambda data: b'', 'not a readable image'),
-    (lambda data: data[:len(data) // 2], 'truncated JPEG'),
-    (lambda data: data.replace(b'\x00\xc8\x01\x2c', b'\xff\xff\xff\xff'), 'claims more than 178 million pixels'),
-], ids=['html', 'empty', 'truncated', 'huge header'])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (lambda data: b'<html>404</html>', 'not a readable image'),
+        (lambda data: b'', 'not a readable image'),
+        (lambda data: data[: len(data) // 2], 'truncated JPEG'),
+        (
+            lambda data: data.replace(b'\x00\xc8\x01\x2c', b'\xff\xff\xff\xff'),
+            'claims more than 178 million pixels',
+        ),
+    ],
+    ids=['html', 'empty', 'truncated', 'huge header'],
+)
 def test_broken_image(tmp_path, capsys, change, message):
     path = write(tmp_path, v.via2([v.entry('a.jpg', v.RECT)]))
     (path.parent / 'a.jpg').write_bytes(change(jpeg(tmp_path)))
@@ -270,13 +374,32 @@ def test_missing_paths(tmp_path, capsys):
 
 numbers = st.integers(-30, 130)
 shapes = st.one_of(
-    st.lists(st.tuples(numbers, numbers), min_size=1, max_size=8).map(lambda points: v.polygon(*points)),
-    st.builds(lambda x, y, w, h: dict(name='rect', x=x, y=y, width=w, height=h), numbers, numbers,
-              st.integers(0, 90), st.integers(0, 90)),
-    st.builds(lambda x, y, a, b, t: dict(name='ellipse', cx=x, cy=y, rx=a, ry=b, theta=t), numbers, numbers,
-              st.integers(0, 60), st.integers(0, 60), st.floats(-3, 3)))
-files = st.lists(st.lists(st.tuples(shapes, st.fixed_dictionaries({'k': st.sampled_from(['x', 'y', ''])})), max_size=4),
-                 min_size=1, max_size=4)
+    st.lists(st.tuples(numbers, numbers), min_size=1, max_size=8).map(
+        lambda points: v.polygon(*points)
+    ),
+    st.builds(
+        lambda x, y, w, h: dict(name='rect', x=x, y=y, width=w, height=h),
+        numbers,
+        numbers,
+        st.integers(0, 90),
+        st.integers(0, 90),
+    ),
+    st.builds(
+        lambda x, y, a, b, t: dict(name='ellipse', cx=x, cy=y, rx=a, ry=b, theta=t),
+        numbers,
+        numbers,
+        st.integers(0, 60),
+        st.integers(0, 60),
+        st.floats(-3, 3),
+    ),
+)
+files = st.lists(
+    st.lists(
+        st.tuples(shapes, st.fixed_dictionaries({'k': st.sampled_from(['x', 'y', ''])})), max_size=4
+    ),
+    min_size=1,
+    max_size=4,
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -285,8 +408,10 @@ def test_every_dialect_gives_the_same_coco(tmp_path_factory, regions):
     tmp_path = tmp_path_factory.mktemp('same')
     entries = [v.entry(f'{i}.jpg', *r) for i, r in enumerate(regions)]
     names = [f'{i}.jpg' for i in range(len(regions))]
-    results = [convert(write(tmp_path, dialect(entries), name, images=names))
-               for name, dialect in v.DIALECTS.items()]
+    results = [
+        convert(write(tmp_path, dialect(entries), name, images=names))
+        for name, dialect in v.DIALECTS.items()
+    ]
     assert all(result == results[0] for result in results)
     for annotation in results[0]['annotations']:
         x, y, w, h = annotation['bbox']
@@ -295,9 +420,14 @@ def test_every_dialect_gives_the_same_coco(tmp_path_factory, regions):
 
 
 def test_fuzz_no_traceback_and_no_partial_output(tmp_path, capsys):
-    """2,000 mutations of valid files: converted, or refused in one line with status 2, and never anything between."""
+    """2,000 mutations of valid files: converted, or refused in one line with status 2, and never
+    anything between.
+    """
     rng = random.Random(0)
-    entries = [v.entry('a.jpg', v.POLYGON, v.CIRCLE, (v.RECT, {'k': {'x': True}})), v.entry('b.jpg', v.POLYLINE)]
+    entries = [
+        v.entry('a.jpg', v.POLYGON, v.CIRCLE, (v.RECT, {'k': {'x': True}})),
+        v.entry('b.jpg', v.POLYLINE),
+    ]
     out, refused = tmp_path / 'out.json', 0
     for dialect, writer in v.DIALECTS.items():
         whole = writer(entries)
@@ -306,17 +436,38 @@ def test_fuzz_no_traceback_and_no_partial_output(tmp_path, capsys):
             text = list(whole)
             for _ in range(rng.randint(1, 3)):
                 i = rng.randrange(len(text))
-                text[i:i + rng.randint(0, 4)] = rng.choice([
-                    '', '"', '{', ']', ',', ':', '-', '9', 'null', '1e999', '\0', 'é', '\n', rng.choice(text)])
+                text[i : i + rng.randint(0, 4)] = rng.choice(
+                    [
+                        '',
+                        '"',
+                        '{',
+                        ']',
+                        ',',
+                        ':',
+                        '-',
+                        '9',
+                        'null',
+                        '1e999',
+                        '\0',
+                        'é',
+                        '\n',
+                        rng.choice(text),
+                    ]
+                )
             path.write_text(''.join(text), encoding='utf-8')
             out.unlink(missing_ok=True)
             try:
-                balloon2coco.main([str(path), '--out', str(out), *rng.choice([[], ['--class-attribute', 'k']])])
+                balloon2coco.main(
+                    [str(path), '--out', str(out), *rng.choice([[], ['--class-attribute', 'k']])]
+                )
                 assert json.loads(out.read_text(encoding='utf-8'))['images']
             except SystemExit as stop:
                 refused += 1
                 err = capsys.readouterr().err
-                assert stop.code == 2 and err.startswith('error: ') and err.count('\n') == 1, (stop.code, err)
+                assert stop.code == 2 and err.startswith('error: ') and err.count('\n') == 1, (
+                    stop.code,
+                    err,
+                )
                 assert not out.exists()
         path.unlink()
     assert 500 < refused < 2000  # the mutations reach both outcomes
@@ -324,14 +475,19 @@ def test_fuzz_no_traceback_and_no_partial_output(tmp_path, capsys):
 
 # ---- split
 
+
 def test_split_is_deterministic_stratified_and_disjoint(tmp_path, capsys):
     entries = [v.entry(f'{i:02d}.jpg', *[v.RECT] * (i % 5)) for i in range(50)]
     path = write(tmp_path, v.via2(entries), images=[name for name, _, _ in entries])
 
     def split(seed):
         balloon2coco.main([str(path), '--split', '0.8', '--seed', str(seed)])
-        files = [json.loads((tmp_path / f'coco_{part}.json').read_text()) for part in ('train', 'val')]
-        return [{i['file_name'] for i in f['images']} for f in files], [len(f['annotations']) for f in files]
+        files = [
+            json.loads((tmp_path / f'coco_{part}.json').read_text()) for part in ('train', 'val')
+        ]
+        return [{i['file_name'] for i in f['images']} for f in files], [
+            len(f['annotations']) for f in files
+        ]
 
     (train, val), boxes = split(0)
     assert split(0) == ([train, val], boxes) and split(1)[0] != [train, val]
@@ -348,15 +504,25 @@ def test_split_is_deterministic_stratified_and_disjoint(tmp_path, capsys):
 
 # ---- the whole way: data root, readers, the real set
 
+
 def test_defaults_same_bytes_and_no_heavy_import(tmp_path):
     for split in ('train', 'val'):
         v.save_image(tmp_path / split / 'a.jpg')
-        (tmp_path / split / 'via_region_data.json').write_text(v.via1([v.entry('a.jpg', v.POLYGON)]))
-    code = ('import sys, balloon2coco; balloon2coco.main([]); '
-            'print(sorted({"torch", "numpy", "cv2", "mmengine"} & set(sys.modules)))')
+        (tmp_path / split / 'via_region_data.json').write_text(
+            v.via1([v.entry('a.jpg', v.POLYGON)])
+        )
+    code = (
+        'import sys, balloon2coco; balloon2coco.main([]); '
+        'print(sorted({"torch", "numpy", "cv2", "mmengine"} & set(sys.modules)))'
+    )
     env = dict(PYTHONPATH=str(ROOT / 'data_tools'), BALLOON_ROOT=str(tmp_path), PATH='')
-    first = subprocess.run([sys.executable, '-c', code], env=env, capture_output=True, text=True, check=True)
-    assert first.stdout.endswith('[]\n') and f'{tmp_path}/coco_val.json: 1 images, 1 boxes' in first.stdout
+    first = subprocess.run(
+        [sys.executable, '-c', code], env=env, capture_output=True, text=True, check=True
+    )
+    assert (
+        first.stdout.endswith('[]\n')
+        and f'{tmp_path}/coco_val.json: 1 images, 1 boxes' in first.stdout
+    )
     before = (tmp_path / 'coco_train.json').read_bytes()
     subprocess.run([sys.executable, '-c', code], env=env, check=True, capture_output=True)
     assert (tmp_path / 'coco_train.json').read_bytes() == before
@@ -365,13 +531,20 @@ def test_defaults_same_bytes_and_no_heavy_import(tmp_path):
 def test_pycocotools_reads_it_and_perfect_detections_score_one(tmp_path):
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
+
     entries = [v.entry('a.jpg', v.POLYGON, v.CIRCLE), v.entry('b.jpg', v.RECT), v.entry('c.jpg')]
     path = write(tmp_path, v.via2(entries), images=['a.jpg', 'b.jpg', 'c.jpg'])
     convert(path)
     truth = COCO(str(tmp_path / 'out.json'))
-    assert truth.annToMask(truth.anns[1]).sum() == 100  # the 10 x 10 square, in pycocotools' convention too
-    found = truth.loadRes([dict(image_id=a['image_id'], category_id=1, bbox=a['bbox'], score=0.9)
-                           for a in truth.anns.values()])
+    assert (
+        truth.annToMask(truth.anns[1]).sum() == 100
+    )  # the 10 x 10 square, in pycocotools' convention too
+    found = truth.loadRes(
+        [
+            dict(image_id=a['image_id'], category_id=1, bbox=a['bbox'], score=0.9)
+            for a in truth.anns.values()
+        ]
+    )
     evaluation = COCOeval(truth, found, 'bbox')
     evaluation.evaluate()
     evaluation.accumulate()
@@ -380,17 +553,32 @@ def test_pycocotools_reads_it_and_perfect_detections_score_one(tmp_path):
 
 
 def test_mmdetection_and_an_independent_reader_agree(tmp_path):
-    import patches  # noqa: F401, I001
+    import mmballoon.patches  # noqa: F401
+
     import supervision
     from mmdet.datasets import CocoDataset
+
     entries = [v.entry('a.jpg', v.POLYGON, v.CIRCLE), v.entry('b.jpg', v.RECT), v.entry('c.jpg')]
     path = write(tmp_path, v.via2(entries), images=['a.jpg', 'b.jpg', 'c.jpg'])
     coco = convert(path)
-    wanted = {i['file_name']: sorted([x, y, x + w, y + h] for a in coco['annotations'] if a['image_id'] == i['id']
-                                     for x, y, w, h in [a['bbox']]) for i in coco['images']}
-    dataset = CocoDataset(ann_file=str(tmp_path / 'out.json'), data_prefix=dict(img=str(path.parent)), pipeline=[],
-                          metainfo=dict(classes=('balloon', )))
-    assert {Path(d['img_path']).name: sorted(i['bbox'] for i in d['instances']) for d in dataset} == wanted
+    wanted = {
+        i['file_name']: sorted(
+            [x, y, x + w, y + h]
+            for a in coco['annotations']
+            if a['image_id'] == i['id']
+            for x, y, w, h in [a['bbox']]
+        )
+        for i in coco['images']
+    }
+    dataset = CocoDataset(
+        ann_file=str(tmp_path / 'out.json'),
+        data_prefix=dict(img=str(path.parent)),
+        pipeline=[],
+        metainfo=dict(classes=('balloon',)),
+    )
+    assert {
+        Path(d['img_path']).name: sorted(i['bbox'] for i in d['instances']) for d in dataset
+    } == wanted
     other = supervision.DetectionDataset.from_coco(str(path.parent), str(tmp_path / 'out.json'))
     assert {Path(name).name: sorted(d.xyxy.tolist()) for name, _, d in other} == wanted
 
@@ -398,6 +586,7 @@ def test_mmdetection_and_an_independent_reader_agree(tmp_path):
 @pytest.mark.skipif(not REAL.is_dir(), reason='the balloon photographs are not here')
 def test_real_set(tmp_path):
     from shapely.geometry import Polygon
+
     for split, images, boxes in (('train', 61, 255), ('val', 13, 50)):
         balloon2coco.main([str(REAL / split), '--out', str(tmp_path / 'real.json'), '--strict'])
         coco = json.loads((tmp_path / 'real.json').read_text())
@@ -408,4 +597,3 @@ def test_real_set(tmp_path):
             polygon = Polygon(zip(s['all_points_x'], s['all_points_y']))
             assert annotation['area'] == pytest.approx(polygon.area, rel=1e-6)
             assert annotation['bbox'][:2] == list(polygon.bounds[:2])
-

@@ -1,16 +1,16 @@
 """data_tools/check_coco.py: what it counts, what it finds wrong, and its pictures."""
+
 import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import check_coco
 import numpy as np
 import pytest
 import via_files as v
 from PIL import Image
-
-import check_coco
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,10 +30,16 @@ def coco(root, split, boxes):
         if not (root / split / name).exists():
             photo(root / split / name, sum(map(ord, name)) * 7 + i)
         images.append(dict(id=i, file_name=name, width=300, height=200))
-        annotations += [dict(id=len(annotations) + j, image_id=i, category_id=1, bbox=box, area=box[2] * box[3])
-                        for j, box in enumerate(found, start=1)]
+        annotations += [
+            dict(id=len(annotations) + j, image_id=i, category_id=1, bbox=box, area=box[2] * box[3])
+            for j, box in enumerate(found, start=1)
+        ]
     path = root / f'coco_{split}.json'
-    path.write_text(json.dumps(dict(images=images, annotations=annotations, categories=[dict(id=1, name='balloon')])))
+    path.write_text(
+        json.dumps(
+            dict(images=images, annotations=annotations, categories=[dict(id=1, name='balloon')])
+        )
+    )
     return path
 
 
@@ -58,23 +64,30 @@ def test_counts_sizes_and_pictures(data, capsys):
     root, args = data
     status, out, err = run(args, capsys)
     assert (status, err) == (0, '')
-    assert 'train: 3 images (1 without boxes), 3 boxes' in out and 'val: 2 images (0 without boxes), 2 boxes' in out
+    assert (
+        'train: 3 images (1 without boxes), 3 boxes' in out
+        and 'val: 2 images (0 without boxes), 2 boxes' in out
+    )
     assert '1 small, 1 medium, 1 large' in out  # areas 400, 3600, 18000
     assert '3 at 300 px' in out
     assert 'Together 5 images (5 at 300 px) and 5 boxes (2 small, 2 medium, 1 large).' in out
-    assert 'val: 1 boxes are smaller than one cell of the finest stride (8 px) at 640 px' in out  # 3 * 640 / 300 = 6.4
+    assert (
+        'val: 1 boxes are smaller than one cell of the finest stride (8 px) at 640 px' in out
+    )  # 3 * 640 / 300 = 6.4
     assert 'No duplicates between train and val' in out
     for name in ('contact_sheet_train.png', 'contact_sheet_val.png', 'histograms.png'):
         assert Image.open(root / 'out' / name).size[0] > 400
     sheet = np.asarray(Image.open(root / 'out/contact_sheet_train.png')).astype(int)
-    red = (np.abs(sheet - (255, 60, 90)).sum(2) < 10)
+    red = np.abs(sheet - (255, 60, 90)).sum(2) < 10
     assert red[8:25, 8].all()  # the left side of the box [10, 10, 20, 20], scaled by 240 / 300
 
 
 def test_leakage(data, capsys):
     root, args = data
     shutil.copy(root / 'train/train1.jpg', root / 'val/val1.jpg')
-    Image.open(root / 'train/train2.jpg').resize((150, 100)).resize((300, 200)).save(root / 'val/val2.jpg', quality=60)
+    Image.open(root / 'train/train2.jpg').resize((150, 100)).resize((300, 200)).save(
+        root / 'val/val2.jpg', quality=60
+    )
     status, out, _ = run(args, capsys)
     assert status == 0
     assert 'identical files: train/train1.jpg and val/val1.jpg (0 of 256 bits differ)' in out
@@ -90,18 +103,37 @@ def test_what_is_wrong_is_named_and_fails(data, capsys):
     coco(root, 'val', [[[5, 5, 90, 90], [5, 5, 90, 90], [280, 0, 40, 10]], [[1, 1, 0, 5]]])
     status, _, err = run(args, capsys)
     assert status == 1 and 'error: 6 problems' in err and '; next: ' in err
-    for message in ('train1.jpg: not a readable image', 'train3.jpg: missing',
-                    'val1.jpg: 320 x 200 pixels, the COCO file says 300 x 200', 'annotation 2', 'stands there twice',
-                    '[280.0, 0.0, 40.0, 10.0] leaves the image (300 x 200)', '[1.0, 1.0, 0.0, 5.0] has no size'):
+    for message in (
+        'train1.jpg: not a readable image',
+        'train3.jpg: missing',
+        'val1.jpg: 320 x 200 pixels, the COCO file says 300 x 200',
+        'annotation 2',
+        'stands there twice',
+        '[280.0, 0.0, 40.0, 10.0] leaves the image (300 x 200)',
+        '[1.0, 1.0, 0.0, 5.0] has no size',
+    ):
         assert message in err, message
 
 
-@pytest.mark.parametrize('text, message', [
-    ('{', 'not COCO JSON'), ('[]', 'not COCO JSON'), ('{"images": []}', 'not COCO JSON (KeyError'),
-    (v.via2([v.entry('a.jpg', v.RECT)]), 'not COCO JSON'),
-    (json.dumps(dict(images=[], categories=[], annotations=[dict(id=1, image_id=9, category_id=1, bbox=[0] * 4)])),
-     'annotation 1 names image 9 or category 1, which is not there'),
-])
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('{', 'not COCO JSON'),
+        ('[]', 'not COCO JSON'),
+        ('{"images": []}', 'not COCO JSON (KeyError'),
+        (v.via2([v.entry('a.jpg', v.RECT)]), 'not COCO JSON'),
+        (
+            json.dumps(
+                dict(
+                    images=[],
+                    categories=[],
+                    annotations=[dict(id=1, image_id=9, category_id=1, bbox=[0] * 4)],
+                )
+            ),
+            'annotation 1 names image 9 or category 1, which is not there',
+        ),
+    ],
+)
 def test_not_coco(tmp_path, capsys, text, message):
     (tmp_path / 'a.json').write_text(text)
     status, out, err = run([str(tmp_path / 'a.json'), '--out', str(tmp_path / 'o')], capsys)
@@ -112,5 +144,9 @@ def test_not_coco(tmp_path, capsys, text, message):
 def test_as_a_command_without_torch(data):
     root, args = data
     code = 'import sys, check_coco; check_coco.main(sys.argv[1:]); assert not {"torch", "cv2"} & set(sys.modules)'
-    subprocess.run([sys.executable, '-c', code, *args], check=True, capture_output=True,
-                   env=dict(PYTHONPATH=str(ROOT / 'data_tools'), PATH=''))
+    subprocess.run(
+        [sys.executable, '-c', code, *args],
+        check=True,
+        capture_output=True,
+        env=dict(PYTHONPATH=str(ROOT / 'data_tools'), PATH=''),
+    )

@@ -1,4 +1,7 @@
-"""Getting the photographs: from a folder, an archive, and a server that breaks off; verified, all or nothing."""
+"""Getting the photographs: from a folder, an archive, and a server that breaks off; verified, all
+or nothing.
+"""
+
 import functools
 import http.server
 import threading
@@ -16,7 +19,9 @@ def release(tmp_path):
     for split in ('train', 'val'):
         v.save_image(folder / split / f'{split}.jpg')
         size = (folder / split / f'{split}.jpg').stat().st_size
-        (folder / split / 'via_region_data.json').write_text(v.via1([v.entry(f'{split}.jpg', v.POLYGON, size=size)]))
+        (folder / split / 'via_region_data.json').write_text(
+            v.via1([v.entry(f'{split}.jpg', v.POLYGON, size=size)])
+        )
     return folder
 
 
@@ -47,8 +52,15 @@ def refuse(capsys, *args):
 def test_from_folder_and_zip(tmp_path, release, capsys):
     download_balloon.main(['--from', str(release.parent), '--data-root', str(tmp_path / 'a')])
     assert files(tmp_path / 'a') == WHOLE
-    archive = pack(release, tmp_path / 'b.zip', [('__MACOSX/balloon/train/via_region_data.json', 'x'),
-                                                 ('../../evil.txt', 'x'), ('balloon/train/unlisted.jpg', 'x')])
+    archive = pack(
+        release,
+        tmp_path / 'b.zip',
+        [
+            ('__MACOSX/balloon/train/via_region_data.json', 'x'),
+            ('../../evil.txt', 'x'),
+            ('balloon/train/unlisted.jpg', 'x'),
+        ],
+    )
     download_balloon.main(['--zip', str(archive), '--data-root', str(tmp_path / 'b')])
     assert files(tmp_path / 'b') == WHOLE and not list(tmp_path.parent.glob('**/evil.txt'))
     assert 'train 1 images, val 1 images, sizes verified' in capsys.readouterr().out
@@ -56,32 +68,50 @@ def test_from_folder_and_zip(tmp_path, release, capsys):
     assert 'already complete' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('damage, message', [
-    (lambda r: (r / 'val/val.jpg').write_bytes(b'short'), 'val/val.jpg: 5 bytes, expected'),
-    (lambda r: (r / 'val/val.jpg').unlink(), 'val.jpg'),
-    (lambda r: (r / 'val/via_region_data.json').write_text(v.via1([v.entry('../../evil.jpg', v.RECT)])),
-     "image '../../evil.jpg' leads out of its folder"),
-    (lambda r: (r / 'val/via_region_data.json').write_text('{'), 'not valid JSON'),
-])
+@pytest.mark.parametrize(
+    'damage, message',
+    [
+        (lambda r: (r / 'val/val.jpg').write_bytes(b'short'), 'val/val.jpg: 5 bytes, expected'),
+        (lambda r: (r / 'val/val.jpg').unlink(), 'val.jpg'),
+        (
+            lambda r: (r / 'val/via_region_data.json').write_text(
+                v.via1([v.entry('../../evil.jpg', v.RECT)])
+            ),
+            "image '../../evil.jpg' leads out of its folder",
+        ),
+        (lambda r: (r / 'val/via_region_data.json').write_text('{'), 'not valid JSON'),
+    ],
+)
 def test_damaged_source_leaves_the_old_data(tmp_path, release, capsys, damage, message):
     root = tmp_path / 'root'
     download_balloon.main(['--from', str(release), '--data-root', str(root)])
     before = files(root)
     damage(release)
     assert message in refuse(capsys, '--from', release, '--data-root', root)
-    assert message in refuse(capsys, '--zip', pack(release, tmp_path / 'b.zip'), '--data-root', root)
+    assert message in refuse(
+        capsys, '--zip', pack(release, tmp_path / 'b.zip'), '--data-root', root
+    )
     assert files(root) == before
 
 
 def test_not_the_archive(tmp_path, capsys):
     (tmp_path / 'a.zip').write_bytes(b'<html>')
-    assert 'no intact zip archive' in refuse(capsys, '--zip', tmp_path / 'a.zip', '--data-root', tmp_path / 'r')
-    assert 'no such file' in refuse(capsys, '--zip', tmp_path / 'none.zip', '--data-root', tmp_path / 'r')
-    assert 'no train/via_region_data.json' in refuse(capsys, '--from', tmp_path, '--data-root', tmp_path / 'r')
+    assert 'no intact zip archive' in refuse(
+        capsys, '--zip', tmp_path / 'a.zip', '--data-root', tmp_path / 'r'
+    )
+    assert 'no such file' in refuse(
+        capsys, '--zip', tmp_path / 'none.zip', '--data-root', tmp_path / 'r'
+    )
+    assert 'no train/via_region_data.json' in refuse(
+        capsys, '--from', tmp_path, '--data-root', tmp_path / 'r'
+    )
 
 
 class Server(http.server.BaseHTTPRequestHandler):
-    """Serves ``data``; breaks off after ``limit`` bytes of an answer until the limit is lifted; knows ranges."""
+    """Serves ``data``; breaks off after ``limit`` bytes of an answer until the limit is lifted;
+    knows ranges.
+    """
+
     data, limit, starts = b'', None, []
 
     def do_GET(self):
@@ -92,7 +122,7 @@ class Server(http.server.BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         self.send_header('Content-Length', str(len(self.data) - start))
         self.end_headers()
-        self.wfile.write(self.data[start:][:self.limit])
+        self.wfile.write(self.data[start:][: self.limit])
         return None
 
     def log_message(self, *args):
@@ -100,10 +130,19 @@ class Server(http.server.BaseHTTPRequestHandler):
 
 
 def test_interrupted_download_goes_on(tmp_path, release, capsys):
-    Server.data, Server.limit, Server.starts = pack(release, tmp_path / 'r.zip').read_bytes(), 1000, []
+    Server.data, Server.limit, Server.starts = (
+        pack(release, tmp_path / 'r.zip').read_bytes(),
+        1000,
+        [],
+    )
     with http.server.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(Server)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        args = ['--url', f'http://127.0.0.1:{server.server_port}/b.zip', '--data-root', str(tmp_path / 'data/balloon')]
+        args = [
+            '--url',
+            f'http://127.0.0.1:{server.server_port}/b.zip',
+            '--data-root',
+            str(tmp_path / 'data/balloon'),
+        ]
         assert 'cannot be fetched' in refuse(capsys, *args)
         Server.limit = None
         download_balloon.main(args)

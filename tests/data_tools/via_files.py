@@ -1,15 +1,20 @@
 """Small VIA files with answers worked out on paper, in every dialect."""
+
 import csv
 import io
 import json
 
 from PIL import Image
 
-POLYGON = dict(name='polygon', all_points_x=[10, 20, 20, 10, 10], all_points_y=[10, 10, 20, 20, 10])  # area 100, closed
-RECT = dict(name='rect', x=5, y=6, width=7, height=8)                                                 # area 56
-CIRCLE = dict(name='circle', cx=50, cy=40, r=10)                                                      # area 314.16
-ELLIPSE = dict(name='ellipse', cx=50, cy=40, rx=20, ry=10)                                            # area 628.32
-POLYLINE = dict(name='polyline', all_points_x=[0, 30, 0], all_points_y=[0, 0, 40])                    # closed: area 600
+POLYGON = dict(
+    name='polygon', all_points_x=[10, 20, 20, 10, 10], all_points_y=[10, 10, 20, 20, 10]
+)  # area 100, closed
+RECT = dict(name='rect', x=5, y=6, width=7, height=8)  # area 56
+CIRCLE = dict(name='circle', cx=50, cy=40, r=10)  # area 314.16
+ELLIPSE = dict(name='ellipse', cx=50, cy=40, rx=20, ry=10)  # area 628.32
+POLYLINE = dict(
+    name='polyline', all_points_x=[0, 30, 0], all_points_y=[0, 0, 40]
+)  # closed: area 600
 POINT = dict(name='point', cx=3, cy=4)
 
 
@@ -19,15 +24,22 @@ def polygon(*points):
 
 
 def entry(filename, *regions, size=None):
-    """(filename, size, [(shape, attributes)]): the dialect-free form that the writers below take."""
+    """(filename, size, [(shape, attributes)]): the dialect-free form that the writers below
+    take.
+    """
     return filename, size, [r if isinstance(r, tuple) else (r, {}) for r in regions]
 
 
 def _json(entries, regions_as):
-    return {f'{name}{size or -1}': dict(
-        filename=name, size=size or -1, file_attributes={},
-        regions=regions_as([dict(shape_attributes=s, region_attributes=a) for s, a in regions]))
-        for name, size, regions in entries}
+    return {
+        f'{name}{size or -1}': dict(
+            filename=name,
+            size=size or -1,
+            file_attributes={},
+            regions=regions_as([dict(shape_attributes=s, region_attributes=a) for s, a in regions]),
+        )
+        for name, size, regions in entries
+    }
 
 
 def via1(entries, **_):
@@ -41,18 +53,35 @@ def via2(entries, **_):
 def project(entries, options=None):
     """A VIA 2 project; options: {attribute: {option id: name}}."""
     about = {key: dict(type='radio', options=names) for key, names in (options or {}).items()}
-    return json.dumps({'_via_settings': {}, '_via_img_metadata': _json(entries, list),
-                       '_via_attributes': {'region': about, 'file': {}}, '_via_data_format_version': '2.0.10'})
+    return json.dumps(
+        {
+            '_via_settings': {},
+            '_via_img_metadata': _json(entries, list),
+            '_via_attributes': {'region': about, 'file': {}},
+            '_via_data_format_version': '2.0.10',
+        }
+    )
 
 
 def via_csv(entries, **_):
     out = io.StringIO(newline='')
     writer = csv.writer(out)
-    writer.writerow(['#filename', 'file_size', 'file_attributes', 'region_count', 'region_id',
-                     'region_shape_attributes', 'region_attributes'])
+    writer.writerow(
+        [
+            '#filename',
+            'file_size',
+            'file_attributes',
+            'region_count',
+            'region_id',
+            'region_shape_attributes',
+            'region_attributes',
+        ]
+    )
     for name, size, regions in entries:
         for i, (shape, attributes) in enumerate(regions):
-            writer.writerow([name, size or -1, '{}', len(regions), i, json.dumps(shape), json.dumps(attributes)])
+            writer.writerow(
+                [name, size or -1, '{}', len(regions), i, json.dumps(shape), json.dumps(attributes)]
+            )
         if not regions:
             writer.writerow([name, size or -1, '{}', 0, 0, '{}', '{}'])
     return out.getvalue()

@@ -1,4 +1,7 @@
-"""Every command of the README that trains, tests or detects, typed as a person would, on a tiny rendered set."""
+"""Every command of the README that trains, tests or detects, typed as a person would, on a tiny
+rendered set.
+"""
+
 import json
 import os
 import pickle
@@ -8,11 +11,11 @@ import sys
 import time
 from functools import partial
 
+import mmballoon.patches  # noqa: F401  (torch.load below reads MMEngine's checkpoints)
+
 import pytest
 import torch
 from conftest import ROOT, one_line_error, run
-
-import patches  # noqa: F401  (torch.load below reads MMEngine's checkpoints)
 
 TOY = 'configs/my_rtmdet_tiny_toy.py'
 
@@ -23,11 +26,26 @@ def test_train_and_resume(tiny):
 
 
 def test_ctrl_c_keeps_finished_epochs_and_says_how_to_go_on(tiny_data, tmp_path):
-    command = [sys.executable, 'tools/train.py', TOY, '--work-dir', str(tmp_path / 'w'), '--cfg-options',
-               'train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False']
-    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **tiny_data.env, 'CUDA_VISIBLE_DEVICES': ''},
-                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
-                               preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL))  # a terminal's
+    command = [
+        sys.executable,
+        'tools/train.py',
+        TOY,
+        '--work-dir',
+        str(tmp_path / 'w'),
+        '--cfg-options',
+        'train_dataloader.num_workers=0',
+        'train_dataloader.persistent_workers=False',
+    ]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **tiny_data.env, 'CUDA_VISIBLE_DEVICES': ''},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )  # a terminal's
     saved = tmp_path / 'w/last_checkpoint'  # written once the epoch's checkpoint is whole
     deadline = time.time() + 120
     while not saved.exists() and process.poll() is None and time.time() < deadline:
@@ -40,8 +58,18 @@ def test_ctrl_c_keeps_finished_epochs_and_says_how_to_go_on(tiny_data, tmp_path)
 
 
 def test_test_prints_the_coco_table_and_writes_what_is_asked(tiny, tmp_path):
-    done = run('tools/test.py', tiny.config, tiny.checkpoint, '--work-dir', tmp_path / 'w', '--out',
-               tmp_path / 'results.pkl', '--show-dir', 'vis', env=tiny.env)
+    done = run(
+        'tools/test.py',
+        tiny.config,
+        tiny.checkpoint,
+        '--work-dir',
+        tmp_path / 'w',
+        '--out',
+        tmp_path / 'results.pkl',
+        '--show-dir',
+        'vis',
+        env=tiny.env,
+    )
     assert 'Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ]' in done.stdout
     with open(tmp_path / 'results.pkl', 'rb') as file:
         assert len(pickle.load(file)) == 4
@@ -51,27 +79,64 @@ def test_test_prints_the_coco_table_and_writes_what_is_asked(tiny, tmp_path):
 
 
 def test_test_time_augmentation(tiny, tmp_path):
-    done = run('tools/test.py', tiny.config, tiny.checkpoint, '--work-dir', tmp_path, '--tta', env=tiny.env)
+    done = run(
+        'tools/test.py', tiny.config, tiny.checkpoint, '--work-dir', tmp_path, '--tta', env=tiny.env
+    )
     assert 'maxDets=100' in done.stdout
 
 
 def test_torchrun_on_the_cpu(tiny_data, tmp_path):
-    done = run('-m', 'torch.distributed.run', '--nproc_per_node=2', '--master_port=29611', 'tools/train.py', TOY,
-               '--launcher', 'pytorch', '--work-dir', tmp_path, '--cfg-options', 'train_cfg.max_epochs=1',
-               env=tiny_data.env)
+    done = run(
+        '-m',
+        'torch.distributed.run',
+        '--nproc_per_node=2',
+        '--master_port=29611',
+        'tools/train.py',
+        TOY,
+        '--launcher',
+        'pytorch',
+        '--work-dir',
+        tmp_path,
+        '--cfg-options',
+        'train_cfg.max_epochs=1',
+        env=tiny_data.env,
+    )
     assert 'Epoch(val) [1]' in done.stdout + done.stderr and (tmp_path / 'epoch_1.pth').is_file()
 
 
 def test_amp_flag_and_spawned_workers(tiny_data, tmp_path):
-    """--amp on a CPU; and a spawned worker, which imports everything anew, has the repairs as well."""
-    done = run('tools/train.py', TOY, '--amp', '--work-dir', tmp_path, '--cfg-options', 'train_cfg.max_epochs=1',
-               'env_cfg.mp_cfg.mp_start_method=spawn', 'train_dataloader.num_workers=1', env=tiny_data.env)
+    """--amp on a CPU; and a spawned worker, which imports everything anew, has the repairs as
+    well.
+    """
+    done = run(
+        'tools/train.py',
+        TOY,
+        '--amp',
+        '--work-dir',
+        tmp_path,
+        '--cfg-options',
+        'train_cfg.max_epochs=1',
+        'env_cfg.mp_cfg.mp_start_method=spawn',
+        'train_dataloader.num_workers=1',
+        env=tiny_data.env,
+    )
     assert 'Epoch(val) [1]' in done.stdout + done.stderr
 
 
 def test_image_demo(tiny, tmp_path):
-    done = run('tools/image_demo.py', tiny.images[0], tiny.root / 'train', tiny.config, '--weights', tiny.checkpoint,
-               '--out-dir', tmp_path, '--pred-score-thr', 0.05, env=tiny.env)
+    done = run(
+        'tools/image_demo.py',
+        tiny.images[0],
+        tiny.root / 'train',
+        tiny.config,
+        '--weights',
+        tiny.checkpoint,
+        '--out-dir',
+        tmp_path,
+        '--pred-score-thr',
+        0.05,
+        env=tiny.env,
+    )
     assert len(list((tmp_path / 'vis').iterdir())) == 9
     predictions = json.loads((tmp_path / f'preds/{tiny.images[0].stem}.json').read_text())
     assert set(predictions) == {'labels', 'scores', 'bboxes'} and len(predictions['bboxes'][0]) == 4
@@ -80,21 +145,36 @@ def test_image_demo(tiny, tmp_path):
 
 
 def test_upstream_tool_and_script_of_a_clone(tiny, tmp_path):
-    run('tools/upstream.py', 'mmdet', 'tools/analysis_tools/browse_dataset.py', tiny.config, '--output-dir',
-        tmp_path / 'out', '--not-show', env=tiny.env)
+    run(
+        'tools/upstream.py',
+        'mmdet',
+        'tools/analysis_tools/browse_dataset.py',
+        tiny.config,
+        '--output-dir',
+        tmp_path / 'out',
+        '--not-show',
+        env=tiny.env,
+    )
     assert len(list((tmp_path / 'out').iterdir())) == 8
     (tmp_path / 'clone').mkdir()
     (tmp_path / 'clone/sibling.py').write_text('GREETING = "hello"')
-    (tmp_path / 'clone/script.py').write_text('import sys, mmcv.ops, sibling\ndef main():\n'
-                                              '    print(sibling.GREETING, sys.argv[1:])\n')
-    assert "hello ['--flag', 'x']" in run('tools/upstream.py', tmp_path / 'clone/script.py', '--flag', 'x').stdout
+    (tmp_path / 'clone/script.py').write_text(
+        'import sys, mmcv.ops, sibling\ndef main():\n    print(sibling.GREETING, sys.argv[1:])\n'
+    )
+    assert (
+        "hello ['--flag', 'x']"
+        in run('tools/upstream.py', tmp_path / 'clone/script.py', '--flag', 'x').stdout
+    )
     assert 'tools/analysis_tools/analyze_logs.py' in run('tools/upstream.py', 'mmdet').stdout
 
 
 # ---- a person's mistakes: one line that says what to do next
 
+
 def test_no_converted_data(mistake, tmp_path):
-    line = mistake('tools/train.py', TOY, '--work-dir', tmp_path, env=dict(BALLOON_ROOT=str(tmp_path)))
+    line = mistake(
+        'tools/train.py', TOY, '--work-dir', tmp_path, env=dict(BALLOON_ROOT=str(tmp_path))
+    )
     assert 'coco_train.json' in line and 'python data_tools/balloon2coco.py' in line
 
 
@@ -105,13 +185,21 @@ def test_no_network_for_the_coco_weights(mistake, tiny_data, tmp_path):
     assert '--cfg-options load_from=PATH' in line and 'load_from=None' in line
 
 
-@pytest.mark.parametrize('options, message', [
-    (['model.bbox_head.num_classes=3'], "set num_classes=len(metainfo['classes'])"),
-    (['train_dataloader.dataset.metainfo.classes=("cat",)'], "metainfo['classes'] must name categories"),
-], ids=['num_classes', 'class names'])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (['model.bbox_head.num_classes=3'], "set num_classes=len(metainfo['classes'])"),
+        (
+            ['train_dataloader.dataset.metainfo.classes=("cat",)'],
+            "metainfo['classes'] must name categories",
+        ),
+    ],
+    ids=['num_classes', 'class names'],
+)
 def test_classes_that_do_not_fit(mistake, tiny_data, tmp_path, options, message):
-    assert message in mistake('tools/train.py', TOY, '--work-dir', tmp_path, '--cfg-options', *options,
-                              env=tiny_data.env)
+    assert message in mistake(
+        'tools/train.py', TOY, '--work-dir', tmp_path, '--cfg-options', *options, env=tiny_data.env
+    )
 
 
 def test_missing_config_and_checkpoint(mistake, tiny_data, tmp_path):
@@ -140,10 +228,24 @@ class Evil:
 def test_malicious_checkpoint_is_refused_by_test_and_demo(tiny, tmp_path):
     mark, path = tmp_path / 'pwned', tmp_path / 'evil.pth'
     torch.save(dict(state_dict={}, meta=Evil(mark)), path)
-    for command in (['tools/test.py', TOY, path, '--work-dir', tmp_path],
-                    ['tools/image_demo.py', tiny.images[0], TOY, '--weights', path, '--out-dir', tmp_path / 'o']):
+    for command in (
+        ['tools/test.py', TOY, path, '--work-dir', tmp_path],
+        [
+            'tools/image_demo.py',
+            tiny.images[0],
+            TOY,
+            '--weights',
+            path,
+            '--out-dir',
+            tmp_path / 'o',
+        ],
+    ):
         line = one_line_error(*command, env=tiny.env)
-        assert str(path) in line and 'holds posix.system' in line and 'refused, nothing of it has run' in line
+        assert (
+            str(path) in line
+            and 'holds posix.system' in line
+            and 'refused, nothing of it has run' in line
+        )
         assert 'weights_only' not in line  # no advice to switch the safety off
     assert not mark.exists() and not (tmp_path / 'o').exists()
 
@@ -155,11 +257,14 @@ def test_damaged_checkpoint(mistake, tiny, tmp_path):
     assert str(path) in line and 'damaged or incomplete' in line
 
 
-@pytest.mark.parametrize('args, message', [
-    (['none.jpg', TOY, '--weights', 'x.pth'], 'none.jpg: no such image'),
-    (['Makefile', TOY, '--weights', 'x.pth'], 'Makefile: not a readable image'),
-    (['docs', TOY, '--weights', 'x.pth'], 'docs: no such image, or no image in it'),
-])
+@pytest.mark.parametrize(
+    'args, message',
+    [
+        (['none.jpg', TOY, '--weights', 'x.pth'], 'none.jpg: no such image'),
+        (['Makefile', TOY, '--weights', 'x.pth'], 'Makefile: not a readable image'),
+        (['docs', TOY, '--weights', 'x.pth'], 'docs: no such image, or no image in it'),
+    ],
+)
 def test_image_demo_inputs(mistake, args, message):
     assert message in mistake('tools/image_demo.py', *args)
 

@@ -1,12 +1,14 @@
 """tools/plugins/copy_paste.py: what is pasted is annotated, looks whole, and hides nothing."""
+
+import mmballoon.patches  # noqa: F401
+
 import cv2
 import numpy as np
 import pytest
 
-import patches  # noqa: F401  isort: skip
 from mmdet.structures.bbox import HorizontalBoxes  # isort: skip
 from mmdet.structures.mask import PolygonMasks  # isort: skip
-from plugins.copy_paste import MAX_SIDE, CachedCopyPaste, cut_out  # isort: skip
+from mmballoon.plugins.copy_paste import MAX_SIDE, CachedCopyPaste, cut_out  # isort: skip
 
 GREEN = (0, 200, 0)
 
@@ -17,14 +19,22 @@ def circle(x, y, r):
 
 
 def picture(name, discs, ignore=False, size=(300, 400)):
-    """Results as LoadAnnotations leaves them: a gray picture (300, 400) with green discs [(x, y, r)]."""
+    """Results as LoadAnnotations leaves them: a gray picture (300, 400) with green discs [(x, y,
+    r)].
+    """
     image = np.full((*size, 3), 128, np.uint8)
     for x, y, r in discs:
         cv2.circle(image, (x, y), r, GREEN, -1)
     boxes = np.float32([(x - r, y - r, x + r, y + r) for x, y, r in discs]).reshape(-1, 4)
     masks = PolygonMasks([[circle(*disc)] for disc in discs], *size)
-    return dict(img=image, img_path=name, gt_bboxes=HorizontalBoxes(boxes), gt_masks=masks,
-                gt_bboxes_labels=np.zeros(len(discs), int), gt_ignore_flags=np.full(len(discs), ignore))
+    return dict(
+        img=image,
+        img_path=name,
+        gt_bboxes=HorizontalBoxes(boxes),
+        gt_masks=masks,
+        gt_bboxes_labels=np.zeros(len(discs), int),
+        gt_ignore_flags=np.full(len(discs), ignore),
+    )
 
 
 def overlap(a, b):
@@ -43,11 +53,18 @@ def test_every_box_holds_its_object_and_nothing_is_hidden():
         boxes = results['gt_bboxes'].numpy()
         assert len(boxes) == len(results['gt_bboxes_labels']) == len(results['gt_ignore_flags'])
         assert 'gt_masks' not in results and results['gt_bboxes_labels'].dtype == np.int64
-        assert (boxes[0] == (140, 90, 260, 210)).all() and (boxes >= 0).all() and (boxes <= (400, 300, 400, 300)).all()
+        assert (
+            (boxes[0] == (140, 90, 260, 210)).all()
+            and (boxes >= 0).all()
+            and (boxes <= (400, 300, 400, 300)).all()
+        )
         changed = (results['img'] != original).any(2)
         for i, (x1, y1, x2, y2) in enumerate(boxes[1:].astype(int), 1):
             assert (overlap(boxes[:i], boxes[i]) <= 0.3 + 1e-6).all()
-            assert changed[(y1 + y2) // 2, (x1 + x2) // 2] or (overlap(boxes[i + 1:], boxes[i]) > 0).any()
+            assert (
+                changed[(y1 + y2) // 2, (x1 + x2) // 2]
+                or (overlap(boxes[i + 1 :], boxes[i]) > 0).any()
+            )
             changed_inside = changed[y1:y2, x1:x2].mean()
             assert changed_inside > 0.4  # a disc is pi / 4 of its box; another may hide 0.3 of it
             sides.append(max(x2 - x1, y2 - y1))
@@ -72,10 +89,14 @@ def test_objects_of_other_pictures_are_pasted_and_ignored_ones_never():
     assert len(paste(picture('empty.jpg', []))['gt_bboxes']) == 0  # nothing was cut out yet
     paste(picture('disc.jpg', [(100, 100, 50)]))
     results = [paste(picture('empty.jpg', [])) for _ in range(10)]
-    assert sum(len(r['gt_bboxes']) for r in results) >= 10 and not any(r['gt_ignore_flags'].any() for r in results)
+    assert sum(len(r['gt_bboxes']) for r in results) >= 10 and not any(
+        r['gt_ignore_flags'].any() for r in results
+    )
 
 
-@pytest.mark.parametrize('disc, whole', [((200, 150, 60), True), ((30, 150, 60), False), ((200, 150, 10), False)])
+@pytest.mark.parametrize(
+    'disc, whole', [((200, 150, 60), True), ((30, 150, 60), False), ((200, 150, 10), False)]
+)
 def test_what_would_not_look_whole_is_not_cut_out(disc, whole):
     image = picture('a.jpg', [disc])['img']
     assert (cut_out(image, [np.clip(circle(*disc), 0, None)], 0) is not None) is whole
@@ -87,4 +108,9 @@ def test_bitten_outlines_parts_and_large_objects():
     assert cut_out(image, [bitten], 0) is None
     assert cut_out(image, [circle(300, 300, 100), circle(600, 600, 100)], 0) is None
     label, patch = cut_out(image, [circle(600, 600, 500)], 3)
-    assert label == 3 and patch.dtype == np.uint8 and patch.shape[2] == 4 and max(patch.shape) == MAX_SIDE
+    assert (
+        label == 3
+        and patch.dtype == np.uint8
+        and patch.shape[2] == 4
+        and max(patch.shape) == MAX_SIDE
+    )

@@ -1,28 +1,39 @@
 """tools/plugins/curves.py and transfer.py, on the session's tiny run, which was resumed once."""
+
 import json
+
+import mmballoon.patches  # noqa: F401
 
 import cv2
 
-import patches  # noqa: F401, I001
-from plugins.curves import draw_curves, read_scalars
+from mmballoon.plugins.curves import draw_curves, read_scalars
 
 
 def test_curves_of_a_resumed_run(tiny):
     picture = cv2.imread(str(tiny.work_dir / 'curves.png'))
-    assert picture is not None and picture.shape[1] == 1200 and not list(tiny.work_dir.glob('*.part.png'))
+    assert (
+        picture is not None
+        and picture.shape[1] == 1200
+        and not list(tiny.work_dir.glob('*.part.png'))
+    )
     losses, metrics = read_scalars(tiny.work_dir)
     assert sorted(losses) == [1, 2] and sorted(metrics['bbox_mAP']) == [1, 2]
 
 
 def test_the_log_says_in_one_line_what_the_checkpoint_gave(tiny):
-    lines = [line for line in tiny.train_log.splitlines() if 'tensors of this model come from it' in line]
+    lines = [
+        line for line in tiny.train_log.splitlines() if 'tensors of this model come from it' in line
+    ]
     assert len(lines) == 1 and 'not ' not in lines[0].split('come from it')[1]
 
 
 def test_later_runs_replace_what_earlier_ones_had(tmp_path):
     draw_curves(tmp_path, 3)
     assert not (tmp_path / 'curves.png').exists()  # nothing logged yet
-    for run, epochs in (('20260101_000000', {1: 4.0, 2: 3.0}), ('20260102_000000', {2: 2.0, 3: 1.0})):
+    for run, epochs in (
+        ('20260101_000000', {1: 4.0, 2: 3.0}),
+        ('20260102_000000', {2: 2.0, 3: 1.0}),
+    ):
         path = tmp_path / run / 'vis_data' / 'scalars.json'
         path.parent.mkdir(parents=True)
         records = [dict(loss=loss, epoch=epoch, step=epoch) for epoch, loss in epochs.items()]
@@ -31,4 +42,6 @@ def test_later_runs_replace_what_earlier_ones_had(tmp_path):
     with open(path, 'a') as file:
         file.write('{"loss": 0.5, "epo')  # the process was killed here
     losses, metrics = read_scalars(tmp_path)
-    assert losses == {1: [4.0], 2: [2.0], 3: [1.0]} and metrics == {'bbox_mAP': {1: 0.4, 2: 0.2, 3: 0.1}}
+    assert losses == {1: [4.0], 2: [2.0], 3: [1.0]} and metrics == {
+        'bbox_mAP': {1: 0.4, 2: 0.2, 3: 0.1}
+    }

@@ -1,12 +1,16 @@
 """tools/plugins/depthwise.py."""
+
+import mmballoon.patches  # noqa: F401
+
 import torch
 
-import patches  # noqa: F401
-from plugins.depthwise import wrap
+from mmballoon.plugins.depthwise import wrap
 
 
 def test_depthwise_in_float32():
-    """float32 inside, bfloat16 outside, and only in training under autocast; other convolutions are left alone."""
+    """float32 inside, bfloat16 outside, and only in training under autocast; other convolutions are
+    left alone.
+    """
     torch.manual_seed(0)
     depthwise, other = torch.nn.Conv2d(8, 8, 5, padding=2, groups=8), torch.nn.Conv2d(8, 8, 3)
     wrap(torch.nn.Sequential(depthwise, other))
@@ -22,4 +26,6 @@ def test_depthwise_in_float32():
     trained.float().square().mean().backward()
     gradient, depthwise.weight.grad = depthwise.weight.grad, None
     exact.square().mean().backward()
-    assert gradient.dtype == torch.float32 and torch.allclose(gradient, depthwise.weight.grad, rtol=0.02, atol=1e-3)
+    assert gradient.dtype == torch.float32 and torch.allclose(
+        gradient, depthwise.weight.grad, rtol=0.02, atol=1e-3
+    )

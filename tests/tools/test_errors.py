@@ -1,22 +1,28 @@
 """tools/errors.py: what is a person's mistake, what is Ctrl-C, and what keeps its traceback."""
+
 import sys
 
 import pytest
 
-from errors import Mistake, one_line
+from mmballoon.errors import UserError, report_errors
 
 
 def end(error, monkeypatch, script='tools/train.py'):
     monkeypatch.setattr(sys, 'argv', [script])
-    with pytest.raises(SystemExit) as stop, one_line():
+    with pytest.raises(SystemExit) as stop, report_errors():
         raise error
     return stop.value.code
 
 
 def test_mistakes_end_in_one_line(monkeypatch):
-    assert end(Mistake('a.jpg: gone; next: find it'), monkeypatch) == 'error: a.jpg: gone; next: find it'
+    assert (
+        end(UserError('a.jpg: gone; next: find it'), monkeypatch)
+        == 'error: a.jpg: gone; next: find it'
+    )
     line = end(FileNotFoundError(2, 'No such file or directory', 'x/coco_train.json'), monkeypatch)
-    assert line.startswith("error: No such file or directory: 'x/coco_train.json'; next: convert the annotations first")
+    assert line.startswith(
+        "error: No such file or directory: 'x/coco_train.json'; next: convert the annotations first"
+    )
 
 
 def test_ctrl_c_even_where_upstream_wraps_it(monkeypatch, capsys):
@@ -31,10 +37,10 @@ def test_ctrl_c_even_where_upstream_wraps_it(monkeypatch, capsys):
 
 
 def test_anything_else_keeps_its_traceback(monkeypatch):
-    with pytest.raises(ZeroDivisionError), one_line():
+    with pytest.raises(ZeroDivisionError), report_errors():
         raise ZeroDivisionError
-    with pytest.raises(RuntimeError, match='of our own'), one_line():
+    with pytest.raises(RuntimeError, match='of our own'), report_errors():
         raise RuntimeError('a bug of our own')
     monkeypatch.setenv('DEBUG', '1')
-    with pytest.raises(Mistake), one_line():
-        raise Mistake('shown whole')
+    with pytest.raises(UserError), report_errors():
+        raise UserError('shown whole')

@@ -1,9 +1,14 @@
-"""tools/plugins/fast_pipeline.py against upstream's transforms: the same augmentations, and memory within bounds."""
+"""tools/plugins/fast_pipeline.py against upstream's transforms: the same augmentations, and memory
+within bounds.
+"""
+
 import copy
 import os
 import random
 import subprocess
 import sys
+
+import mmballoon.patches  # noqa: F401
 
 import cv2
 import mmcv
@@ -13,10 +18,8 @@ from conftest import ROOT
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
-import patches  # noqa: F401
-
 register_all_modules()
-from plugins.fast_pipeline import HSVRandomAug, LoadCachedImage, ResizedView, SharedImage  # noqa: E402
+from mmballoon.plugins.fast_pipeline import HSVRandomAug, LoadCachedImage, ResizedView, SharedImage  # noqa: E402
 
 sys.path.insert(0, str(ROOT / 'benchmarks'))
 import pipeline as benchmark  # noqa: E402
@@ -29,7 +32,9 @@ def seed(number):
 
 @pytest.mark.parametrize('stage', ['stage 1', 'stage 2'])
 def test_same_seed_same_boxes_and_pixels_alike(tiny_data, stage):
-    """500 samples of each side: boxes equal, labels equal, means and variances of the pixels within noise."""
+    """500 samples of each side: boxes equal, labels equal, means and variances of the pixels within
+    noise.
+    """
     pipeline = benchmark.upstream_stages()[stage]
     sides = [benchmark.build(tiny_data.root, p) for p in (pipeline, benchmark.replaced(pipeline))]
     means, variances, differences = [], [], []
@@ -40,8 +45,13 @@ def test_same_seed_same_boxes_and_pixels_alike(tiny_data, stage):
             results.append(dataset[number % len(dataset)])
         theirs, ours = results
         boxes = [r['data_samples'].gt_instances.bboxes.tensor.numpy() for r in results]
-        assert boxes[0].shape == boxes[1].shape and np.abs(boxes[0] - boxes[1]).max(initial=0) < 1e-3
-        assert theirs['data_samples'].gt_instances.labels.tolist() == ours['data_samples'].gt_instances.labels.tolist()
+        assert (
+            boxes[0].shape == boxes[1].shape and np.abs(boxes[0] - boxes[1]).max(initial=0) < 1e-3
+        )
+        assert (
+            theirs['data_samples'].gt_instances.labels.tolist()
+            == ours['data_samples'].gt_instances.labels.tolist()
+        )
         pixels = [r['inputs'].numpy().astype(np.float32) for r in results]
         assert pixels[0].shape == pixels[1].shape
         means.append([p.mean() for p in pixels])
@@ -66,6 +76,7 @@ def test_resized_view_is_cv2_resize():
 
 def test_hsv_equals_upstreams_to_the_last_bit():
     from mmdet.datasets.transforms import YOLOXHSVRandomAug
+
     image = np.random.default_rng(0).integers(0, 255, (50, 60, 3), dtype=np.uint8)
     for number in range(30):
         results = []
@@ -82,7 +93,9 @@ def photo(path, value):
 
 def test_decoded_once_read_only_and_copied_for_free(tmp_path, monkeypatch):
     load, decoded, decode = LoadCachedImage(), [], mmcv.imfrombytes
-    monkeypatch.setattr(mmcv, 'imfrombytes', lambda *args, **kwargs: (decoded.append(1), decode(*args, **kwargs))[1])
+    monkeypatch.setattr(
+        mmcv, 'imfrombytes', lambda *args, **kwargs: (decoded.append(1), decode(*args, **kwargs))[1]
+    )
     path = photo(tmp_path / 'a.png', 7)
     results = [load(dict(path)) for _ in range(3)]
     image = results[0]['img']
@@ -107,14 +120,14 @@ def test_memory_budget(tmp_path):
 
 def test_workers_share_the_files_and_the_maker_removes_them(tmp_path):
     photo(tmp_path / 'a.png', 9)
-    code = f'''
-import patches, os, multiprocessing as mp
+    code = f"""
+import mmballoon.patches, os, multiprocessing as mp
 from mmdet.utils import register_all_modules
 register_all_modules()
-from plugins.fast_pipeline import LoadCachedImage
+from mmballoon.plugins.fast_pipeline import LoadCachedImage
 load = LoadCachedImage()
 def worker(queue):
-    load(dict(img_path={str(tmp_path / "a.png")!r}))
+    load(dict(img_path={str(tmp_path / 'a.png')!r}))
     queue.put(os.listdir(load.folder))
 queue = mp.get_context("fork").Queue()
 seen = []
@@ -122,21 +135,31 @@ for _ in range(2):
     p = mp.get_context("fork").Process(target=worker, args=(queue, )); p.start(); seen.append(queue.get()); p.join()
 assert seen[0] == seen[1] and len(seen[0]) == 1 and load.folder.is_dir()
 print(load.folder)
-'''
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True,
-                          env=dict(PYTHONPATH=str(ROOT / 'tools'), PATH='', TMPDIR=str(tmp_path)))
+"""
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=dict(PATH='', TMPDIR=str(tmp_path)),
+    )
     assert not os.path.exists(done.stdout.strip().splitlines()[-1])
 
 
 def test_the_config_is_upstreams_with_the_three_replaced():
     ours, theirs = Config.fromfile(ROOT / 'configs/my_rtmdet_tiny.py'), benchmark.upstream_stages()
     switch = next(hook for hook in ours.custom_hooks if hook.type == 'PipelineSwitchHook')
-    for pipeline, stage in ((ours.train_dataloader.dataset.pipeline, 'stage 1'), (switch.switch_pipeline, 'stage 2')):
+    for pipeline, stage in (
+        (ours.train_dataloader.dataset.pipeline, 'stage 1'),
+        (switch.switch_pipeline, 'stage 2'),
+    ):
         steps = [{k: v for k, v in step.items() if k != 'budget_gb'} for step in pipeline]
         assert steps == benchmark.replaced(theirs[stage])
 
 
 def test_in_a_dataset_with_the_real_pipeline(tiny_data):
-    dataset = benchmark.build(tiny_data.root, Config.fromfile(ROOT / 'configs/my_rtmdet_tiny.py').train_pipeline)
+    dataset = benchmark.build(
+        tiny_data.root, Config.fromfile(ROOT / 'configs/my_rtmdet_tiny.py').train_pipeline
+    )
     for i in range(8):
         assert dataset[i]['inputs'].shape == (3, 640, 640)

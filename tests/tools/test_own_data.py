@@ -1,4 +1,7 @@
-"""The README's "Your own data", followed literally: a two-class VIA 2 project that is not about balloons."""
+"""The README's "Your own data", followed literally: a two-class VIA 2 project that is not about
+balloons.
+"""
+
 import json
 import re
 import shutil
@@ -11,13 +14,15 @@ OPTIONS = {'1': 'ball', '2': 'mug'}
 
 
 def render(folder, count):
-    """Pictures of balls (discs) and mugs (boxes with a handle) on noise, and their VIA 2 project file."""
+    """Pictures of balls (discs) and mugs (boxes with a handle) on noise, and their VIA 2 project
+    file.
+    """
     folder.mkdir(parents=True)
     rng, metadata = np.random.default_rng(0), {}
     for i in range(count):
         image = np.uint8(cv2.GaussianBlur(rng.uniform(0, 255, (240, 320, 3)), (0, 0), 9) * 0.9)
         regions = []
-        for slot in rng.permutation(3)[:rng.integers(1, 4)]:
+        for slot in rng.permutation(3)[: rng.integers(1, 4)]:
             x, y, r = int(55 + 100 * slot), int(rng.integers(70, 170)), int(rng.integers(22, 40))
             color = tuple(int(c) for c in rng.integers(120, 255, 3))
             if rng.random() < 0.5:
@@ -26,24 +31,51 @@ def render(folder, count):
             else:
                 cv2.rectangle(image, (x - r, y - r), (x + r // 2, y + r), color, -1)
                 cv2.circle(image, (x + r // 2, y), r // 2, color, 5, cv2.LINE_AA)
-                regions.append((dict(name='rect', x=x - r, y=y - r, width=2 * r, height=2 * r), {'type': '2'}))
+                regions.append(
+                    (dict(name='rect', x=x - r, y=y - r, width=2 * r, height=2 * r), {'type': '2'})
+                )
         path = folder / f'{i:02d}.png'
         cv2.imwrite(str(path), image)
-        metadata[path.name] = dict(filename=path.name, size=path.stat().st_size, regions=[
-            dict(shape_attributes=shape, region_attributes=attributes) for shape, attributes in regions])
-    (folder / 'my project.json').write_text(json.dumps({
-        '_via_settings': {}, '_via_img_metadata': metadata,
-        '_via_attributes': {'region': {'type': dict(type='radio', options=OPTIONS)}, 'file': {}}}))
+        metadata[path.name] = dict(
+            filename=path.name,
+            size=path.stat().st_size,
+            regions=[
+                dict(shape_attributes=shape, region_attributes=attributes)
+                for shape, attributes in regions
+            ],
+        )
+    (folder / 'my project.json').write_text(
+        json.dumps(
+            {
+                '_via_settings': {},
+                '_via_img_metadata': metadata,
+                '_via_attributes': {
+                    'region': {'type': dict(type='radio', options=OPTIONS)},
+                    'file': {},
+                },
+            }
+        )
+    )
 
 
 def test_own_data_as_in_the_readme(tmp_path):
     section = re.search(r'## Your own data\n(.*?)\n## ', (ROOT / 'README.md').read_text(), re.S)[1]
-    commands = [line for block in re.findall(r'```bash\n(.*?)```', section, re.S) for line in block.splitlines()]
-    (root, ) = [line.removeprefix('export BALLOON_ROOT=') for line in commands if line.startswith('export')]
-    commands = [line.removeprefix('python ').split() for line in commands if line.startswith('python ')]
+    commands = [
+        line
+        for block in re.findall(r'```bash\n(.*?)```', section, re.S)
+        for line in block.splitlines()
+    ]
+    (root,) = [
+        line.removeprefix('export BALLOON_ROOT=') for line in commands if line.startswith('export')
+    ]
+    commands = [
+        line.removeprefix('python ').split() for line in commands if line.startswith('python ')
+    ]
     assert len(commands) == 4 and f'{root}/photos' in commands[0]
     for folder in ('configs', 'data_tools', 'tools'):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns('__pycache__'))
+        shutil.copytree(
+            ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns('__pycache__')
+        )
     render(tmp_path / root / 'photos', 30)
 
     env, outputs = dict(BALLOON_ROOT=root), []
@@ -51,14 +83,16 @@ def test_own_data_as_in_the_readme(tmp_path):
         if i == 2:  # paste the class names: the only edit
             config = tmp_path / 'configs/my_rtmdet_tiny.py'
             text = config.read_text()
-            assert text.count("classes=('balloon', )") == 1 and "classes=('ball', 'mug')" in outputs[0]
+            assert (
+                text.count("classes=('balloon', )") == 1 and "classes=('ball', 'mug')" in outputs[0]
+            )
             config.write_text(text.replace("classes=('balloon', )", "classes=('ball', 'mug')"))
         if '*' in command[-1]:
-            (found, ) = tmp_path.glob(command[-1])
+            (found,) = tmp_path.glob(command[-1])
             command[-1] = str(found.relative_to(tmp_path))
         outputs.append(run(*command, env=env, cwd=tmp_path, timeout=600).stdout)
     assert 'skipped' not in outputs[0] and '24 images' in outputs[0] and '6 images' in outputs[0]
     assert 'No duplicates between train and val' in outputs[1]
     scores = re.findall(r'coco/bbox_mAP: ([0-9.]+)', outputs[3])
     assert float(scores[-1]) > 0.3, outputs[3][-1500:]
-    print(f'two classes of one\'s own: mAP {scores[-1]}')
+    print(f"two classes of one's own: mAP {scores[-1]}")

@@ -1,29 +1,42 @@
 """Each repair works, and what it repairs fails without it (checked in a process of its own)."""
+
 import pickle
 import subprocess
 import sys
 from pathlib import Path
+
+import mmballoon.patches  # noqa: F401
 
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 
-import patches  # noqa: F401
-
-TOOLS = Path(__file__).parents[2] / 'tools'
+ROOT = Path(__file__).parents[2]
 
 
 def python(code, *disabled):
-    """Run code with tools/ on the path and the named patches switched off; returns (exit status, output)."""
-    off = ''.join(f'sys.modules["patches.{name}"] = types.ModuleType("{name}")\n' for name in disabled)
-    done = subprocess.run([sys.executable, '-c', f'import sys, types\n{off}{code}'], capture_output=True, text=True,
-                          env=dict(PYTHONPATH=str(TOOLS), PATH='', CUDA_VISIBLE_DEVICES=''), timeout=120)
+    """Run code with tools/ on the path and the named patches switched off; returns (exit status,
+    output).
+    """
+    off = ''.join(
+        f'sys.modules["mmballoon.patches.{name}"] = types.ModuleType("{name}")\n'
+        for name in disabled
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', f'import sys, types\n{off}{code}'],
+        capture_output=True,
+        text=True,
+        env=dict(PATH='', CUDA_VISIBLE_DEVICES=''),
+        timeout=120,
+    )
     return done.returncode, done.stdout + done.stderr
 
 
 def with_and_without(patch, code, symptom):
-    """Assert that the code runs here, where all patches are applied, and fails with the symptom without one."""
+    """Assert that the code runs here, where all patches are applied, and fails with the symptom
+    without one.
+    """
     exec(code, {})
     status, output = python(code, patch)
     assert status != 0 and symptom in output, output
@@ -32,23 +45,32 @@ def with_and_without(patch, code, symptom):
 def test_mmcv_ext():
     status, output = python('import mmdet.apis')
     assert status != 0 and "No module named 'mmcv._ext'" in output
-    status, output = python('import patches, mmdet.apis, mmyolo')
+    status, output = python('import mmballoon.patches, mmdet.apis, mmyolo')
     assert status == 0, output
 
 
 def test_mmcv_ext_nms_is_exact_for_both_offsets():
     from mmcv.ops import nms
-    boxes = torch.tensor([[0., 0, 10, 10], [1, 1, 11, 11], [20, 20, 30, 30]])  # the first two: IoU 81 / 119 = 0.681
+
+    boxes = torch.tensor(
+        [[0.0, 0, 10, 10], [1, 1, 11, 11], [20, 20, 30, 30]]
+    )  # the first two: IoU 81 / 119 = 0.681
     scores = torch.tensor([0.8, 0.9, 0.7])
     assert nms(boxes, scores, 0.68)[1].tolist() == [1, 2]
     assert nms(boxes, scores, 0.69)[1].tolist() == [1, 0, 2]
-    assert nms(boxes, scores, 0.69, offset=1)[1].tolist() == [1, 2]  # inclusive pixels: 100 / 142 = 0.704
+    assert nms(boxes, scores, 0.69, offset=1)[1].tolist() == [
+        1,
+        2,
+    ]  # inclusive pixels: 100 / 142 = 0.704
     assert nms(boxes, scores, 0.71, offset=1)[1].tolist() == [1, 0, 2]
 
 
 def test_other_compiled_operators_say_how_to_get_them():
     from mmcv.ops import soft_nms
-    with pytest.raises(NotImplementedError, match="mmcv operator 'softnms' is compiled code.*install full mmcv"):
+
+    with pytest.raises(
+        NotImplementedError, match="mmcv operator 'softnms' is compiled code.*install full mmcv"
+    ):
         soft_nms(torch.rand(3, 4), torch.rand(3))
 
 
@@ -57,21 +79,25 @@ def test_compiled_mmcv_is_left_alone(tmp_path):
     (tmp_path / 'mmcv').mkdir()
     (tmp_path / 'mmcv/__init__.py').write_text('')
     (tmp_path / 'mmcv/_ext.py').write_text('compiled = True')
-    status, output = python(f'sys.path.insert(0, {str(tmp_path)!r})\nfrom patches import mmcv_ext' .replace(
-        'from patches', 'sys.modules["patches"] = p = types.ModuleType("patches")\n'
-        f'p.__path__ = [{str(TOOLS / "patches")!r}]\nfrom patches') + '\nimport mmcv._ext as e\nassert e.compiled')
+    code = (
+        f'sys.path.insert(0, {str(tmp_path)!r})\n'
+        'parent = sys.modules["mmballoon.patches"] = types.ModuleType("mmballoon.patches")\n'
+        f'parent.__path__ = [{str(ROOT / "mmballoon/patches")!r}]\n'  # without its __init__: no torch, no mmdet
+        'from mmballoon.patches import mmcv_ext\nimport mmcv._ext as e\nassert e.compiled'
+    )
+    status, output = python(code)
     assert status == 0, output
 
 
-CHECKPOINT = '''
-import patches, torch, tempfile, numpy as np
+CHECKPOINT = """
+import mmballoon.patches, torch, tempfile, numpy as np
 from mmengine.logging import HistoryBuffer
 path = tempfile.mkdtemp() + "/a.pth"
 buffer = HistoryBuffer([1.0, 2.0], [1, 1])
 torch.save(dict(message_hub=dict(log_scalars=dict(loss=buffer)), meta=dict(x=np.float64(3), y=np.arange(3))), path)
 found = torch.load(path)
 assert found["message_hub"]["log_scalars"]["loss"].mean(2) == 1.5 and found["meta"]["x"] == 3
-'''
+"""
 
 
 def test_checkpoint():
@@ -86,13 +112,17 @@ class Payload:
         return self.call
 
 
-@pytest.mark.parametrize('payload', [
-    lambda mark: Payload(__import__('os').system, f'touch {mark}'),
-    lambda mark: Payload(getattr, HistoryBuffer, '__init__'),
-    lambda mark: Payload(getattr, np.ndarray, 'tofile'),
-    lambda mark: Payload(eval, f'open({str(mark)!r}, "w")'),
-    lambda mark: Payload(Path(mark).touch),
-], ids=['os.system', 'getattr __init__', 'getattr ndarray', 'eval', 'bound method'])
+@pytest.mark.parametrize(
+    'payload',
+    [
+        lambda mark: Payload(__import__('os').system, f'touch {mark}'),
+        lambda mark: Payload(getattr, HistoryBuffer, '__init__'),
+        lambda mark: Payload(getattr, np.ndarray, 'tofile'),
+        lambda mark: Payload(eval, f'open({str(mark)!r}, "w")'),
+        lambda mark: Payload(Path(mark).touch),
+    ],
+    ids=['os.system', 'getattr __init__', 'getattr ndarray', 'eval', 'bound method'],
+)
 def test_malicious_checkpoint_is_refused_unexecuted(tmp_path, payload):
     mark, path = tmp_path / 'pwned', tmp_path / 'evil.pth'
     torch.save(dict(state_dict=dict(weight=torch.zeros(1)), meta=payload(mark)), path)
@@ -101,8 +131,8 @@ def test_malicious_checkpoint_is_refused_unexecuted(tmp_path, payload):
     assert not mark.exists()
 
 
-HEAD = '''
-import patches
+HEAD = """
+import mmballoon.patches
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 register_all_modules()
@@ -112,7 +142,7 @@ head = MODELS.build(dict(type="RTMDetSepBNHead", num_classes=1, in_channels=8, f
     loss_cls=dict(type="QualityFocalLoss"), loss_bbox=dict(type="GIoULoss"), norm_cfg=dict(type="BN")))
 head.head_module.training = False  # the line of mmyolo 0.5.0's boxam_utils
 assert head.training is False
-'''
+"""
 
 
 def test_head_module():
@@ -132,19 +162,19 @@ def test_head_module_of_mmyolos_own_heads_stays_theirs():
     assert head.head_module is inner
 
 
-AMP = '''
-import patches, torch
+AMP = """
+import mmballoon.patches, torch
 from mmengine.optim import AmpOptimWrapper
 model = torch.nn.Linear(4, 4)
 wrapper = AmpOptimWrapper(loss_scale="dynamic", optimizer=torch.optim.SGD(model.parameters(), 0.1))
 before = model.weight.detach().clone()
 with wrapper.optim_context(model):
     out = model(torch.rand(2, 4))
-assert out.dtype == (torch.bfloat16 if patches.cpu_amp.fast_bfloat16() else torch.float32), out.dtype
+assert out.dtype == (torch.bfloat16 if mmballoon.patches.cpu_amp.fast_bfloat16() else torch.float32), out.dtype
 wrapper.update_params(out.float().sum())
 assert not torch.equal(before, model.weight)
 wrapper.load_state_dict(wrapper.state_dict())
-'''
+"""
 
 
 def test_cpu_amp():
@@ -153,20 +183,22 @@ def test_cpu_amp():
 
 @pytest.mark.parametrize('supported', [True, False])
 def test_cpu_amp_is_float32_where_bfloat16_is_slow(supported):
-    status, output = python(f'import torch\ntorch.cpu._is_avx512_bf16_supported = lambda: {supported}\n'
-                            f'torch.cpu._is_amx_tile_supported = lambda: False\n{AMP}print(out.dtype)')
+    status, output = python(
+        f'import torch\ntorch.cpu._is_avx512_bf16_supported = lambda: {supported}\n'
+        f'torch.cpu._is_amx_tile_supported = lambda: False\n{AMP}print(out.dtype)'
+    )
     assert status == 0 and f'torch.{"bfloat16" if supported else "float32"}' in output, output
     assert ('mixed precision is off' in output) is not supported
 
 
-VISUALIZER = '''
-import patches, numpy as np
+VISUALIZER = """
+import mmballoon.patches, numpy as np
 from mmengine.visualization import Visualizer
 visualizer = Visualizer(image=np.zeros((60, 80, 3), np.uint8))
 visualizer.draw_bboxes(np.array([[10., 10, 120, 90]]))
 drawn = visualizer.get_image()
 assert drawn.shape == (60, 80, 3) and not (drawn == 255).all(2).any(), 'white margins'
-'''
+"""
 
 
 def test_visualizer():
@@ -174,6 +206,9 @@ def test_visualizer():
 
 
 def test_applying_twice_changes_nothing():
-    names = 'mmcv_ext, checkpoint, cpu_amp, cpu_dist, head_module, noise, visualizer'
-    status, output = python(f'import patches\nfrom patches import {names}\nfor p in ({names}): p.apply()\n' + AMP)
+    names = 'mmcv_ext, checkpoint, cpu_amp, cpu_dist, head_module, warnings_filter, visualizer'
+    status, output = python(
+        f'import mmballoon.patches\nfrom mmballoon.patches import {names}\nfor p in ({names}): p.apply()\n'
+        + AMP
+    )
     assert status == 0, output

@@ -1,0 +1,3 @@
+"""Annotations: read, converted, checked, split and rendered. Nothing here knows about torch or
+MMDetection.
+"""

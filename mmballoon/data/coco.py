@@ -1,0 +1,83 @@
+"""A COCO file with its images, as check_coco.py and its pictures look at them."""
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+from mmballoon.errors import UserError
+
+STRIDES = (8, 16, 32)  # RTMDet's
+THUMBNAIL = 240  # pixels
+
+
+@dataclass
+class Part:
+    """One COCO file with its images: what was found out about them."""
+
+    name: str
+    folder: Path
+    images: dict
+    boxes: dict  # image id -> its annotations
+    names: dict  # category id -> name
+    problems: list = field(default_factory=list)
+    thumbnails: dict = field(
+        default_factory=dict
+    )  # image id -> PIL picture of at most THUMBNAIL pixels
+    hashes: dict = field(default_factory=dict)  # image id -> (digest of the bytes, 256 bits)
+
+
+def load(path, folder=None):
+    """Part of a COCO file.
+
+    Raises:
+        UserError: not COCO JSON, or ids that point nowhere.
+    """
+    try:
+        data = json.loads(path.read_text(encoding='utf-8-sig'))
+        images = {image['id']: image for image in data['images']}
+        names = {category['id']: str(category['name']) for category in data['categories']}
+        boxes = defaultdict(list)
+        for a in data['annotations']:
+            if a['image_id'] not in images or a['category_id'] not in names or len(a['bbox']) != 4:
+                raise UserError(
+                    f'{path}: annotation {a["id"]} names image {a["image_id"]} or category '
+                    f'{a["category_id"]}, which is not there; next: convert again'
+                )
+            boxes[a['image_id']].append(dict(a, bbox=[float(v) for v in a['bbox']]))
+        for image in images.values():
+            image['width'], image['height'] = int(image['width']), int(image['height'])
+    except FileNotFoundError:
+        raise UserError(f'{path}: no such file; next: python data_tools/balloon2coco.py') from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f'{path}: not COCO JSON ({type(error).__name__}: {error}); next: convert with '
+            'python data_tools/balloon2coco.py'
+        ) from None
+    name = path.stem.removeprefix('coco_')
+    return Part(name, folder or path.parent / name, images, boxes, names)
+
+
+def thumbnail(path):
+    """RGB picture of at most THUMBNAIL pixels, upright, decoded at a fraction of its size where it
+    is a JPEG.
+    """
+    with Image.open(path) as image:
+        image.draft('RGB', (2 * THUMBNAIL, 2 * THUMBNAIL))
+        small = ImageOps.exif_transpose(image) if image.format == 'JPEG' else image
+        small = small.convert('RGB')
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    return small
+
+
+def network_sizes(part, img_size):
+    """Square root of each box's area in pixels once its image's long side is ``img_size``."""
+    return [
+        (max(0, a['bbox'][2] * a['bbox'][3])) ** 0.5
+        * img_size
+        / max(image['width'], image['height'])
+        for key, image in part.images.items()
+        for a in part.boxes.get(key, ())
+    ]

@@ -1,0 +1,103 @@
+"""The pictures of check_coco.py: contact sheets and histograms. Pillow and matplotlib."""
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from mmballoon.data.coco import STRIDES, THUMBNAIL, network_sizes
+
+COLUMNS, MAX_TILES, LABEL, GAP = 8, 96, 16, 4
+COLORS = (
+    (255, 60, 90),
+    (40, 190, 255),
+    (90, 220, 90),
+    (255, 180, 40),
+    (200, 110, 240),
+    (0, 210, 190),
+)
+
+
+def tile(part, key):
+    """One image's thumbnail with boxes (thin) and polygons (bold), its name and number of boxes
+    below.
+    """
+    side = THUMBNAIL
+    picture, image = Image.new('RGB', (side, side + LABEL), 'white'), part.images[key]
+    small = part.thumbnails[key]
+    scale, draw = small.width / image['width'], ImageDraw.Draw(picture)
+    picture.paste(small, (0, 0))
+    for a in part.boxes.get(key, ()):
+        color = COLORS[list(part.names).index(a['category_id']) % len(COLORS)]
+        x, y, w, h = (v * scale for v in a['bbox'])
+        draw.rectangle((x, y, max(x, x + w), max(y, y + h)), outline=color)
+        for ring in a.get('segmentation') or () if isinstance(a.get('segmentation'), list) else ():
+            points = [v * scale for v in ring]
+            draw.line(points + points[:2], fill=color, width=2)
+    text = f'{len(part.boxes.get(key, ()))}  {image["file_name"]}'
+    draw.text((2, side + 2), text[:40], fill='black', font=ImageFont.load_default(11))
+    return picture
+
+
+def contact_sheet(part, out):
+    """Save the sheet of a part's images, an even choice of them if there are many; returns its
+    path.
+    """
+    keys = list(part.thumbnails)
+    if len(keys) > MAX_TILES:
+        keys = [keys[i] for i in np.linspace(0, len(keys) - 1, MAX_TILES).astype(int)]
+    columns, side = min(COLUMNS, max(1, len(keys))), THUMBNAIL + GAP
+    rows = max(1, -(-len(keys) // columns))
+    sheet = Image.new('RGB', (columns * side, rows * (side + LABEL)), 'white')
+    for i, key in enumerate(keys):
+        sheet.paste(tile(part, key), (i % columns * side, i // columns * (side + LABEL)))
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f'contact_sheet_{part.name}.png'
+    sheet.save(path)
+    return path
+
+
+def histograms(parts, img_size, out):
+    """Save box sizes against the strides, box shapes, and boxes an image; returns the path."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 3.4), layout='constrained')
+    FigureCanvasAgg(figure)
+    left, middle, right = figure.subplots(1, 3)
+    names = [part.name for part in parts]
+    sizes = [np.maximum(network_sizes(part, img_size), 1) for part in parts]
+    left.hist(sizes, bins=2.0 ** np.arange(1, 10.5, 0.5), label=names)
+    left.set_xscale('log', base=2)
+    left.xaxis.set_major_formatter('{x:.0f}')
+    for stride in STRIDES:
+        left.axvline(stride, color='gray', linestyle='--', linewidth=1)
+        left.text(
+            stride,
+            1,
+            f' {stride}',
+            transform=left.get_xaxis_transform(),
+            va='top',
+            fontsize=8,
+            color='gray',
+        )
+    left.set(
+        title=f'box size at {img_size} px, and the strides',
+        xlabel='square root of the box area, px',
+        ylabel='boxes',
+    )
+    boxes = [
+        [a['bbox'] for found in part.boxes.values() for a in found if a['bbox'][3] > 0]
+        for part in parts
+    ]
+    middle.hist(
+        [[w / h for _, _, w, h in found] for found in boxes],
+        bins=np.linspace(0, 3, 31),
+        label=names,
+    )
+    middle.set(title='box shape', xlabel='width / height')
+    counts = [[len(part.boxes.get(key, ())) for key in part.images] for part in parts]
+    right.hist(counts, bins=np.arange(max(map(max, counts)) + 2) - 0.5, label=names)
+    right.set(title='boxes an image', xlabel='boxes', ylabel='images')
+    right.legend()
+    path = out / 'histograms.png'
+    figure.savefig(path, dpi=110)
+    return path

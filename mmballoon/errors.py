@@ -1,0 +1,180 @@
+"""A person's mistake ends in one line: ``error: what was found, and where; next: what to do``.
+
+Every other error is a bug, ours or upstream's, and keeps its traceback. Some mistakes surface deep
+inside upstream. KNOWN_ERRORS lists these, each by its exception type and by the upstream function
+that raises it: the text of a message is never enough to tell them from a bug.
+"""
+
+import contextlib
+import errno
+import os
+import re
+import sys
+import traceback
+from pathlib import Path
+
+EXIT_STATUS = 2  # the status with which argparse ends, too
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+
+class UserError(Exception):
+    """A mistake whose message says the file, the item, what was found and, after '; next: ', what
+    to do.
+    """
+
+
+NO_ANNOTATIONS = (
+    'convert the annotations first: python data_tools/download_balloon.py && '
+    'python data_tools/balloon2coco.py'
+)
+UNSAFE = (
+    'anything but tensors and log histories of MMEngine could run code, so it was refused and none '
+    'of it has run; use a checkpoint from a source you trust'
+)
+DAMAGED = 'the checkpoint is damaged or incomplete: copy or train it again'
+OFFLINE = (
+    'without a network, pass a copy of these weights (--cfg-options load_from=PATH) or train without '
+    'them (--cfg-options load_from=None)'
+)
+WRONG_CLASSES = (
+    "in the config, set num_classes=len(metainfo['classes']) and write one class as a tuple: "
+    "('balloon', )"
+)
+NO_CATEGORY = (
+    "no annotation is left: metainfo['classes'] in the config must name categories of the COCO file"
+)
+BAD_IMAGE = 'not a readable image: replace it, or remove it from the annotations'
+BAD_PACKAGES = (
+    'the installed packages do not fit together: run make setup, then use .venv/bin/python'
+)
+CHECK_PATH = 'check the path (checkpoints are in work_dirs/<config name>/)'
+
+# (exception type, end of the file name of the function that raises it, that function, what to do)
+KNOWN_ERRORS = (
+    ('FileNotFoundError', 'pycocotools/coco.py', '__init__', NO_ANNOTATIONS),
+    ('JSONDecodeError', 'pycocotools/coco.py', '__init__', 'convert the annotations again'),
+    ('OSError', 'mmengine/runner/checkpoint.py', 'load_from_http', OFFLINE),
+    ('HTTPException', 'mmengine/runner/checkpoint.py', 'load_from_http', OFFLINE),
+    ('AssertionError', 'hooks/num_class_check_hook.py', '_check_head', WRONG_CLASSES),
+    ('ValueError', 'mmengine/dataset/base_dataset.py', '_serialize_data', NO_CATEGORY),
+    ('UnpicklingError', 'torch/serialization.py', 'load', UNSAFE),
+    ('ValueError', 'mmballoon/patches/checkpoint.py', 'history_getattr', UNSAFE),
+    ('RuntimeError', 'torch/serialization.py', '__init__', DAMAGED),
+    ('RuntimeError', 'torch/serialization.py', '_load', DAMAGED),
+    ('EOFError', 'torch/serialization.py', '_legacy_load', DAMAGED),
+    ('FileNotFoundError', 'mmengine/runner/checkpoint.py', 'load_from_local', CHECK_PATH),
+    ('FileNotFoundError', 'mmengine/utils/path.py', 'check_file_exist', CHECK_PATH),
+    ('FileNotFoundError', 'mmcv/transforms/loading.py', 'transform', BAD_IMAGE),
+    ('AssertionError', 'mmcv/transforms/loading.py', 'transform', BAD_IMAGE),
+    ('error', 'mmcv/transforms/loading.py', 'transform', BAD_IMAGE),  # cv2.error
+    ('SyntaxError', 'mmengine/config/config.py', '_validate_py_syntax', 'correct the config there'),
+    ('JSONDecodeError', 'mmengine/config/config.py', 'fromfile', 'correct the config there'),
+    ('OSError', 'mmengine/config/config.py', 'fromfile', 'pass a .py, .yml or .json config'),
+    ('AssertionError', 'mmdet/__init__.py', '<module>', BAD_PACKAGES),
+    ('AssertionError', 'mmyolo/__init__.py', '<module>', BAD_PACKAGES),
+    ('RuntimeError', 'torchvision/_meta_registrations.py', '<module>', BAD_PACKAGES),
+)
+PACKAGES = (
+    'torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmyolo', 'pytorch_grad_cam', 'pycocotools',
+    'numpy', 'cv2', 'PIL', 'matplotlib', 'pkg_resources',
+)  # fmt: skip
+# Errors of the file system: the operating system says what is wrong with which path.
+FILE_SYSTEM = {
+    errno.EACCES: 'change its permissions, or choose another path',
+    errno.EPERM: 'change its permissions, or choose another path',
+    errno.EROFS: 'choose a path on a disk that can be written',
+    errno.ENOSPC: 'free some space on this disk, or choose a path on another one',
+    errno.ENOTDIR: 'choose a path that does not lead through a file',
+    errno.EISDIR: 'name a file, not a folder',
+    errno.EEXIST: 'move it away, or choose another path',
+    errno.ENAMETOOLONG: 'choose a shorter name',
+}
+
+
+@contextlib.contextmanager
+def report_errors():
+    """End the process with one line and status 2 for a known mistake, and with status 130 on
+    Ctrl-C.
+
+    Every other error passes through. DEBUG=1 in the environment shows the traceback of a mistake as
+    well.
+    """
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        if _interrupted(error):
+            resume = '; every finished epoch is saved, and --resume continues from there'
+            print(
+                f'\nstopped{resume if Path(sys.argv[0]).name == "train.py" else ""}',
+                file=sys.stderr,
+            )
+            raise SystemExit(INTERRUPTED) from None
+        line = None if os.environ.get('DEBUG') else explain(error)
+        if line is None:
+            raise
+        print(f'error: {line}', file=sys.stderr)
+        raise SystemExit(EXIT_STATUS) from None
+
+
+def explain(error):
+    """The line (str) for a known mistake, or None for an error that needs its traceback."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError) and (error.name or '').split('.')[0] in PACKAGES:
+        return f'{error}; next: run make setup, then use .venv/bin/python'
+    types = {cls.__name__ for cls in type(error).__mro__}
+    functions = _functions(error)
+    for exception, file, function, hint in KNOWN_ERRORS:
+        if exception in types and any(
+            f.endswith(file) and name == function for f, name in functions
+        ):
+            return f'{_found(error)}; next: {hint}'
+    if isinstance(error, OSError) and error.errno in FILE_SYSTEM and error.filename:
+        return f'{error.filename}: {error.strerror}; next: {FILE_SYSTEM[error.errno]}'
+    return None
+
+
+def _functions(error):
+    """[(file name, function name)] of the functions that an error passed through.
+
+    An error in a data-loader worker arrives as a text that holds the worker's traceback.
+    """
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    functions = [(frame.f_code.co_filename, frame.f_code.co_name) for frame in frames]
+    if 'Original Traceback' in str(error):
+        functions += re.findall(r'File "(.+?)", line \d+, in (\S+)', str(error))
+    return [(file.replace(os.sep, '/'), name) for file, name in functions]
+
+
+def _found(error):
+    """What upstream found: the line of its message that says so, with the file that it was
+    opening.
+    """
+    text = str(error)
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
+    found = lines[-1] if 'Original Traceback' in text else lines[0]
+    if 'UnpicklingError' in type(error).__name__:  # torch's text recommends to turn its safety off
+        name = re.search(r'GLOBAL (\S+)', text)
+        found = f'holds {name[1]}' if name else 'is not a checkpoint'
+    found = re.sub(r'^\[Errno \d+\] ', '', found)[:300].rstrip('.')
+    file = _opened_file(error)
+    return f'{file}: {found}' if file and file not in found else found
+
+
+def _opened_file(error):
+    """The file or URL that upstream was opening: its loaders know it, but their errors often do not
+    name it.
+    """
+    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+        if frame.f_code.co_name in ('load_from_http', 'load_from_local', 'fromfile'):
+            return str(frame.f_locals.get('filename'))
+    return None
+
+
+def _interrupted(error):
+    """Whether Ctrl-C caused an error: some upstream functions catch everything and raise something
+    else.
+    """
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None

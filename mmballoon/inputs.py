@@ -1,0 +1,96 @@
+"""The images that a demo is pointed at."""
+
+import glob
+from pathlib import Path
+
+from mmballoon.errors import UserError
+
+IMG_EXTENSIONS = (
+    '.jpg',
+    '.jpeg',
+    '.png',
+    '.ppm',
+    '.bmp',
+    '.pgm',
+    '.tif',
+    '.tiff',
+    '.webp',
+)  # mmdet's own list
+
+
+def list_images(inputs):
+    """Paths (list of str) of all images among files, folders (not their subfolders) and glob
+    patterns, each read once.
+
+    Raises:
+        UserError: a path that is not there, a folder without images, a file that is no image, or
+        two of one name, whose
+            results would overwrite each other.
+    """
+    found = []
+    for item in inputs:
+        path = Path(item)
+        if path.is_dir():
+            images = sorted(p for p in path.iterdir() if p.suffix.lower() in IMG_EXTENSIONS)
+        else:
+            images = (
+                [path]
+                if path.is_file()
+                else sorted(Path(p) for p in glob.glob(item) if Path(p).is_file())
+            )
+        if not images:
+            raise UserError(f'{item}: no such image, or no image in it; next: check the path')
+        found += images
+    names = {}
+    for path in found:
+        if names.setdefault(path.stem, path) != path:
+            raise UserError(
+                f'{names[path.stem]} and {path} would have results of one name; next: run them one by one, '
+                'with an --out-dir each'
+            )
+    found = list(names.values())
+    broken = [path for path in found if not _decodes(path)]
+    if broken:
+        more = f' (and {len(broken) - 1} more of {len(found)} files)' if len(broken) > 1 else ''
+        raise UserError(
+            f'{broken[0]}: not a readable image{more}; next: replace it or leave it out'
+        )
+    return [str(path) for path in found]
+
+
+def _decodes(path):
+    import cv2
+    from mmcv import imread
+
+    try:
+        return imread(str(path)) is not None
+    except (cv2.error, OSError, ValueError):
+        return False
+
+
+def load_config(args):
+    """The config that a demo's ``args.config`` names, with its ``args.cfg_options`` merged in."""
+    from mmengine.config import Config, DictAction
+
+    cfg = Config.fromfile(args.config)
+    options = {}
+    for item in args.cfg_options or ():
+        key, sep, value = item.partition('=')
+        if not sep:
+            raise UserError(f'--cfg-options {item}: expected KEY=VALUE; next: write it so')
+        options[key] = DictAction._parse_iterable(value)
+    cfg.merge_from_dict(options)
+    return cfg
+
+
+def pick_device(device=None):
+    """The device asked for, else CUDA where there is one, else the CPU (str)."""
+    import torch
+
+    if device is None:
+        return 'cuda:0' if torch.cuda.is_available() else 'cpu'
+    if device.startswith('cuda') and not torch.cuda.is_available():
+        raise UserError(
+            f'--device {device}: torch sees no CUDA device here; next: --device cpu, or leave it out'
+        )
+    return device

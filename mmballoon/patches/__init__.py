@@ -1,0 +1,10 @@
+"""Repairs for what upstream breaks on today's PyTorch; importing this package applies them.
+
+One module per defect. Each states the symptom, its cause, the versions concerned, the upstream
+issue and when the module can be deleted; each does nothing where upstream is sound; applying one
+twice changes nothing. They are applied on import, before MMDetection is, so that spawned
+data-loader workers and torchrun's processes have them as well.
+"""
+
+from . import warnings_filter, mmcv_ext  # noqa: F401  isort: skip  (first: MMDetection does not import without mmcv_ext)
+from . import checkpoint, cpu_amp, cpu_dist, head_module, visualizer  # noqa: F401

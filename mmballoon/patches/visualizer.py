@@ -1,0 +1,36 @@
+"""Pictures keep their frame when a box leaves them.
+
+Symptom:  a drawn picture shrinks and gets white margins; UserWarning: The bbox is out of bounds
+Cause:    RTMDet clips boxes to its padded input, not to the picture; mmengine's Visualizer draws such a box outside the
+          picture, and matplotlib widens the view to show it.
+Versions: mmengine <= 0.10.7 with mmdet 3.3.0
+Upstream: https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/visualization/visualizer.py (draw_bboxes)
+Delete:   when Visualizer.draw_bboxes clips what it draws
+
+Only what is drawn is clipped: predictions and scores stay as upstream computes them.
+"""
+
+import functools
+
+from mmengine.visualization import Visualizer
+from mmengine.visualization.utils import tensor2ndarray
+
+
+def apply():
+    """Clip boxes [x1, y1, x2, y2] to the picture before they are drawn."""
+    draw = Visualizer.draw_bboxes
+    if getattr(draw, 'clips', False):
+        return
+
+    @functools.wraps(draw)
+    def draw_bboxes(self, bboxes, *args, **kwargs):
+        bboxes = tensor2ndarray(bboxes).reshape(-1, 4).copy()
+        bboxes[:, 0::2] = bboxes[:, 0::2].clip(0, self.width - 1)
+        bboxes[:, 1::2] = bboxes[:, 1::2].clip(0, self.height - 1)
+        return draw(self, bboxes, *args, **kwargs)
+
+    draw_bboxes.clips = True
+    Visualizer.draw_bboxes = draw_bboxes
+
+
+apply()

@@ -1,0 +1,43 @@
+"""Depthwise convolutions in float32 inside bfloat16 training:
+``custom_hooks=[dict(type='DepthwiseFloat32Hook')]``.
+"""
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from torch.nn import Conv2d
+
+
+@HOOKS.register_module()
+class DepthwiseFloat32Hook(Hook):
+    """On the CPU under ``--amp``, train depthwise convolutions in float32; what is around them
+    stays in bfloat16.
+
+    torch 2.11's backward of a 5 x 5 depthwise convolution takes 1.9 to 2.4 times as long in
+    bfloat16 as in float32 (58 and 25 ms at 8 x 24 x 160 x 160). More precise, too; a run gives
+    other numbers with it than without.
+    """
+
+    def before_train(self, runner):
+        wrap(runner.model)
+
+
+def wrap(model):
+    """Let the model's depthwise convolutions compute in float32 while they train under the CPU's
+    autocast.
+    """
+    for module in model.modules():
+        if isinstance(module, Conv2d) and module.groups == module.in_channels > 1:
+            module.forward = _forward.__get__(module)
+
+
+def _forward(self, x):
+    if (
+        x.device.type != 'cpu'
+        or not torch.is_grad_enabled()
+        or not torch.is_autocast_enabled('cpu')
+    ):
+        return Conv2d.forward(self, x)
+    with torch.autocast('cpu', enabled=False):
+        out = Conv2d.forward(self, x.float())
+    return out.to(torch.get_autocast_dtype('cpu'))

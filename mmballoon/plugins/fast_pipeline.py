@@ -1,0 +1,149 @@
+"""A training pipeline that wastes nothing: upstream's own transforms, fed and sped up in three
+places.
+
+- ``LoadCachedImage`` decodes a picture once; from then on it is mapped from a file that all workers
+share, and
+  upstream's deep copies of it (CachedMosaic makes five a sample) copy nothing.
+- ``LazyResize`` in ``RandomResize(resize_type='LazyResize')`` leaves the pixels to the RandomCrop
+behind it, which
+  takes 640 x 640 of up to 2560 x 2560: only those are computed.
+- ``HSVRandomAug`` is YOLOXHSVRandomAug by look-up tables, equal to the last bit.
+
+Random numbers are drawn as upstream draws them: same seed, same boxes. benchmarks/pipeline.py
+measures it.
+"""
+
+import atexit
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+from mmcv.image import rescale_size
+from mmcv.transforms import LoadImageFromFile
+from mmdet.datasets.transforms import Resize, YOLOXHSVRandomAug
+from mmdet.registry import TRANSFORMS
+
+
+class SharedImage(np.ndarray):
+    """A read-only picture, (H, W, 3) uint8: a deep copy of it is itself, since nobody can change
+    it.
+    """
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+@TRANSFORMS.register_module()
+class LoadCachedImage(LoadImageFromFile):
+    """LoadImageFromFile that keeps decoded pictures in files, mapped into memory by every worker.
+
+    Args:
+        budget_gb: what the files may take together, in GB (10^9 bytes); beyond it pictures are
+        decoded each time. The
+            files live in the temporary folder ($TMPDIR) and go with the process that made this
+            transform. Mapped pages are the system's file cache: shared, and given up when memory
+            runs short.
+    """
+
+    def __init__(self, budget_gb=4.0, **kwargs):
+        super().__init__(**kwargs)
+        self.budget = budget_gb * 1e9
+        self.folder = Path(tempfile.gettempdir()) / f'decoded_images_{os.getpid()}'
+        self.folder.mkdir(exist_ok=True)
+        atexit.register(_remove, self.folder, os.getpid())
+
+    def transform(self, results):
+        stat = os.stat(results['img_path'])
+        key = f'{os.path.abspath(results["img_path"])} {stat.st_mtime_ns} {stat.st_size}'
+        path = self.folder / f'{hashlib.sha1(key.encode()).hexdigest()}.npy'
+        if not path.exists():
+            super().transform(results)
+            self._store(path, results['img'])
+        if path.exists():
+            results['img'] = np.load(path, mmap_mode='r').view(SharedImage)
+            results['img_shape'] = results['ori_shape'] = results['img'].shape[:2]
+        return results
+
+    def _store(self, path, image):
+        try:
+            if (
+                sum(entry.stat().st_size for entry in os.scandir(self.folder)) + image.nbytes
+                > self.budget
+            ):
+                return
+            part = path.with_name(
+                f'{path.name}.{os.getpid()}'
+            )  # whole or not at all, whichever worker comes first
+            with open(part, 'wb') as file:
+                np.save(file, image)
+            os.replace(part, path)
+        except OSError:
+            pass  # no space left, or removed meanwhile: decoded each time
+
+
+def _remove(folder, maker):
+    if os.getpid() == maker:  # a forked worker ends, too, and the others still read
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class ResizedView:
+    """A picture as if resized to ``shape``, bilinearly as cv2.resize does; slicing it computes the
+    slice.
+    """
+
+    def __init__(self, image, height, width):
+        self.image, self.shape = image, (height, width, *image.shape[2:])
+
+    def __getitem__(self, key):
+        (top, bottom, _), (left, right, _) = (s.indices(n) for s, n in zip(key[:2], self.shape))
+        x, y = self.image.shape[1] / self.shape[1], self.image.shape[0] / self.shape[0]
+        back = np.float64([[x, 0, (left + 0.5) * x - 0.5], [0, y, (top + 0.5) * y - 0.5]])
+        return cv2.warpAffine(
+            np.asarray(self.image),
+            back,
+            (right - left, bottom - top),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+
+
+@TRANSFORMS.register_module()
+class LazyResize(Resize):
+    """mmdet's Resize for a RandomCrop right behind it: boxes are resized, pixels only where they
+    are cropped.
+    """
+
+    def _resize_img(self, results):
+        height, width = results['img'].shape[:2]
+        new_width, new_height = (
+            rescale_size((width, height), results['scale']) if self.keep_ratio else results['scale']
+        )
+        results['img'] = ResizedView(results['img'], new_height, new_width)
+        results['img_shape'] = (new_height, new_width)
+        results['scale_factor'] = (new_width / width, new_height / height)
+        results['keep_ratio'] = self.keep_ratio
+
+
+@TRANSFORMS.register_module()
+class HSVRandomAug(YOLOXHSVRandomAug):
+    """YOLOXHSVRandomAug on bytes: three look-up tables instead of 16-bit arithmetic on every
+    pixel.
+    """
+
+    def transform(self, results):
+        gains, value = self._get_hsv_gains(), np.arange(256, dtype=np.int16)
+        table = np.stack(
+            [
+                (value + gains[0]) % 180,
+                np.clip(value + gains[1], 0, 255),
+                np.clip(value + gains[2], 0, 255),
+            ],
+            axis=1,
+        ).astype(np.uint8)[None]
+        hsv = cv2.LUT(cv2.cvtColor(results['img'], cv2.COLOR_BGR2HSV), table)
+        results['img'] = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)
+        return results

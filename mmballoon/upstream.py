@@ -1,0 +1,60 @@
+"""Run upstream's own scripts with the patches applied.
+
+The one module that knows where the installed MMDetection and MMYOLO keep their scripts.
+"""
+
+import importlib.util
+import site
+import sys
+from pathlib import Path
+
+from mmballoon.errors import UserError, report_errors
+
+PACKAGES = ('mmdet', 'mmyolo')
+
+
+def package_root(package):
+    """The folder in which an installed package keeps its ``tools`` and ``configs`` (Path)."""
+    spec = importlib.util.find_spec(package)
+    if spec is None:
+        raise UserError(
+            f'{package} is not installed; next: make setup, and run with .venv/bin/python'
+        )
+    return Path(spec.origin).parent / '.mim'
+
+
+def list_scripts(package):
+    """Paths (list of str) of the scripts that a package ships, relative to ``package_root``."""
+    root = package_root(package)
+    return sorted(str(path.relative_to(root)) for path in root.glob('tools/**/*.py'))
+
+
+def run(script):
+    """Import an upstream script (Path) as a module and call its ``main()``, with the patches
+    applied.
+
+    The script does not take the place of ``__main__``: a data-loader worker that is started by
+    spawn imports ``__main__`` again, which is our entry point, and so gets the patches as well.
+    """
+    with report_errors():
+        if not script.is_file():
+            raise UserError(
+                f'{script}: no such script; next: python tools/upstream.py mmdet (or mmyolo) lists them'
+            )
+        import mmballoon.patches  # noqa: F401
+
+        site.addsitedir(str(script.resolve().parent))  # a script may import the modules beside it
+        spec = importlib.util.spec_from_file_location(script.stem, script)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[script.stem] = module
+        spec.loader.exec_module(module)
+        module.main()
+
+
+def run_bundled(package, path):
+    """``run`` the script at ``path`` (str, such as 'tools/train.py') inside an installed
+    package.
+    """
+    with report_errors():
+        script = package_root(package) / path
+    run(script)

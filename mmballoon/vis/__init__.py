@@ -1,0 +1,1 @@
+"""Maps of what a detector sees: feature maps and Box AM."""
