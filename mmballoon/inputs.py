@@ -68,21 +68,6 @@ def _decodes(path):
         return False
 
 
-def load_config(args):
-    """The config that a demo's ``args.config`` names, with its ``args.cfg_options`` merged in."""
-    from mmengine.config import Config, DictAction
-
-    cfg = Config.fromfile(args.config)
-    options = {}
-    for item in args.cfg_options or ():
-        key, sep, value = item.partition('=')
-        if not sep:
-            raise UserError(f'--cfg-options {item}: expected KEY=VALUE; next: write it so')
-        options[key] = DictAction._parse_iterable(value)
-    cfg.merge_from_dict(options)
-    return cfg
-
-
 def pick_device(device=None):
     """The device asked for, else CUDA where there is one, else the CPU (str)."""
     import torch

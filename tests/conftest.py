@@ -7,6 +7,9 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+
+import mmballoon.patches  # noqa: F401  (before anything imports mmdet)
 
 import pytest
 
@@ -45,26 +48,41 @@ def one_line_error(*args, **kwargs):
 
 
 @pytest.fixture
-def mistake(monkeypatch, capsys):
-    """A function that runs a command in this process, which saves its imports, and returns the line
-    it ends with.
+def in_process(monkeypatch, capsys):
+    """A function that runs a command in this process, which saves its imports.
+
+    It returns an object with ``status``, ``out`` and ``err``, and asserts that there is no traceback.
     """
 
     def run_it(script, *args, env=None):
         for name, value in (env or {}).items():
-            monkeypatch.setenv(name, value)
+            monkeypatch.setenv(name, str(value))
         monkeypatch.chdir(ROOT)
         monkeypatch.setattr(sys, 'argv', [script, *map(str, args)])
         monkeypatch.setattr(sys, 'path', sys.path[:])
         from mmengine.logging import MMLogger
 
-        MMLogger._instance_dict.clear()  # those of earlier tests write to streams that pytest has closed
-        with pytest.raises(SystemExit) as stop:
+        MMLogger._instance_dict.clear()  # earlier ones write to streams that pytest has closed
+        status = 0
+        try:
             runpy.run_path(str(ROOT / script), run_name='__main__')
-        err = capsys.readouterr().err
-        lines = [line for line in err.splitlines() if line.startswith('error: ')]
-        assert stop.value.code == 2 and 'Traceback' not in err, err
-        assert len(lines) == 1 and '; next: ' in lines[0], err
+        except SystemExit as stop:
+            status = stop.code or 0
+        out, err = capsys.readouterr()
+        assert 'Traceback' not in err, err
+        return SimpleNamespace(status=status, out=out, err=err)
+
+    return run_it
+
+
+@pytest.fixture
+def mistake(in_process):
+    """A function that runs a command which must fail, and returns its error line."""
+
+    def run_it(script, *args, env=None):
+        done = in_process(script, *args, env=env)
+        lines = [line for line in done.err.splitlines() if line.startswith('error: ')]
+        assert done.status == 2 and len(lines) == 1 and '; next: ' in lines[0], done.err
         return lines[0]
 
     return run_it

@@ -1,13 +1,12 @@
-"""Activation maps of a detector: which layer, where on the picture, and how they are drawn.
+"""Activation maps of a detector: which layer, where on the image, and how they are drawn.
 
-The test pipeline scales a picture with its aspect ratio kept and pads it on the right and at the
+The test pipeline scales an image with its aspect ratio kept and pads it on the right and at the
 bottom to the network's input. A feature map covers that whole input, padding included: stretched
-over the picture, as MMYOLO's and MMEngine's tools do, it lies beside the objects. ``place`` undoes
-the pipeline instead.
+over the image, as MMYOLO's and MMEngine's tools do, it lies beside the objects. ``map_to_image``
+undoes the pipeline instead.
 """
 
 import difflib
-import logging
 import re
 
 import cv2
@@ -17,22 +16,11 @@ import torch
 from mmballoon.errors import UserError
 
 
-def silence_loggers():
-    """Let MMEngine's and MMDetection's loggers speak of errors only: a demo prints its own few
-    lines.
-    """
-    from mmengine.logging import MMLogger
-
-    MMLogger.get_instance('mmengine', logger_name='mmengine').setLevel(logging.ERROR)
-
-
 def find_layer(model, name):
-    """The submodule that ``name`` means, written ``neck.out_convs[0]`` as upstream does, or
-    ``neck.out_convs.0``.
+    """The submodule called ``name``: ``neck.out_convs[0]``, as MMYOLO writes it, or ``neck.out_convs.0``.
 
     Raises:
-        UserError: no such layer (the nearest names are given), or a container that computes nothing
-        itself.
+        UserError: no such layer (the nearest names are given), or only a list of layers.
     """
     known = {_bracketed(n): m for n, m in model.named_modules() if n}
     wanted = _bracketed(name)
@@ -86,17 +74,17 @@ def _tensors(output):
 
 
 def map_to_image(values, metainfo):
-    """A map over the network's input, cut and scaled to lie on the picture: (h, w) array ->
+    """A map over the network's input, cut and scaled to lie on the image: (h, w) array ->
     ori_shape, float32.
 
-    metainfo: of the detection's data sample: ori_shape (height, width) of the picture, scale_factor
+    metainfo: of the detection's data sample: ori_shape (height, width) of the image, scale_factor
     (width, height) with which the pipeline resized it, batch_input_shape (height, width) of the
     padded input, all in pixels.
     """
     (ori_h, ori_w), (in_h, in_w) = metainfo['ori_shape'], metainfo['batch_input_shape']
-    x_scale = metainfo['scale_factor'][0] * values.shape[1] / in_w  # cells a picture pixel
+    x_scale = metainfo['scale_factor'][0] * values.shape[1] / in_w  # cells an image pixel
     y_scale = metainfo['scale_factor'][1] * values.shape[0] / in_h
-    # Pixel centres: picture pixel x lies at cell (x + 0.5) * x_scale - 0.5.
+    # Pixel centres: image pixel x lies at cell (x + 0.5) * x_scale - 0.5.
     back = np.float32([[x_scale, 0, x_scale / 2 - 0.5], [0, y_scale, y_scale / 2 - 0.5]])
     return cv2.warpAffine(
         np.float32(values),
@@ -130,42 +118,3 @@ def norm_in_boxes(heat, boxes):
             scaled = (inside - inside.min()) / (inside.max() - inside.min())
             result[y1:y2, x1:x2] = np.maximum(result[y1:y2, x1:x2], scaled)
     return result
-
-
-def detections(model, image, sample, score_thr):
-    """The picture (RGB, (H, W, 3) uint8) with the boxes of ``sample`` drawn by MMDetection's own
-    visualizer.
-    """
-    from mmdet.visualization import DetLocalVisualizer
-
-    visualizer = DetLocalVisualizer()
-    visualizer.dataset_meta = dict(model.dataset_meta)
-    palette = visualizer.dataset_meta.get('palette')
-    visualizer.dataset_meta['palette'] = palette if isinstance(palette, (list, tuple)) else 'random'
-    visualizer.add_datasample('', image, sample, draw_gt=False, pred_score_thr=score_thr)
-    return visualizer.get_image()
-
-
-def save_figure(panels, path, columns=None):
-    """Save titled pictures in one JPEG: panels [(title, RGB (H, W, 3) uint8)], ``columns`` to a
-    row.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    columns = columns or (len(panels) if len(panels) < 4 else 2 if len(panels) == 4 else 3)
-    rows = -(-len(panels) // columns)
-    height, width = panels[0][1].shape[:2]
-    side = (4.6 if len(panels) > 1 else 7) / max(height, width)  # inches a pixel
-    figure = Figure(
-        figsize=(columns * (width * side + 0.1), rows * (height * side + 0.35)),
-        layout='constrained',
-    )
-    FigureCanvasAgg(figure)
-    for axes in figure.subplots(rows, columns, squeeze=False).flat:
-        axes.axis('off')
-    for axes, (title, image) in zip(figure.axes, panels):
-        axes.imshow(image)
-        axes.set_title(title, fontsize=9)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120, pil_kwargs=dict(quality=88))

@@ -14,15 +14,9 @@ def end(error, monkeypatch, script='tools/train.py'):
     return stop.value.code
 
 
-def test_mistakes_end_in_one_line(monkeypatch):
-    assert (
-        end(UserError('a.jpg: gone; next: find it'), monkeypatch)
-        == 'error: a.jpg: gone; next: find it'
-    )
-    line = end(FileNotFoundError(2, 'No such file or directory', 'x/coco_train.json'), monkeypatch)
-    assert line.startswith(
-        "error: No such file or directory: 'x/coco_train.json'; next: convert the annotations first"
-    )
+def test_mistakes_end_in_one_line(monkeypatch, capsys):
+    assert end(UserError('a.jpg: gone; next: find it'), monkeypatch) == 2
+    assert capsys.readouterr().err == 'error: a.jpg: gone; next: find it\n'
 
 
 def test_ctrl_c_even_where_upstream_wraps_it(monkeypatch, capsys):
@@ -31,7 +25,7 @@ def test_ctrl_c_even_where_upstream_wraps_it(monkeypatch, capsys):
     wrapped = SyntaxError('Failed to format the config file')
     wrapped.__context__ = KeyboardInterrupt()
     assert end(wrapped, monkeypatch) == 130
-    assert capsys.readouterr().err.count('--resume goes on from there') == 2
+    assert capsys.readouterr().err.count('--resume continues from there') == 2
     assert end(KeyboardInterrupt(), monkeypatch, 'tools/test.py') == 130
     assert capsys.readouterr().err == '\nstopped\n'
 
