@@ -6,14 +6,14 @@ TOY := BALLOON_ROOT=data/toy_balloon
 TOY_CONFIG := configs/my_rtmdet_tiny_toy.py
 TOY_DIR := work_dirs/my_rtmdet_tiny_toy
 TOY_LAST := $(TOY_DIR)/epoch_36.pth
-RENDERED_LAST := work_dirs/my_rtmdet_tiny_rendered/epoch_4.pth
+RENDERED_DONE := work_dirs/my_rtmdet_tiny_rendered/.trained  # touched when training has ended
 # What the picture targets draw; make boxam-stage4 IMG=photo.jpg CONFIG=... CHECKPOINT=... draws yours.
 IMG ?= data/toy_balloon/val/toy_val_00013.jpg
 CONFIG ?= $(TOY_CONFIG)
 CHECKPOINT ?= $(TOY_LAST)
 
 .PHONY: help setup data demo train photographs scratch pictures featmap boxam-stage4 boxam-neck0 boxam-neck1 \
-        boxam-neck2 test lint format clean
+        boxam-neck2 test test-all lint format clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9 -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+)[^:]*:[^#]*## */\1\t/' | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -46,13 +46,14 @@ data/rendered_balloon/coco_val.json: | setup
 	$(PY) data_tools/make_toy_balloons.py --train 3000 --val 60 --out data/rendered_balloon --seed 7
 	$(PY) data_tools/balloon2coco.py --data-root data/rendered_balloon
 
-$(RENDERED_LAST): | data/rendered_balloon/coco_val.json
+$(RENDERED_DONE): | data/rendered_balloon/coco_val.json
 	$(PY) tools/train.py configs/my_rtmdet_tiny_rendered.py --resume
+	@touch $@
 
 photographs:
 	@test -f "$${BALLOON_ROOT:-data/balloon}/coco_train.json" || { echo "error: $${BALLOON_ROOT:-data/balloon}/coco_train.json is missing; next: make data" >&2; exit 1; }
 
-scratch: setup photographs $(RENDERED_LAST)  ## train on rendered balloons, then on the photographs: no weights from anywhere (resumes)
+scratch: setup photographs $(RENDERED_DONE)  ## train on rendered balloons, then on the photographs: no weights from anywhere (resumes)
 	$(PY) tools/train.py configs/my_rtmdet_tiny_scratch.py $(if $(wildcard work_dirs/my_rtmdet_tiny_scratch/last_checkpoint),--resume)
 
 data/toy_balloon/coco_val.json: | setup
@@ -79,15 +80,20 @@ boxam-stage4 boxam-neck0 boxam-neck1 boxam-neck2: setup  ## Box AM of one layer,
 	$(PY) tools/boxam_vis_demo.py $(IMG) $(CONFIG) $(CHECKPOINT) --score-thr 0.5 --out-dir outputs/$@ --target-layers \
 	    '$(if $(findstring neck,$@),neck.out_convs[$(patsubst boxam-neck%,%,$@)],backbone.stage4)'
 
-test: setup .venv/other/.installed  ## the linter and the whole test suite
-	$(PY) -m ruff check .
+test: lint  ## check style and run the quick tests (5 minutes)
+	$(PY) -m pytest -m "not slow"
+
+test-all: lint .venv/other/.installed  ## check style and run all tests
 	$(PY) -m pytest
 
-lint: setup  ## check style
+lint: setup  ## check style and spelling
 	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	.venv/bin/codespell
 
-format: setup  ## rewrite imports and what else ruff can mend
+format: setup  ## rewrite the code in the project's style
 	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
 
 clean:  ## remove what the demo made (not your data, checkpoints or .venv)
 	rm -rf data/toy_balloon $(TOY_DIR) outputs

@@ -1,0 +1,25 @@
+# RTMDet-Ins-tiny (boxes and masks) without any download: the recipe of my_rtmdet_tiny_scratch.py,
+# from the same rendered weights. The branches that predict masks start from random weights.
+_base_ = './my_rtmdet_tiny_scratch.py'
+
+del _base_.model.bbox_head['exp_on_reg']  # the head with masks has no such argument
+model = dict(
+    bbox_head=dict(
+        type='RTMDetInsSepBNHead',
+        loss_mask=dict(type='DiceLoss', loss_weight=2.0, eps=5e-6, reduction='mean')),
+    test_cfg=dict(
+        nms_pre=1000, score_thr=0.05, nms=dict(iou_threshold=0.6), max_per_img=100,
+        mask_thr_binary=0.5))
+
+train_pipeline = _base_.train_pipeline
+del train_pipeline[2]  # CachedCopyPaste drops the masks
+train_pipeline.insert(-1, dict(type='FilterAnnotations', min_gt_bbox_wh=(1, 1)))
+train_pipeline_stage2 = _base_.train_pipeline_stage2
+train_pipeline_stage2[1].update(with_mask=True, poly2mask=False)
+train_pipeline_stage2.insert(-1, dict(type='FilterAnnotations', min_gt_bbox_wh=(1, 1)))
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+custom_hooks = _base_.custom_hooks
+custom_hooks[2].switch_pipeline = train_pipeline_stage2
+
+val_evaluator = dict(metric=['bbox', 'segm'])
+test_evaluator = val_evaluator
