@@ -1,5 +1,6 @@
 """Every config loads, builds, and agrees with its data on classes, paths and schedule."""
 
+import json
 import re
 from pathlib import Path
 
@@ -9,8 +10,12 @@ import pytest
 from conftest import ROOT
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
+from mmengine.hub import get_config
 from mmengine.registry import MODELS
+from recipes import differences, flatten
 
+BASE = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
+RECIPES = json.loads((Path(__file__).parent / 'recipes.json').read_text())
 CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
 
 
@@ -45,6 +50,32 @@ def test_config(path):
     if 'PipelineSwitchHook' in hooks:  # stage 2 is reached, and each of its epochs validated
         assert 0 < hooks['PipelineSwitchHook'].switch_epoch < max_epochs
         assert cfg.train_cfg.dynamic_intervals == [(hooks['PipelineSwitchHook'].switch_epoch, 1)]
+
+
+@pytest.mark.parametrize('name', sorted(RECIPES))
+def test_the_recipe_is_the_recorded_one(name):
+    """recipes.json holds what each config changes in upstream's; a recipe changes only on purpose."""
+    config = json.loads(json.dumps(Config.fromfile(ROOT / 'configs' / name).to_dict()))
+    base = json.loads(json.dumps(get_config(BASE).to_dict()))
+    found = differences(config, base)
+    changed = {
+        key: (RECIPES[name].get(key, 'missing'), found.get(key, 'missing'))
+        for key in {*found, *RECIPES[name]}
+        if RECIPES[name].get(key, 'missing') != found.get(key, 'missing')
+    }
+    assert not changed, f'(recorded, now): {changed}'
+
+
+def test_masks_are_upstreams_model():
+    upstream = get_config('mmdet::rtmdet/rtmdet-ins_tiny_8xb32-300e_coco.py').model
+    ours = Config.fromfile(ROOT / 'configs/my_rtmdet_ins_tiny.py').model
+    unlike = {
+        key
+        for key, value in flatten(upstream.bbox_head.to_dict()).items()
+        if flatten(ours.bbox_head.to_dict()).get(key, value) != value
+    }
+    assert unlike == {'num_classes', 'act_cfg.inplace'}
+    assert flatten(ours.test_cfg.to_dict()) == flatten(upstream.test_cfg.to_dict())
 
 
 def test_knobs_reach_everything_that_follows_from_them(tmp_path):

@@ -1,0 +1,53 @@
+"""What an installed mmballoon gives: configs from any folder, patches in any script, light data tools."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import ROOT
+
+DETECT = """
+import sys
+import mmballoon.patches
+from mmdet.apis import DetInferencer
+config, checkpoint, image = sys.argv[1:]
+inferencer = DetInferencer(config, checkpoint, device='cpu', show_progress=False)
+print(len(inferencer(image)['predictions'][0]['scores']), 'boxes')
+"""
+
+
+def test_a_script_in_any_folder_detects(tiny, tmp_path):
+    (tmp_path / 'detect.py').write_text(DETECT)
+    command = [sys.executable, 'detect.py', tiny.config, tiny.checkpoint, tiny.images[0]]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and ' boxes' in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    'command', sorted((ROOT / 'data_tools').glob('*.py')), ids=lambda p: p.name
+)
+def test_data_tools_import_no_torch(command):
+    """check_coco and make_toy_balloons need numpy; the converter starts in 0.15 s."""
+    code = f'import runpy, sys; runpy.run_path({str(command)!r}); print(*sys.modules)'
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    seconds = time.perf_counter() - start
+    assert done.returncode == 0, done.stderr
+    assert not {'torch', 'mmengine', 'mmcv', 'mmdet'} & set(done.stdout.split())
+    if command.stem == 'balloon2coco':
+        assert seconds < 1, f'{seconds:.2f} s'  # 0.1 s on a quiet machine
+
+
+def test_no_path_is_inserted():
+    for path in ROOT.glob('*/**/*.py'):
+        folder = path.relative_to(ROOT).parts[0]
+        if folder in ('tools', 'data_tools', 'mmballoon', 'benchmarks', 'configs'):
+            assert 'sys.path' not in path.read_text(), path
+
+
+def test_only_commands_beside_commands():
+    for folder in ('tools', 'data_tools'):
+        for path in (ROOT / folder).glob('*'):
+            if path.name != '__pycache__':
+                assert path.suffix == '.py' and "__name__ == '__main__'" in path.read_text(), path
