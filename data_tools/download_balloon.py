@@ -1,13 +1,12 @@
-"""Fetch the balloon data set (61 + 13 photographs with VIA annotations, 38.7 MB) into data/balloon,
-verified.
+"""Download the balloon dataset (61 + 13 images with VIA annotations, 38.7 MB) and verify it.
 
-    python data_tools/download_balloon.py                              downloads (an interrupted download goes on)
-    python data_tools/download_balloon.py --zip balloon_dataset.zip    an archive already at hand
-    python data_tools/download_balloon.py --from ~/balloon             a folder that holds train/ and val/
+    python data_tools/download_balloon.py                              an interrupted download is continued
+    python data_tools/download_balloon.py --zip balloon_dataset.zip    take it from an archive
+    python data_tools/download_balloon.py --from ~/balloon             take it from a folder
 
-Only what the annotations list is taken, and each image must have the byte size that its VIA entry
-records; the data root changes once everything is there. The data: Waleed Abdulla,
-matterport/Mask_RCNN release v2.1.
+Only the images that the annotations list are taken, and each one must have the size in bytes that
+its VIA entry records. The data root changes only when everything is there. The dataset is by Waleed
+Abdulla, matterport/Mask_RCNN release v2.1.
 """
 
 import argparse
@@ -28,228 +27,182 @@ URLS = (
 )
 VIA_FILE = 'via_region_data.json'
 SPLITS = ('train', 'val')
-MAX_MEMBER = 64 << 20  # bytes; the largest photograph has 2 MB
 
 
-class FolderSource:
-    """A folder with train/ and val/, or with balloon/train and balloon/val."""
+def open_source(path):
+    """The folder that holds train/ and val/: a Path, or a zipfile.Path inside an archive.
 
-    def __init__(self, folder):
-        self.name = str(folder)
-        roots = [
-            root
-            for root in (folder, folder / 'balloon')
-            if all((root / s / VIA_FILE).is_file() for s in SPLITS)
-        ]
-        if not roots:
-            raise UserError(
-                f'{folder}: no train/{VIA_FILE} and val/{VIA_FILE} in it; next: name the folder above them'
-            )
-        self.root = roots[0]
-
-    def copy(self, split, name, target):
-        path = self.root / split / name
-        if not path.is_file():
-            raise UserError(
-                f'{path}: missing, though {split}/{VIA_FILE} lists it; next: get the data set again'
-            )
-        shutil.copyfile(path, target)
-
-
-class ZipSource:
-    """The release's archive: train/ and val/ under any one folder."""
-
-    def __init__(self, path):
-        self.name = str(path)
-        if not path.is_file():
-            raise UserError(f'{path}: no such file; next: check the path given to --zip')
+    Raises:
+        UserError: nothing at ``path``, a damaged archive, or no such folders in it.
+    """
+    if path.is_dir():
+        top = path
+    elif path.is_file():
         try:
-            self.zip = zipfile.ZipFile(path)
+            top = zipfile.Path(path)
         except zipfile.BadZipFile as error:
             raise UserError(
-                f'{path}: no intact zip archive ({error}); next: download it again'
+                f'{path}: not a zip archive ({error}); next: download it again'
             ) from None
-        found = [
-            n
-            for n in self.zip.namelist()
-            if n.endswith(f'train/{VIA_FILE}') and not n.startswith('__MACOSX')
-        ]
-        if not found:
-            raise UserError(
-                f'{path}: no train/{VIA_FILE} in it; next: pass the balloon_dataset.zip of release v2.1'
-            )
-        self.prefix = found[0].removesuffix(f'train/{VIA_FILE}')
-
-    def copy(self, split, name, target):
-        member = f'{self.prefix}{split}/{name}'
-        try:
-            if self.zip.getinfo(member).file_size > MAX_MEMBER:
-                raise UserError(
-                    f'{self.name}: {member} unpacks to more than {MAX_MEMBER >> 20} MiB; next: get the '
-                    'archive again from its source'
-                )
-            with self.zip.open(member) as source, open(target, 'wb') as file:
-                shutil.copyfileobj(source, file)
-        except KeyError:
-            raise UserError(
-                f'{self.name}: {member} is missing; next: download the archive again'
-            ) from None
-        except (zipfile.BadZipFile, EOFError, OSError, RuntimeError) as error:
-            raise UserError(
-                f'{self.name}: {member} is damaged ({error}); next: download the archive again'
-            ) from None
+    else:
+        raise UserError(f'{path}: no such file or folder; next: check the path')
+    for root in (top, *(child for child in top.iterdir() if child.is_dir())):
+        if all((root / split / VIA_FILE).is_file() for split in SPLITS):
+            return root
+    raise UserError(
+        f'{path}: no train/{VIA_FILE} and val/{VIA_FILE} in it; next: pass the dataset of release v2.1'
+    )
 
 
 def install(source, root):
-    """Copy both splits to ``root``, verified, and return {split: number of images}. All or
-    nothing.
+    """Copy both splits from ``source`` to ``root``, verified; all or nothing.
+
+    Returns {split: number of images}.
+
+    Raises:
+        UserError: an image that is missing, damaged, or outside its folder.
     """
-    part, counts = root / 'incoming.part', {}
+    part = root / 'incoming.part'
     shutil.rmtree(part, ignore_errors=True)
     try:
+        counts = {}
         for split in SPLITS:
-            (part / split).mkdir(parents=True)  # and with it the root
-            source.copy(split, VIA_FILE, part / split / VIA_FILE)
-            counts[split] = fill(source, split, part / split)
+            (part / split).mkdir(parents=True)
+            copy(source / split / VIA_FILE, part / split / VIA_FILE)
+            entries, _ = read_via(part / split / VIA_FILE)
+            for entry in entries:
+                if Path(entry.filename.replace('\\', '/')).name != entry.filename:
+                    raise UserError(
+                        f"{source / split / VIA_FILE}: image '{entry.filename}' is outside its "
+                        'folder; next: download the dataset again'
+                    )
+                copy(source / split / entry.filename, part / split / entry.filename)
+                check_size(part / split, entry, source / split / entry.filename)
+            counts[split] = len(entries)
         for split in SPLITS:
             shutil.rmtree(root / split, ignore_errors=True)
             (part / split).rename(root / split)
+        return counts
     finally:
         shutil.rmtree(part, ignore_errors=True)
         if not any(root.iterdir()):
             root.rmdir()
-    return counts
 
 
-def fill(source, split, folder):
-    """Copy a split's images as its VIA file lists them; return their number."""
-    entries, _ = read_via(folder / VIA_FILE)
-    for entry in entries:
-        if Path(entry.filename.replace('\\', '/')).name != entry.filename:
-            raise UserError(
-                f"{source.name}: {split}/{VIA_FILE}: image '{entry.filename}' leads out of its folder; "
-                'next: get the data set from its source'
-            )
-        source.copy(split, entry.filename, folder / entry.filename)
-        check_size(folder, entry, f'{source.name}: {split}/{entry.filename}')
-    return len(entries)
+def copy(source, target):
+    try:
+        target.write_bytes(source.read_bytes())
+    except (FileNotFoundError, KeyError):
+        raise UserError(f'{source}: missing; next: download the dataset again') from None
+    except (zipfile.BadZipFile, EOFError, RuntimeError) as error:
+        raise UserError(f'{source}: damaged ({error}); next: download it again') from None
 
 
-def check_size(folder, entry, label):
+def check_size(folder, entry, source):
     size = (folder / entry.filename).stat().st_size
     if entry.size and size != entry.size:
         raise UserError(
-            f'{label}: {size} bytes, expected {entry.size} (its VIA entry); next: get the data set again'
+            f'{source}: {size} bytes, expected {entry.size} (its VIA entry); next: download the '
+            'dataset again'
         )
 
 
 def is_complete(root):
-    """Whether both splits are there with every image at its recorded size."""
+    """Whether both splits are there, with every image at its recorded size."""
     try:
         for split in SPLITS:
             for entry in read_via(root / split / VIA_FILE)[0]:
-                check_size(root / split, entry, '')
+                check_size(root / split, entry, root)
     except (UserError, OSError):
         return False
     return True
 
 
 def download(urls, target):
-    """Fetch the first URL that answers to ``target`` (Path); what is there of it already is kept
-    and continued.
+    """Fetch the first URL that answers to ``target`` (Path); a part that is there is continued.
+
+    Raises:
+        UserError: no URL answered.
     """
     part = target.with_name(target.name + '.part')
     target.parent.mkdir(parents=True, exist_ok=True)
-    errors = []
     for url in urls:
         try:
             fetch(url, part)
-            os.replace(part, target)
-            return
-        except (OSError, urllib.error.URLError, ValueError) as error:
-            errors.append(f'{url}: {getattr(error, "reason", error)}')
-            print(f'\r{errors[-1]}', file=sys.stderr)
+        except (urllib.error.URLError, TimeoutError, ConnectionError, ValueError) as error:
+            print(f'{url}: {getattr(error, "reason", error)}', file=sys.stderr)
+            continue
+        os.replace(part, target)
+        return
     raise UserError(
-        'the data set cannot be fetched (no network?); next: download balloon_dataset.zip elsewhere and '
-        'pass it with --zip, or render a set instead: python data_tools/make_toy_balloons.py'
+        'the dataset cannot be downloaded (no network?); next: download balloon_dataset.zip on '
+        'another machine and pass it with --zip, or render a dataset instead: '
+        'python data_tools/make_toy_balloons.py'
     )
 
 
 def fetch(url, part):
-    """Append to ``part`` what it still lacks of ``url``, with a progress bar on a terminal.
+    """Append to ``part`` (Path) what it lacks of ``url``, with a progress bar on a terminal.
 
     Raises:
-        OSError: refused, timed out, or cut off before the announced length; what came stays for the
-        next try.
+        ConnectionError: the download ended early. What arrived is kept for the next call.
     """
+    from tqdm import tqdm
+
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={'Range': f'bytes={have}-'} if have else {})
     try:
         response = urllib.request.urlopen(request, timeout=30)
     except urllib.error.HTTPError as error:
-        if (
-            error.code == 416 and have
-        ):  # nothing lies behind what is there: complete, or another file's rest
-            part.unlink()
-            return fetch(url, part)
-        raise
+        if error.code != 416 or not have:  # 416: the server has no bytes behind those that we have
+            raise
+        part.unlink()
+        return fetch(url, part)
     with response:
-        if response.status != 206:  # the server sends it all again
+        if response.status != 206:  # the server ignores the range and sends everything
             have = 0
         total = have + int(response.headers.get('Content-Length') or 0)
-        with open(part, 'ab' if have else 'wb') as file:
+        bar = tqdm(initial=have, total=total, unit='B', unit_scale=True, disable=None)
+        with open(part, 'ab' if have else 'wb') as file, bar:
             while chunk := response.read(1 << 18):
                 file.write(chunk)
-                have += len(chunk)
-                if sys.stderr.isatty() and total:
-                    print(
-                        f'\r{"#" * (40 * have // total):40} {have >> 20}/{total >> 20} MiB',
-                        end='',
-                        file=sys.stderr,
-                    )
-    if have < total:
-        raise OSError(f'cut off after {have} of {total} bytes; run the command again to go on')
+                bar.update(len(chunk))
+    if part.stat().st_size < total:
+        raise ConnectionError(f'ended after {part.stat().st_size} of {total} bytes')
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    default = Path(os.environ.get('BALLOON_ROOT') or 'data/balloon')
     parser.add_argument(
-        '--data-root',
-        type=Path,
-        default=Path(os.environ.get('BALLOON_ROOT') or 'data/balloon'),
-        help='where train/ and val/ go ($BALLOON_ROOT, or data/balloon)',
+        '--data-root', type=Path, default=default, help='target ($BALLOON_ROOT, or data/balloon)'
     )
     group = parser.add_mutually_exclusive_group()
-    group.add_argument('--zip', type=Path, metavar='FILE', help='take the set from this archive')
+    group.add_argument('--zip', type=Path, metavar='FILE', help='take the dataset from an archive')
     group.add_argument(
-        '--from', type=Path, metavar='DIR', dest='folder', help='take the set from this folder'
+        '--from', type=Path, metavar='DIR', dest='folder', help='take the dataset from a folder'
     )
-    group.add_argument(
-        '--url', nargs='+', default=URLS, help='addresses to try in turn (release, then mirror)'
-    )
+    group.add_argument('--url', nargs='+', default=URLS, help='addresses to try, in this order')
     return parser.parse_args(argv)
 
 
 def run(args):
-    root, archive = args.data_root, args.data_root.with_name('balloon_dataset.zip')
-    if not args.zip and not args.folder:
+    root, source = args.data_root, args.zip or args.folder
+    archive = root.with_name('balloon_dataset.zip')
+    if not source:
         if is_complete(root):
             print(f'{root}: already complete')
             return
         download(args.url, archive)
     try:
-        source = FolderSource(args.folder) if args.folder else ZipSource(args.zip or archive)
-        counts = install(source, root)
+        counts = install(open_source(source or archive), root)
     finally:
-        if not args.zip and not args.folder:
+        if not source:
             archive.unlink()
-    print(
-        f'{root}: '
-        + ', '.join(f'{split} {n} images' for split, n in counts.items())
-        + ', sizes verified'
-    )
+    numbers = ', '.join(f'{split} {count} images' for split, count in counts.items())
+    print(f'{root}: {numbers}, sizes verified')
 
 
 def main(argv=None):

@@ -77,7 +77,7 @@ def test_from_folder_and_zip(tmp_path, release, capsys):
             lambda r: (r / 'val/via_region_data.json').write_text(
                 v.via1([v.entry('../../evil.jpg', v.RECT)])
             ),
-            "image '../../evil.jpg' leads out of its folder",
+            "image '../../evil.jpg' is outside its folder",
         ),
         (lambda r: (r / 'val/via_region_data.json').write_text('{'), 'not valid JSON'),
     ],
@@ -96,10 +96,10 @@ def test_damaged_source_leaves_the_old_data(tmp_path, release, capsys, damage, m
 
 def test_not_the_archive(tmp_path, capsys):
     (tmp_path / 'a.zip').write_bytes(b'<html>')
-    assert 'no intact zip archive' in refuse(
+    assert 'not a zip archive' in refuse(
         capsys, '--zip', tmp_path / 'a.zip', '--data-root', tmp_path / 'r'
     )
-    assert 'no such file' in refuse(
+    assert 'no such file or folder' in refuse(
         capsys, '--zip', tmp_path / 'none.zip', '--data-root', tmp_path / 'r'
     )
     assert 'no train/via_region_data.json' in refuse(
@@ -143,7 +143,7 @@ def test_interrupted_download_goes_on(tmp_path, release, capsys):
             '--data-root',
             str(tmp_path / 'data/balloon'),
         ]
-        assert 'cannot be fetched' in refuse(capsys, *args)
+        assert 'cannot be downloaded' in refuse(capsys, *args)
         Server.limit = None
         download_balloon.main(args)
         server.shutdown()
