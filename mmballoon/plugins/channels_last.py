@@ -1,4 +1,4 @@
-"""Channels-last memory format, by config: ``custom_hooks=[dict(type='ChannelsLastHook')]``."""
+"""The channels-last memory format."""
 
 import torch
 from mmengine.hooks import Hook
@@ -7,11 +7,10 @@ from mmengine.registry import HOOKS
 
 @HOOKS.register_module()
 class ChannelsLastHook(Hook):
-    """Keep the model's 4-d weights in NHWC order, in which convolutions run faster on CPUs and
-    tensor cores.
+    """Store the weights of convolutions in NHWC order, in which CPUs and tensor cores are faster.
 
-    Only the memory layout changes: shapes, values, checkpoints and state dicts stay as they are.
-    Activations follow the weights' layout, so that the input needs no conversion.
+    Only the layout in memory changes, not shapes, values or checkpoints. Activations take the layout
+    of the weights, so the input needs no conversion.
     """
 
     def before_run(self, runner):

@@ -1,6 +1,4 @@
-"""Depthwise convolutions in float32 inside bfloat16 training:
-``custom_hooks=[dict(type='DepthwiseFloat32Hook')]``.
-"""
+"""Depthwise convolutions in float32 during bfloat16 training."""
 
 import torch
 from mmengine.hooks import Hook
@@ -10,12 +8,11 @@ from torch.nn import Conv2d
 
 @HOOKS.register_module()
 class DepthwiseFloat32Hook(Hook):
-    """On the CPU under ``--amp``, train depthwise convolutions in float32; what is around them
-    stays in bfloat16.
+    """On a CPU with ``--amp``, train depthwise convolutions in float32 and the rest in bfloat16.
 
-    torch 2.11's backward of a 5 x 5 depthwise convolution takes 1.9 to 2.4 times as long in
-    bfloat16 as in float32 (58 and 25 ms at 8 x 24 x 160 x 160). More precise, too; a run gives
-    other numbers with it than without.
+    The backward pass of a 5 x 5 depthwise convolution in torch 2.11 takes 1.9 to 2.4 times as long in
+    bfloat16 as in float32 (58 and 25 ms at 8 x 24 x 160 x 160). The results of a run differ slightly
+    with and without this hook.
     """
 
     def before_train(self, runner):

@@ -99,18 +99,13 @@ def test_objects_of_other_pictures_are_pasted_and_ignored_ones_never():
 )
 def test_what_would_not_look_whole_is_not_cut_out(disc, whole):
     image = picture('a.jpg', [disc])['img']
-    assert (cut_out(image, [np.clip(circle(*disc), 0, None)], 0) is not None) is whole
+    assert (cut_out(image, [np.clip(circle(*disc), 0, None)]) is not None) is whole
 
 
 def test_bitten_outlines_parts_and_large_objects():
     image = np.zeros((1200, 1200, 3), np.uint8)
     bitten = np.float64([100, 100, 300, 100, 200, 200, 300, 300, 100, 300])
-    assert cut_out(image, [bitten], 0) is None
-    assert cut_out(image, [circle(300, 300, 100), circle(600, 600, 100)], 0) is None
-    label, patch = cut_out(image, [circle(600, 600, 500)], 3)
-    assert (
-        label == 3
-        and patch.dtype == np.uint8
-        and patch.shape[2] == 4
-        and max(patch.shape) == MAX_SIDE
-    )
+    assert cut_out(image, [bitten]) is None
+    assert cut_out(image, [circle(300, 300, 100), circle(600, 600, 100)]) is None
+    cut = cut_out(image, [circle(600, 600, 500)])
+    assert cut.dtype == np.uint8 and cut.shape[2] == 4 and max(cut.shape) == MAX_SIDE
