@@ -1,6 +1,4 @@
-"""One line on what a checkpoint gave: ``default_hooks =
-dict(transfer=dict(type='TransferHook'))``.
-"""
+"""One log line that says how many weights were loaded from ``load_from``."""
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -9,34 +7,34 @@ from mmengine.registry import HOOKS
 
 @HOOKS.register_module()
 class TransferHook(Hook):
-    """Log how many of the model's tensors ``load_from`` fills, and which ones it cannot.
+    """Log how many tensors of the model a checkpoint fills, and which ones it does not.
 
-    MMEngine lists each mismatch on its own, in the form of an error, and says nothing of what went
-    well.
+    MMEngine prints every mismatch like an error, and nothing about what was loaded.
     """
 
     priority = 'LOWEST'  # after EMAHook, which may exchange the weights
 
     def after_load_checkpoint(self, runner, checkpoint):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        runner.logger.info(
-            transfer_line(model.state_dict(), checkpoint.get('state_dict', checkpoint))
-        )
+        weights = checkpoint.get('state_dict', checkpoint)
+        runner.logger.info(transfer_line(model.state_dict(), weights))
 
 
-def transfer_line(ours, theirs):
-    """The line, from two state dicts ({name: tensor})."""
-    new = [
-        name
-        for name, value in ours.items()
-        if name not in theirs or theirs[name].shape != value.shape
-    ]
-    line = f'checkpoint: {len(ours) - len(new)} of {len(ours)} tensors of this model come from it'
-    if new:
-        shapes = [
-            f' ({tuple(theirs[n].shape)} there, {tuple(ours[n].shape)} here)'
-            for n in new
-            if n in theirs
-        ]
-        line += f'; not {", ".join(new[:6])}{", ..." if len(new) > 6 else ""}{"".join(shapes[:1])}'
+def transfer_line(model, checkpoint):
+    """The log line, from two state dicts ({name: tensor})."""
+    missing = []
+    shapes = ''
+    for name, value in model.items():
+        if name not in checkpoint:
+            missing.append(name)
+        elif checkpoint[name].shape != value.shape:
+            missing.append(name)
+            shapes = shapes or (
+                f' ({tuple(checkpoint[name].shape)} in the checkpoint, '
+                f'{tuple(value.shape)} in the model)'
+            )
+    line = f'load_from: {len(model) - len(missing)} of {len(model)} tensors were loaded'
+    if missing:
+        more = ', ...' if len(missing) > 6 else ''
+        line += f'; not loaded: {", ".join(missing[:6])}{more}{shapes}'
     return line

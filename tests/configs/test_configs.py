@@ -143,6 +143,6 @@ def test_coco_checkpoint_transfers_all_but_the_class_convolution(tmp_path):
 
     line, count = transfer_line(model.state_dict(), theirs), len(theirs)
     assert line == (
-        f'checkpoint: {count - 6} of {count} tensors of this model come from it; not {", ".join(kept)} '
-        '((80, 96, 1, 1) there, (1, 96, 1, 1) here)'
+        f'load_from: {count - 6} of {count} tensors were loaded; not loaded: {", ".join(kept)} '
+        '((80, 96, 1, 1) in the checkpoint, (1, 96, 1, 1) in the model)'
     )
