@@ -21,9 +21,7 @@ def test_curves_of_a_resumed_run(tiny):
 
 
 def test_the_log_says_in_one_line_what_the_checkpoint_gave(tiny):
-    lines = [
-        line for line in tiny.train_log.splitlines() if 'tensors were loaded' in line
-    ]
+    lines = [line for line in tiny.train_log.splitlines() if 'tensors were loaded' in line]
     assert len(lines) == 1 and 'not loaded' not in lines[0]
 
 
