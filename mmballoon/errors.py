@@ -99,6 +99,9 @@ def report_errors():
     Every other error passes through. DEBUG=1 in the environment shows the traceback of a mistake as
     well.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, 'reconfigure'):
+            stream.reconfigure(errors='backslashreplace')  # a terminal that cannot show a character
     try:
         yield
     except (Exception, KeyboardInterrupt) as error:

@@ -1,18 +1,19 @@
-"""One folder of annotated images into train/ and val/."""
+"""Split one folder of annotated images into train/ and val/."""
 
 import os
 import shutil
+from pathlib import Path
 from random import Random
 
+from mmballoon.data.via import Entry
 from mmballoon.errors import UserError
 
 
-def split_entries(entries, fraction, seed):
-    """(train, val) lists of entries, by image: of images with about the same number of regions, the
-    same share each.
+def split_entries(entries: list[Entry], fraction: float, seed: int) -> tuple[list, list]:
+    """(train, val) entries, with the same share of images for each number of regions.
 
-    Ordered by regions (ties in random order), images are dealt in turn: val gets its share of every
-    stretch, and at least one image, as does train.
+    Images are sorted by their number of regions, in random order where it is equal, and then dealt
+    out in turn. Each split gets at least one image.
     """
     order = sorted(entries, key=lambda entry: (len(entry.regions), entry.filename))
     rng = Random(seed)
@@ -27,20 +28,18 @@ def split_entries(entries, fraction, seed):
     return [e for e in entries if e.filename not in val], [e for e in entries if e.filename in val]
 
 
-def link_images(folder, names, target):
-    """Fill the folder ``target`` with the named images: hard links, which take no space, or copies
-    where they can't be.
+def link_images(folder: Path, names: list[str], target: Path):
+    """Fill the folder ``target`` with the named images: hard links, or copies on another disk.
 
     Raises:
-        UserError: ``target`` holds anything but images of ``folder``.
+        UserError: ``target`` holds anything that is not in ``folder``.
     """
     if target.exists():
-        alien = next((p for p in target.iterdir() if not (folder / p.name).is_file()), None)
-        if alien or target.samefile(folder):
-            raise UserError(
-                f'{target}: holds {alien.name if alien else "the images themselves"}; next: choose another '
-                'place with --data-root'
-            )
+        files = [path for path in target.rglob('*') if path.is_file()]
+        foreign = [p for p in files if not (folder / p.relative_to(target)).is_file()]
+        if foreign or target.samefile(folder):
+            what = foreign[0].name if foreign else 'the images themselves'
+            raise UserError(f'{target}: holds {what}; next: choose another folder with --data-root')
     part = target.with_name(target.name + '.part')
     shutil.rmtree(part, ignore_errors=True)
     for name in names:

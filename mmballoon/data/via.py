@@ -1,20 +1,19 @@
-"""Read VGG Image Annotator (VIA) files of every dialect into one plain form.
+"""Read files of VIA (VGG Image Annotator) in every format of VIA 1 and 2.
 
-VIA 1 JSON:    {key: entry}, an entry's ``regions`` a mapping {"0": region, ...}
-VIA 2 JSON:    {key: entry}, ``regions`` a list
+VIA 1 JSON:    {key: entry}; the ``regions`` of an entry are a mapping {"0": region, ...}
+VIA 2 JSON:    {key: entry}; ``regions`` is a list
 VIA 2 project: {"_via_img_metadata": {key: entry}, "_via_attributes": {...}, ...}
-VIA CSV:       one line a region: filename, file_size, file_attributes, region_count, region_id,
-               region_shape_attributes, region_attributes (the attributes are JSON; the header may
-               start with '#')
+one entry:     {"filename": ..., "regions": ...}, as scripts write it that split projects
+VIA CSV:       one line per region: filename, file_size, file_attributes, region_count, region_id,
+               region_shape_attributes, region_attributes (the last two are JSON)
 
-VIA 3 (video and audio) is another format and is refused. Standard library only.
+VIA 3 (video and audio) has another format and is refused. Standard library only.
 """
 
 import csv
 import io
 import json
 import re
-from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,74 +22,79 @@ from mmballoon.errors import UserError
 
 SUFFIXES = ('.json', '.txt', '.csv')
 CSV_COLUMNS = (
-    'filename',
-    'file_size',
-    'region_count',
-    'region_shape_attributes',
-    'region_attributes',
-)
+    'filename', 'file_size', 'region_count', 'region_shape_attributes', 'region_attributes'
+)  # fmt: skip
 
 
-@dataclass(slots=True)
+class NotVia(UserError):
+    """A file of another format."""
+
+
+@dataclass
 class Region:
-    """One outlined thing: VIA's name of its shape, its polygon, and its region_attributes (dict).
+    """One annotated object.
 
-    The polygon is flat, x0, y0, x1, y1, ... in pixels, as geometry.py defines them, an array of
-    doubles: a tenth of the memory that lists of numbers take, so that large projects fit. None: a
-    shape without an area by nature.
+    shape: the name of its shape in VIA. polygon: flat list of pixels (mmballoon/data/shapes.py), or
+    None for a shape without area. attributes: its region_attributes. problem: what is broken, or ''.
     """
 
     shape: str
-    polygon: array | None
+    polygon: list[float] | None
     attributes: dict
+    problem: str = ''
 
 
-@dataclass(slots=True)
+@dataclass
 class Entry:
-    """One image of a VIA file: its file name, its size in bytes as VIA saw it, or None, and its
-    regions in order.
-    """
+    """One image: its file name, its size in bytes as VIA saw it (or None), and its regions."""
 
     filename: str
     size: int | None
-    regions: list = field(default_factory=list)
+    regions: list[Region] = field(default_factory=list)
 
 
-def read_via(path):
-    """Entries of a VIA file in file order, and its option names {attribute: {option id: name}}.
+def read_via(path) -> tuple[list[Entry], dict]:
+    """The entries of a VIA file in file order, and its options {attribute: {option id: name}}.
 
     Raises:
-        UserError: not readable, not VIA, or a key or an image that stands in it twice.
+        UserError: not readable, not VIA, or a key or an image that occurs twice.
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding='utf-8-sig')  # with or without a BOM
+        text = path.read_bytes().decode('utf-8-sig')  # with or without a byte order mark
     except FileNotFoundError:
         raise UserError(
-            f'{path}: no such file; next: check the path, or fetch the data set with '
+            f'{path}: no such file; next: check the path, or get the dataset with '
             'python data_tools/download_balloon.py'
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f'{path}: not readable as UTF-8 text ({error}); next: save it as UTF-8'
+    except UnicodeDecodeError as error:
+        raise NotVia(
+            f'{path}: not a text file in UTF-8 (byte {error.start}); next: name the annotation file, or '
+            'save it as UTF-8'
         ) from None
-    start = text.lstrip()[:1]
-    if start == '[':
-        raise UserError(_not_via(path, 'a JSON list'))
-    entries, options = _read_json(path, text) if start == '{' else (_read_csv(path, text), {})
-    seen = set()
+    try:
+        if text.lstrip()[:1] in ('{', '['):
+            entries, options = _read_json(path, _parse_json(text))
+        else:
+            entries, options = _read_csv(path, text), {}
+    except RecursionError:
+        raise NotVia(
+            f'{path}: nested too deeply for a VIA file; next: export it from VIA again'
+        ) from None
+    except (ValueError, csv.Error) as error:
+        raise UserError(f'{path}: {error}; next: export it from VIA again') from None
+    names = set()
     for entry in entries:
-        if entry.filename in seen:
+        if entry.filename in names:
             raise UserError(
                 f"{path}: image '{entry.filename}' has two entries; next: keep one of them"
             )
-        seen.add(entry.filename)
+        names.add(entry.filename)
     return entries, options
 
 
-def find_annotation(folder):
-    """The VIA file (Path) of a folder: via_region_data.json, or its one .json, .txt or .csv file
-    that is VIA.
+def find_annotation(folder) -> Path:
+    """The VIA file of a folder: via_region_data.json, or its only .json, .txt or .csv file that is VIA.
 
     Raises:
         UserError: no such folder, no VIA file in it, or more than one.
@@ -98,204 +102,124 @@ def find_annotation(folder):
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(
-            f'{folder}: no such folder; next: python data_tools/download_balloon.py, or name your data root '
-            'with --data-root or BALLOON_ROOT'
+            f'{folder}: no such folder; next: python data_tools/download_balloon.py, or name your '
+            'data root with --data-root or BALLOON_ROOT'
         )
     if (folder / 'via_region_data.json').is_file():
         return folder / 'via_region_data.json'
-    found, why = [], []
-    for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file()):
+    found, broken = [], []
+    for path in sorted(folder.iterdir()):
+        hidden = path.name.startswith('.')  # macOS adds files that start with ._
+        if hidden or path.suffix.lower() not in SUFFIXES or not path.is_file():
+            continue
         try:
             read_via(path)
             found.append(path)
+        except NotVia:
+            continue
         except UserError as error:
-            why.append(str(error))
+            broken.append(error)
     if len(found) == 1:
         return found[0]
     if found:
+        names = ', '.join(path.name for path in found)
         raise UserError(
-            f'{folder}: {len(found)} VIA files ({", ".join(p.name for p in found)}), expected one; '
-            'next: name one on the command line'
+            f'{folder}: {len(found)} VIA files ({names}), expected one; next: name one of them'
         )
+    if broken:
+        raise broken[0]
     raise UserError(
-        why[0]
-        if len(why) == 1
-        else f'{folder}: no VIA file (.json, .txt or .csv) in it; next: export one from VIA into this folder'
+        f'{folder}: no VIA file (.json, .txt or .csv) in it; next: export one from VIA into this folder'
     )
 
 
+def _parse_json(text):
+    try:
+        return json.loads(text, object_pairs_hook=_unique)
+    except json.JSONDecodeError as error:
+        raise ValueError(f'not valid JSON ({error})') from None
+
+
 def _unique(pairs):
-    """A dict of a JSON object in which no key stands twice: which of the two counts would be
-    anybody's guess.
-    """
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise UserError(f"key '{twice}' stands twice in one object; next: remove or rename one")
+    """A dict of a JSON object, in which no key may occur twice: it is unclear which one counts."""
+    found = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"key '{key}' occurs twice in one object")
+        found[key] = value
     return found
 
 
-class _Scanner:
-    """Walks through a JSON text object by object, so that a large project is never held as a
-    whole.
-    """
-
-    DECODER = json.JSONDecoder(object_pairs_hook=_unique)
-    SPACE = re.compile(r'[ \t\n\r]*')
-
-    def __init__(self, text):
-        self.text, self.at = text, 0
-
-    def peek(self):
-        self.at = self.SPACE.match(self.text, self.at).end()
-        return self.text[self.at : self.at + 1]
-
-    def expect(self, char):
-        if self.peek() != char:
-            raise json.JSONDecodeError(f"Expecting '{char}'", self.text, self.at)
-        self.at += 1
-
-    def value(self):
-        """The value that starts here, decoded by the standard library."""
-        self.peek()
-        found, self.at = self.DECODER.raw_decode(self.text, self.at)
-        return found
-
-    def object_keys(self):
-        """Keys of the object that starts here; the caller takes each one's value (or keys) before
-        it asks on.
-        """
-        self.expect('{')
-        seen = set()
-        while self.peek() != '}' or seen:
-            key = self.value()
-            if not isinstance(key, str) or key in seen:
-                _unique([(key, 0), (key, 0)])
-            seen.add(key)
-            self.expect(':')
-            yield key
-            if self.peek() == '}':
-                break
-            self.expect(',')
-        self.expect('}')
-
-
-def _decoded(path, decode, item=''):
-    """decode(), its complaints as UserError with the file and the item."""
-    try:
-        return decode()
-    except UserError as error:
-        message = str(error)
-        raise UserError(
-            message if message.startswith(str(path)) else f'{path}: {item}{message}'
-        ) from None
-    except RecursionError:
-        raise UserError(
-            f'{path}: {item}nested too deeply for a VIA file; next: export it from VIA again'
-        ) from None
-    except ValueError as error:
-        raise UserError(
-            f'{path}: {item}not valid JSON ({error}); next: export it from VIA again'
-        ) from None
-
-
-def _read_json(path, text):
-    return _decoded(path, lambda: _scan(path, _Scanner(text)))
-
-
-def _scan(path, scanner):
-    entries, other, project = [], {}, False
-    for key in scanner.object_keys():
-        if key == '_via_img_metadata':
-            project = True
-            entries = [_entry(path, name, scanner.value()) for name in scanner.object_keys()]
-            continue
-        value = scanner.value()
-        if isinstance(value, dict) and 'filename' in value and 'regions' in value:
-            entries.append(_entry(path, key, value))
-        else:
-            other[key] = value
-    if scanner.peek():
-        raise json.JSONDecodeError('Extra data', scanner.text, scanner.at)
-    if project:
-        about = _get(other, '_via_attributes', 'region')
-        return entries, {
-            name: {str(k): str(v) for k, v in a['options'].items()}
-            for name, a in about.items()
-            if isinstance(a, dict) and isinstance(a.get('options'), dict)
-        }
-    if other:
-        coco, via3 = (
-            {'images', 'annotations'} <= other.keys(),
-            {'project', 'file', 'metadata'} <= other.keys(),
-        )
-        raise UserError(
-            _not_via(
-                path,
-                'COCO JSON, which needs no conversion'
-                if coco
-                else 'a VIA 3 project'
-                if via3
-                else 'other JSON',
-            )
-        )
-    return entries, {}
+def _read_json(path, data):
+    options = {}
+    if not isinstance(data, dict):
+        raise NotVia(_not_via(path, 'a JSON list'))
+    if '_via_img_metadata' in data:
+        options = _options(data)
+        data = data['_via_img_metadata']
+        if not isinstance(data, dict):
+            raise NotVia(_not_via(path, 'a project without images'))
+    elif 'filename' in data and 'regions' in data:
+        data = {'the only entry': data}
+    elif {'images', 'annotations'} <= data.keys():
+        raise NotVia(_not_via(path, 'COCO JSON, which needs no conversion'))
+    elif {'project', 'file', 'metadata'} <= data.keys():
+        raise NotVia(_not_via(path, 'a VIA 3 project'))
+    elif not all(isinstance(v, dict) and 'filename' in v for v in data.values()):
+        raise NotVia(_not_via(path, 'other JSON'))
+    return [_entry(key, value) for key, value in data.items()], options
 
 
 def _not_via(path, what):
     return (
-        f'{path}: this is {what}, expected a VIA 1 or 2 file; next: in VIA 2, Annotation > Export Annotations '
-        '(as json), or Project > Save'
+        f'{path}: this is {what}, expected a VIA 1 or 2 file; next: in VIA 2, Annotation > Export '
+        'Annotations (as json), or Project > Save'
     )
 
 
-def _get(data, *keys):
-    """A nested dict, or {} where a level is missing or no dict."""
-    for key in keys:
-        data = data.get(key) if isinstance(data, dict) else None
-    return data if isinstance(data, dict) else {}
+def _options(project):
+    """{attribute: {option id: name}} of a project; an option without a description is its own name."""
+    attributes = project.get('_via_attributes')
+    attributes = attributes.get('region') if isinstance(attributes, dict) else None
+    found = {}
+    for name, attribute in (attributes if isinstance(attributes, dict) else {}).items():
+        options = attribute.get('options') if isinstance(attribute, dict) else None
+        if isinstance(options, dict):
+            found[name] = {
+                str(k).strip(): str(v).strip() or str(k).strip() for k, v in options.items()
+            }
+    return found
 
 
-def _entry(path, key, value):
-    if (
-        not isinstance(value, dict)
-        or not isinstance(value.get('filename'), str)
-        or not value['filename']
-    ):
-        raise UserError(f"{path}: entry '{key}' has no file name; next: export it from VIA again")
+def _entry(key, value):
+    name = value.get('filename') if isinstance(value, dict) else None
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"entry '{key}' has no file name")
     regions = value.get('regions') or []
     if isinstance(regions, dict):
         regions = list(regions.values())
-    name = value['filename']
     if not isinstance(regions, list):
-        raise UserError(
-            f"{path}: image '{name}': regions are a {type(regions).__name__}, expected a list or a mapping; "
-            'next: export it from VIA again'
+        kind = type(regions).__name__
+        raise ValueError(
+            f"image '{name}': regions are of type {kind}, expected a list or a mapping"
         )
-    return Entry(
-        name, _size(value.get('size')), [_region(path, name, i, r) for i, r in enumerate(regions)]
-    )
+    return Entry(name, _size(value.get('size')), [_region(region) for region in regions])
 
 
-def _region(path, name, number, region):
-    shape = region.get('shape_attributes') if isinstance(region, dict) else None
+def _region(region):
+    region = region if isinstance(region, dict) else {}
+    shape, attributes = region.get('shape_attributes'), region.get('region_attributes')
+    attributes = attributes if isinstance(attributes, dict) else {}
     if not isinstance(shape, dict) or not isinstance(shape.get('name'), str):
-        raise UserError(
-            f"{path}: image '{name}', region {number}: no shape; next: delete or redraw it in VIA"
-        )
+        return Region('none', None, attributes, 'it has no shape')
     try:
-        polygon = shape_to_polygon(shape)
+        return Region(shape['name'], shape_to_polygon(shape), attributes)
     except BadShape as error:
-        raise UserError(
-            f"{path}: image '{name}', region {number}: {error}; next: redraw it in VIA"
-        ) from None
-    attributes = region.get('region_attributes')
-    return Region(shape['name'], polygon, attributes if isinstance(attributes, dict) else {})
+        return Region(shape['name'], None, attributes, str(error))
 
 
 def _size(value):
-    """Bytes (int), or None where VIA did not know them, as for images behind a URL."""
+    """Bytes (int), or None if VIA did not know them, as for images behind a URL."""
     try:
         return int(value) if int(value) > 0 else None
     except (TypeError, ValueError, OverflowError):
@@ -304,37 +228,33 @@ def _size(value):
 
 def _read_csv(path, text):
     csv.field_size_limit(1 << 26)  # a long polygon is one field
-    reader, entries = csv.DictReader(io.StringIO(text.lstrip().removeprefix('#'), newline='')), {}
-    try:
-        if not set(CSV_COLUMNS) <= set(reader.fieldnames or ()):
-            raise UserError(
-                f'{path}: neither VIA JSON nor VIA CSV (columns {", ".join(CSV_COLUMNS)}); '
-                'next: export it from VIA again'
-            )
-        for line, row in enumerate(reader, start=2):
-            _add_row(path, f'line {line}: ', row, entries)
-    except csv.Error as error:
-        raise UserError(
-            f'{path}: not valid CSV ({error}); next: export it from VIA again'
-        ) from None
+    reader = csv.DictReader(io.StringIO(text.lstrip().removeprefix('#'), newline=''))
+    if not set(CSV_COLUMNS) <= set(reader.fieldnames or ()):
+        raise NotVia(
+            f'{path}: neither VIA JSON nor VIA CSV (columns {", ".join(CSV_COLUMNS)}); next: export it '
+            'from VIA again'
+        )
+    entries = {}
+    for row in reader:
+        try:
+            _add_row(row, entries)
+        except ValueError as error:
+            raise ValueError(f'line {reader.line_num}: {error}') from None
     return list(entries.values())
 
 
-def _add_row(path, item, row, entries):
-    name = row['filename']
-    if not name or any(row[column] is None for column in CSV_COLUMNS):
-        raise UserError(f'{path}: {item}too few fields; next: export it from VIA again')
-    entry = entries.setdefault(name, Entry(name, _size(row['file_size'])))
-    shape, attributes = (
-        _decoded(path, lambda c=column: json.loads(row[c] or '{}', object_pairs_hook=_unique), item)
-        for column in ('region_shape_attributes', 'region_attributes')
-    )
+def _add_row(row, entries):
+    if not row['filename'] or any(row[column] is None for column in CSV_COLUMNS):
+        raise ValueError('too few fields')
+    if None in row:
+        raise ValueError('too many fields (a file name with a comma needs quotation marks)')
+    entry = entries.setdefault(row['filename'], Entry(row['filename'], _size(row['file_size'])))
+    shape = _parse_field(row['region_shape_attributes'])
+    attributes = _parse_field(row['region_attributes'])
     if shape or row['region_count'].strip() not in ('', '0'):
-        entry.regions.append(
-            _region(
-                path,
-                name,
-                len(entry.regions),
-                dict(shape_attributes=shape, region_attributes=attributes),
-            )
-        )
+        entry.regions.append(_region(dict(shape_attributes=shape, region_attributes=attributes)))
+
+
+def _parse_field(text):
+    # VIA writes {"Label":undefined} for an attribute that was never set
+    return _parse_json(re.sub(r'(?<=:)\s*undefined(?=\s*[,}])', 'null', text or '{}'))

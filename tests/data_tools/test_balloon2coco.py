@@ -140,10 +140,7 @@ def test_exif_orientation_as_the_loader_sees_it(tmp_path, orientation, size):
         (v.POINT, 'a shape without area'),
         (dict(name='blob'), 'a shape without area'),
         (v.polygon((1, 1), (2, 2), (1, 1)), 'fewer than 3 distinct points'),
-        (
-            dict(name='polyline', all_points_x=[1, 9], all_points_y=[1, 9]),
-            'fewer than 3 distinct points',
-        ),
+        (dict(name='polyline', all_points_x=[1, 9], all_points_y=[1, 9]), 'a line without area'),
         (v.polygon((1, 1), (2, 2), (3, 3)), 'zero area'),
         (dict(v.CIRCLE, r=0), 'fewer than 3 distinct points'),
         (dict(v.RECT, x=200), 'wholly outside the image'),
@@ -177,14 +174,14 @@ def test_summary_counts_images_and_files(tmp_path, capsys):
         ('shape rect', 1),
         ('converted', 1),
         ('skipped: its image is missing', 1),
-        ('images on disk without an entry', 1),
-        ('entries without an image', 1),
-        ('files of another size than VIA saw', 1),
     ):
         assert any(line.split() == f'{label} {count}'.split() for line in out.splitlines()), (
             label,
             out,
         )
+    assert 'note: 1 entries without an image: gone.jpg' in out
+    assert 'note: 1 images without an entry: extra.jpg' in out
+    assert 'note: 1 images of another size in bytes than VIA saw: a.jpg' in out
     assert [i['file_name'] for i in convert(path, '--drop-empty')['images']] == ['a.jpg']
 
 
@@ -230,10 +227,10 @@ def test_class_order_is_alphabetical_or_as_asked(tmp_path, capsys):
         'b',
         'c',
     ]
-    assert "metainfo = dict(classes=('a', 'b', 'c'), palette=" in capsys.readouterr().out
+    assert "for the config: classes=('a', 'b', 'c')" in capsys.readouterr().out
     coco = convert(path, '--class-attribute', 'k', '--classes', 'c', 'a')
     assert [c['name'] for c in coco['categories']] == ['c', 'a'] and classes_of(coco) == ['c', 'a']
-    assert "skipped: class 'b' not in --cl" in capsys.readouterr().out
+    assert "skipped: class 'b' not in --classes" in capsys.readouterr().out
 
 
 def test_null_attributes_are_like_none(tmp_path):
@@ -270,21 +267,24 @@ BROKEN = {
     'no colon': ('{"a" 3}', "not valid JSON (Expecting ':'"),
     'same key twice': (
         '{"a": {"filename": "a.jpg", "regions": []}, "a": {}}',
-        "key 'a' stands twice",
+        "key 'a' occurs twice",
     ),
     'same image twice': (
         json.dumps({k: dict(filename='a.jpg', regions=[]) for k in 'ab'}),
         "image 'a.jpg' has two entries",
     ),
-    'regions a number': (json.dumps({'a': dict(filename='a.jpg', regions=3)}), 'regions are a int'),
+    'regions a number': (
+        json.dumps({'a': dict(filename='a.jpg', regions=3)}),
+        'regions are of type int',
+    ),
     'no shape': (
         json.dumps({'a': dict(filename='a.jpg', regions=[{}])}),
-        "image 'a.jpg', region 0: no shape",
+        "image 'a.jpg', region 0 (it has no shape)",
     ),
     'no name': (json.dumps({'a': dict(filename=5, regions=[])}), "entry 'a' has no file name"),
     'NaN': (
         shape(all_points_x=[float('nan'), 1, 2, 3, 4]),
-        "image 'a.jpg', region 0: x is nan, expected",
+        "image 'a.jpg', region 0 (x is nan, expected",
     ),
     '1e308': (
         shape(all_points_y=[1e308, 1, 2, 3, 4]),
@@ -302,16 +302,7 @@ BROKEN = {
         v.via2([v.entry('a.jpg', dict(name='circle', cx=1, cy=1))]),
         'r is None, not a number',
     ),
-    'parent folder': (
-        v.via2([v.entry('../a.jpg', v.RECT)]),
-        "image '../a.jpg' leads out of its folder",
-    ),
-    'absolute': (
-        v.via2([v.entry('/etc/passwd', v.RECT)]),
-        "image '/etc/passwd' leads out of its folder",
-    ),
-    'drive': (v.via2([v.entry('C:\\a.jpg', v.RECT)]), 'leads out of its folder'),
-    'backslashes': (v.via2([v.entry('..\\a.jpg', v.RECT)]), 'leads out of its folder'),
+    'outside its folder': (v.via2([v.entry('../whole.jpg', v.RECT)]), 'none of its 1 images is in'),
     'no image there': (v.via2([v.entry('b.jpg', v.RECT)]), 'none of its 1 images is in'),
     'CSV, shape broken': (
         v.via_csv([v.entry('a.jpg', v.RECT)]).replace('""rect""', 'rect'),
@@ -327,6 +318,7 @@ BROKEN = {
 @pytest.mark.parametrize('case', BROKEN)
 def test_broken_annotation(tmp_path, capsys, case):
     text, message = BROKEN[case]
+    v.save_image(tmp_path / 'whole.jpg')  # outside the folder of the images
     path = write(tmp_path, text)
     assert message in (line := refuse(capsys, path)) and str(path) in line
 
@@ -334,7 +326,7 @@ def test_broken_annotation(tmp_path, capsys, case):
 def test_not_utf8(tmp_path, capsys):
     path = write(tmp_path, '')
     path.write_bytes(b'\xff\xfe\x00{')
-    assert 'not readable as UTF-8 text' in refuse(capsys, path)
+    assert 'not a text file in UTF-8' in refuse(capsys, path)
 
 
 def jpeg(tmp_path):
@@ -350,7 +342,7 @@ def jpeg(tmp_path):
         (lambda data: data[: len(data) // 2], 'truncated JPEG'),
         (
             lambda data: data.replace(b'\x00\xc8\x01\x2c', b'\xff\xff\xff\xff'),
-            'claims more than 178 million pixels',
+            'header says more than 178 million pixels',
         ),
     ],
     ids=['html', 'empty', 'truncated', 'huge header'],
@@ -407,7 +399,8 @@ files = st.lists(
 def test_every_dialect_gives_the_same_coco(tmp_path_factory, regions):
     tmp_path = tmp_path_factory.mktemp('same')
     entries = [v.entry(f'{i}.jpg', *r) for i, r in enumerate(regions)]
-    names = [f'{i}.jpg' for i in range(len(regions))]
+    entries.append(v.entry('last.jpg', v.POLYGON))  # without any region there is nothing to convert
+    names = [name for name, _, _ in entries]
     results = [
         convert(write(tmp_path, dialect(entries), name, images=names))
         for name, dialect in v.DIALECTS.items()

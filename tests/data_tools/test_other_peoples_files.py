@@ -1,0 +1,308 @@
+"""Annotation files as other people's programs, scripts and hands made them: nothing lost silently."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+import unicodedata
+
+import balloon2coco
+import pytest
+import via_files as v
+from PIL import Image
+
+
+@pytest.fixture
+def convert(tmp_path, capsys):
+    """A function from the text of a VIA file to (COCO or None, what was printed, status)."""
+
+    def run(text, *args, images=('a.jpg',), name='via.json'):
+        folder, out = tmp_path / 'photos', tmp_path / 'out.json'
+        for image in images:
+            v.save_image(folder / image)
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode('utf-8'))
+        out.unlink(missing_ok=True)
+        status = 0
+        try:
+            balloon2coco.main([str(folder / name), '--out', str(out), *args])
+        except SystemExit as stop:
+            status = stop.code
+        printed = ''.join(capsys.readouterr())
+        coco = json.loads(out.read_text(encoding='utf-8')) if out.exists() else None
+        assert (coco is None) == (status != 0), printed
+        return coco, printed, status
+
+    return run
+
+
+def class_names(coco):
+    names = {category['id']: category['name'] for category in coco['categories']}
+    return [names[annotation['category_id']] for annotation in coco['annotations']]
+
+
+# ---- 1. class names
+
+
+def test_option_without_description_is_its_own_name(convert):
+    regions = [(v.RECT, {'type': value}) for value in ('cat', 'dog', '1 ')]
+    options = {'type': {'cat': '', 'dog': ' ', '1': 'bird'}}
+    coco, _, _ = convert(
+        v.project([v.entry('a.jpg', *regions)], options), '--class-attribute', 'type'
+    )
+    assert class_names(coco) == ['cat', 'dog', 'bird']
+
+
+def test_checkbox_with_the_text_false_is_not_ticked(convert):
+    text = v.via2([v.entry('a.jpg', (v.RECT, {'type': {'cat': 'false', 'dog': True}}))])
+    coco, _, _ = convert(text, '--class-attribute', 'type')
+    assert class_names(coco) == ['dog']
+
+
+# ---- 2. orientation
+
+
+@pytest.mark.parametrize('suffix', ['jpg', 'png', 'webp', 'tiff'])
+@pytest.mark.parametrize('orientation', range(1, 9))
+def test_every_orientation_as_the_loader_sees_it(tmp_path, suffix, orientation):
+    import mmcv
+
+    from mmballoon.data.images import image_size
+
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f'a.{suffix}'
+    Image.new('RGB', (100, 80)).save(path, exif=exif)
+    loaded = mmcv.imfrombytes(path.read_bytes())  # as MMDetection's LoadImageFromFile
+    assert image_size(path) == loaded.shape[1::-1]
+
+
+# ---- 3. images that lost all their regions
+
+
+def test_image_whose_regions_were_all_skipped_is_left_out(convert):
+    entries = [v.entry('a.jpg', v.RECT), v.entry('b.jpg', v.POINT), v.entry('c.jpg')]
+    coco, printed, _ = convert(v.via2(entries), images=['a.jpg', 'b.jpg', 'c.jpg'])
+    assert [image['file_name'] for image in coco['images']] == ['a.jpg', 'c.jpg']
+    assert 'note: 1 images left out: b.jpg' in printed
+    assert 'images left out: all their regions skipped' in printed
+
+
+def test_nothing_converted_is_an_error(convert):
+    _, printed, status = convert(v.via2([v.entry('a.jpg', v.POINT, v.POINT)]))
+    assert status == 2 and 'all 2 regions were skipped (a shape without area' in printed
+
+
+def test_most_regions_skipped_is_a_warning_with_the_likely_cause(convert):
+    outside = dict(v.RECT, x=900)
+    _, printed, _ = convert(v.via2([v.entry('a.jpg', v.RECT, outside, outside)]))
+    assert (
+        'warning: 2 of 3 regions skipped (wholly outside the image): are these the images'
+        in printed
+    )
+
+
+# ---- 4., 9. names
+
+
+def test_missing_images_are_named(convert):
+    entries = [v.entry('a.jpg', v.RECT), *[v.entry(f'gone{i}.jpg', v.RECT) for i in range(7)]]
+    _, printed, _ = convert(v.via2(entries))
+    assert '7 entries without an image: gone0.jpg, gone1.jpg' in printed and 'and 2 more' in printed
+
+
+@pytest.mark.parametrize(
+    'written, stored',
+    [
+        (unicodedata.normalize('NFD', 'é.jpg'), unicodedata.normalize('NFC', 'é.jpg')),
+        ('IMG.JPG', 'img.jpg'),
+        ('old/folder/a.jpg', 'a.jpg'),
+        ('http://example.org/1.jpeg', '1.jpeg'),
+        ('file:.\\set1\\a.jpg', 'a.jpg'),
+        ('C:\\Users\\me\\a.jpg', 'a.jpg'),
+        ('sub\\a.jpg', 'sub/a.jpg'),
+    ],
+)
+def test_image_under_another_name_is_found(convert, written, stored):
+    coco, printed, _ = convert(v.via2([v.entry(written, v.RECT)]), images=[stored])
+    assert coco['images'][0]['file_name'] == stored
+    assert f"1 images found under another name: '{written}' as {stored}" in printed
+
+
+def test_a_name_that_could_mean_two_images_is_missing(convert):
+    entries = [v.entry('x/a.jpg', v.RECT), v.entry('ok.jpg', v.RECT)]
+    coco, printed, _ = convert(v.via2(entries), images=['1/a.jpg', '2/a.jpg', 'ok.jpg'])
+    assert len(coco['images']) == 1 and '1 entries without an image: x/a.jpg' in printed
+
+
+# ---- 5. lines
+
+
+def test_lines_are_called_lines(convert):
+    line = dict(name='polyline', all_points_x=[1, 50], all_points_y=[1, 30])
+    straight = dict(name='polyline', all_points_x=[1, 2, 3], all_points_y=[1, 2, 3])
+    _, printed, _ = convert(v.via2([v.entry('a.jpg', v.RECT, line, straight)]))
+    row = next(
+        row for row in printed.splitlines() if row.startswith('skipped: a line without area')
+    )
+    assert row.split()[-1] == '2'
+
+
+# ---- 6. VIA's own CSV
+
+
+def test_undefined_means_not_set(convert):
+    text = v.via_csv([v.entry('a.jpg', (v.RECT, {'Label': 'x'}), (v.RECT, {'Label': 'REPLACE'}))])
+    text = text.replace('""REPLACE""', 'undefined')
+    coco, printed, _ = convert(text, '--class-attribute', 'Label', name='via.csv')
+    assert class_names(coco) == ['x'] and 'no single class in its attributes' in printed
+
+
+# ---- 7. broken regions
+
+
+@pytest.mark.parametrize(
+    'broken',
+    [
+        dict(name='polygon', all_points_x=[[1, 2, 3, 4]], all_points_y=[[1, 2, 3, 4]]),
+        dict(name='rect', x='1', y=1, width=3, height=3),
+        dict(name='rect', x=None, y=1, width=3, height=3),
+        dict(name='rect', x=1, y=1, width=-3, height=3),
+    ],
+)
+def test_broken_regions_are_skipped_and_counted(convert, broken):
+    text = v.via2([v.entry('a.jpg', v.RECT, broken, v.POLYGON, broken)])
+    coco, printed, _ = convert(text)
+    assert len(coco['annotations']) == 2
+    assert "note: skipped, broken: first image 'a.jpg', region 1 (" in printed
+    _, printed, status = convert(text, '--strict')
+    assert status == 2 and "2 regions skipped; broken: image 'a.jpg', region 1 (" in printed
+
+
+# ---- 8. one entry
+
+
+def test_single_entry_as_root(convert):
+    (entry,) = json.loads(v.via2([v.entry('a.jpg', v.RECT)])).values()
+    assert len(convert(json.dumps(entry))[0]['annotations']) == 1
+
+
+# ---- 10., 11. folders
+
+
+def test_second_split_over_names_with_a_folder(tmp_path):
+    names = [f'sub/{i}.jpg' for i in range(5)]
+    for name in names:
+        v.save_image(tmp_path / 'photos' / name)
+    path = tmp_path / 'photos/via.json'
+    path.write_text(v.via2([v.entry(name, v.RECT) for name in names]))
+    for _ in range(2):
+        balloon2coco.main([str(path), '--split', '0.6'])
+    linked = [p for split in ('train', 'val') for p in (tmp_path / split).rglob('*.jpg')]
+    assert len(linked) == 5
+
+
+def test_the_broken_file_is_reported_not_its_neighbours(convert, tmp_path):
+    convert(v.via2([v.entry('a.jpg', v.RECT)])[:-3])
+    (tmp_path / 'photos/notes.txt').write_text('hello')
+    (tmp_path / 'photos/._via.json').write_bytes(b'\x00\x05\x16\x07')
+    with pytest.raises(SystemExit):
+        balloon2coco.main([str(tmp_path / 'photos')])
+    (tmp_path / 'photos/via.json').write_text(v.via2([v.entry('a.jpg', v.RECT)]))
+    balloon2coco.main([str(tmp_path / 'photos')])
+
+
+def test_the_broken_file_is_named(convert, tmp_path, capsys):
+    convert(v.via2([v.entry('a.jpg', v.RECT)])[:-3])
+    (tmp_path / 'photos/notes.txt').write_text('hello')
+    with pytest.raises(SystemExit):
+        balloon2coco.main([str(tmp_path / 'photos')])
+    err = capsys.readouterr().err
+    assert 'via.json: not valid JSON' in err and err.count('\n') == 1
+
+
+# ---- 12., 13. what is printed
+
+
+def test_without_class_attribute_the_classes_are_pointed_out(convert):
+    text = v.via2([v.entry('a.jpg', (v.RECT, {'type': 'cat'}), (v.RECT, {'type': 'dog'}))])
+    _, printed, _ = convert(text)
+    assert "attribute 'type' has 2 values (cat, dog)" in printed
+    assert '--class-attribute type' in printed
+
+
+def test_table_of_a_split_counts_each_part(tmp_path, capsys):
+    entries = [v.entry(f'{i}.jpg', v.RECT) for i in range(5)]
+    for name, _, _ in entries:
+        v.save_image(tmp_path / 'photos' / name)
+    (tmp_path / 'photos/via.json').write_text(v.via2([*entries, v.entry('gone.jpg', v.RECT)]))
+    balloon2coco.main([str(tmp_path / 'photos'), '--split', '0.6'])
+    out = capsys.readouterr().out
+    assert ['regions', '3', '2'] in [line.split() for line in out.splitlines()]
+    assert out.count('entries without an image: gone.jpg') == 1
+
+
+def test_strict_refuses_a_missing_image_without_regions(convert):
+    text = v.via2([v.entry('a.jpg', v.RECT), v.entry('gone.jpg')])
+    _, printed, status = convert(text, '--strict')
+    assert status == 2 and '1 entries without an image: gone.jpg' in printed
+
+
+def test_csv_lines_are_counted_with_blank_ones(convert):
+    head, row = v.via_csv([v.entry('a.jpg', v.RECT)]).splitlines()
+    _, printed, _ = convert(f'{head}\n\n\n{row}\n\na.jpg,12\n', name='via.csv')
+    assert 'line 6: too few fields' in printed
+
+
+def test_csv_file_name_with_a_comma(convert):
+    text = v.via_csv([v.entry('a.jpg', v.RECT)]).replace('a.jpg', 'a,b.jpg')
+    _, printed, status = convert(text, name='via.csv', images=['a,b.jpg'])
+    assert status == 2 and 'a file name with a comma needs quotation marks' in printed
+
+
+# ---- 14., 15. bytes and characters
+
+
+def test_binary_file(convert):
+    _, printed, status = convert(b'\x89PNG\r\n\x1a\n\xff\xfe')
+    assert (
+        status == 2
+        and 'not a text file in UTF-8 (byte 0); next: name the annotation file' in printed
+    )
+
+
+def test_coordinate_with_400_digits(convert):
+    coco, printed, _ = convert(v.via2([v.entry('a.jpg', v.RECT, dict(v.RECT, x=10**400))]))
+    assert len(coco['annotations']) == 1 and 'skipped, broken' in printed
+
+
+def test_lone_surrogate_in_a_class_name(convert):
+    text = v.via2([v.entry('a.jpg', (v.RECT, {'k': 'REPLACE'}))]).replace('REPLACE', '\\ud800')
+    _, printed, status = convert(text, '--class-attribute', 'k')
+    assert status == 2 and 'a name has an invalid character' in printed
+
+
+@pytest.mark.parametrize('encoding', ['cp1252', 'ascii'])
+def test_class_name_that_the_terminal_cannot_show(tmp_path, encoding):
+    v.save_image(tmp_path / 'photos/a.jpg')
+    (tmp_path / 'photos/via.json').write_text(v.via2([v.entry('a.jpg', (v.RECT, {'k': 'β球'}))]))
+    command = [sys.executable, balloon2coco.__file__, tmp_path / 'photos', '--class-attribute', 'k']
+    env = dict(os.environ, PYTHONIOENCODING=encoding)
+    done = subprocess.run(command, env=env, capture_output=True)
+    assert done.returncode == 0 and b'\\u03b2' in done.stdout, done.stderr
+
+
+# ---- 16. outlines that cross themselves
+
+
+def test_area_of_a_bow_tie_is_that_of_its_mask(convert):
+    """Two triangles of 40 x 30 / 2, with opposite direction: the shoelace formula says 0."""
+    bow_tie = v.polygon((10, 10), (90, 70), (90, 10), (10, 70))
+    coco, _, _ = convert(v.via2([v.entry('a.jpg', bow_tie)]))
+    assert math.isclose(coco['annotations'][0]['area'], 2 * 60 * 40 / 2, rel_tol=0.05)
+
+
+def test_area_of_a_simple_outline_is_exact(convert):
+    coco, _, _ = convert(v.via2([v.entry('a.jpg', v.POLYLINE)]))
+    assert coco['annotations'][0]['area'] == 600
