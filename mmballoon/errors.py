@@ -115,6 +115,8 @@ def report_errors():
         line = None if os.environ.get('DEBUG') else explain(error)
         if line is None:
             raise
+        # File names can hold line breaks and other control characters.
+        line = re.sub(r'[\x00-\x1f\x7f]', lambda match: repr(match[0])[1:-1], line)
         print(f'error: {line}', file=sys.stderr)
         raise SystemExit(EXIT_STATUS) from None
 

@@ -1,5 +1,6 @@
 """data_tools/balloon2coco.py against answers worked out on paper."""
 
+import hashlib
 import json
 import math
 import random
@@ -466,6 +467,83 @@ def test_fuzz_no_traceback_and_no_partial_output(tmp_path, capsys):
     assert 500 < refused < 2000  # the mutations reach both outcomes
 
 
+WEIRD = [
+    None,
+    True,
+    -1,
+    10**400,
+    1e308,
+    'x',
+    '\ud800',
+    [],
+    {},
+    [[1, 2], [3, 4]],
+    {'name': 'rect'},
+    '\n',
+]
+
+
+def nodes(tree, path=()):
+    """Paths to all values of a JSON tree."""
+    yield path
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from nodes(value, (*path, key))
+    elif isinstance(tree, list):
+        for i, value in enumerate(tree):
+            yield from nodes(value, (*path, i))
+
+
+@pytest.mark.parametrize('dialect', ['via1.json', 'via2.json', 'project.json'])
+def test_wrong_types_at_every_place(tmp_path, capsys, dialect):
+    """Every value of a file is replaced by every weird one: converted, or refused in one line."""
+    regions = [v.POLYGON, v.CIRCLE, (v.RECT, {'k': {'x': True}})]
+    text = v.DIALECTS[dialect]([v.entry('a.jpg', *regions), v.entry('b.jpg', v.POLYLINE)])
+    path = write(tmp_path, text, images=['a.jpg', 'b.jpg'])
+    out, outcomes = tmp_path / 'out.json', []
+    for place in list(nodes(json.loads(text)))[1:]:
+        for weird in WEIRD:
+            tree = json.loads(text)
+            parent = tree
+            for key in place[:-1]:
+                parent = parent[key]
+            parent[place[-1]] = weird
+            path.write_text(json.dumps(tree))
+            out.unlink(missing_ok=True)
+            try:
+                balloon2coco.main([str(path), '--out', str(out), '--class-attribute', 'k'])
+                outcomes.append(0)
+            except SystemExit as stop:
+                outcomes.append(stop.code)
+            err = capsys.readouterr().err
+            assert out.exists() == (outcomes[-1] == 0), (place, weird)
+            assert err.count('\n') == (outcomes[-1] == 2), (place, weird, err)
+    assert len(outcomes) > 600 and set(outcomes) == {0, 2}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path('/proc/self/status').exists(), reason='reads the memory from /proc')
+def test_10000_images_in_5_seconds_and_300_megabytes(tmp_path):
+    import os
+
+    entries = [v.entry(f'{i}.jpg', *[v.POLYGON] * 4) for i in range(10_000)]
+    v.save_image(tmp_path / 'photos/0.jpg')
+    for i in range(1, 10_000):
+        os.link(tmp_path / 'photos/0.jpg', tmp_path / f'photos/{i}.jpg')
+    (tmp_path / 'photos/via.json').write_text(v.via2(entries))
+    code = (
+        'import sys, time; start = time.perf_counter(); import balloon2coco; '
+        'balloon2coco.main(sys.argv[1:]); print(time.perf_counter() - start, '
+        'int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 1000)'
+    )
+    command = [sys.executable, '-c', code, str(tmp_path / 'photos')]
+    env = dict(PYTHONPATH=str(ROOT / 'data_tools'), PATH='')
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    seconds, megabytes = map(float, done.stdout.split()[-2:])
+    print(f'10,000 images, 40,000 regions: {seconds:.1f} s, {megabytes:.0f} MB')
+    assert seconds < 15 and megabytes < 300  # 5 s on a quiet machine
+
+
 # ---- split
 
 
@@ -576,7 +654,13 @@ def test_mmdetection_and_an_independent_reader_agree(tmp_path):
     assert {Path(name).name: sorted(d.xyxy.tolist()) for name, _, d in other} == wanted
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason='the balloon photographs are not here')
+MD5 = dict(train='a6cc59355bd5dabe4b5a1a7c31da7b43', val='831f6da936dd00011889c6d704bccd5c')
+
+
+@pytest.mark.skipif(
+    not REAL.is_dir(),
+    reason=f'only where the real images are in {REAL}; the other tests use images of their own',
+)
 def test_real_set(tmp_path):
     from shapely.geometry import Polygon
 
@@ -590,3 +674,5 @@ def test_real_set(tmp_path):
             polygon = Polygon(zip(s['all_points_x'], s['all_points_y']))
             assert annotation['area'] == pytest.approx(polygon.area, rel=1e-6)
             assert annotation['bbox'][:2] == list(polygon.bounds[:2])
+        digest = hashlib.md5((tmp_path / 'real.json').read_bytes()).hexdigest()
+        assert digest == MD5[split], 'the converter writes other bytes than release 0.1'
