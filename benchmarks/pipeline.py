@@ -1,12 +1,12 @@
-"""Milliseconds an image through the training pipeline, one core: upstream's against
-tools/plugins/fast_pipeline.py.
+"""Time per image through the training pipeline, one core: upstream's against
+mmballoon/plugins/fast_pipeline.py.
 
     python benchmarks/pipeline.py
     python benchmarks/pipeline.py --data-root data/toy_balloon --samples 50
 
 Both run in this process, alternately, on the same images and seeds: the base config's stage 1
 (mosaic, resize, crop, HSV, flip, mixup) and stage 2 at 640 px, and the same with the three
-replacements. The first pass, in which caches fill and pictures are decoded once, is not counted.
+replacements. The first pass, in which caches fill and images are decoded once, is not counted.
 """
 
 import argparse
@@ -116,7 +116,7 @@ def main(argv=None):
         ratios = sorted(a / b for a, b in runs[1:])
         theirs, ours = (statistics.median(row[i] for row in runs[1:]) for i in (0, 1))
         print(
-            f'{stage}: upstream {theirs:.1f} ms an image, ours {ours:.1f} ms: {statistics.median(ratios):.1f} times '
+            f'{stage}: upstream {theirs:.1f} ms per image, ours {ours:.1f} ms: {statistics.median(ratios):.1f} times '
             f'faster ({ratios[0]:.1f} to {ratios[-1]:.1f} over {args.repeats} repeats of {args.samples})',
             flush=True,
         )

@@ -1,4 +1,4 @@
-"""Seconds a training step of RTMDet-tiny: upstream's way against this project's, on this machine.
+"""Time per training step of RTMDet-tiny: upstream's way against this project's, on this machine.
 
     python benchmarks/train_step.py                       (640 px, batch 8: about two minutes on two cores)
     python benchmarks/train_step.py --size 320 --batch-size 4 --compile
@@ -6,7 +6,7 @@
 Upstream: float32, channels first, SiLU in place. Ours, as in configs/my_rtmdet_tiny.py: --amp
 (bfloat16 on the CPU, float16 on a GPU), ChannelsLastHook, DepthwiseFloat32Hook, SiLU out of place.
 Same model (one class, nothing frozen, random weights), same batch (noise, with 6 random boxes a
-picture), same optimizer; both in this process, alternately. The fraction is of what a product of
+image), same optimizer; both in this process, alternately. The fraction is of what a product of
 two large matrices reaches here in the same number type.
 """
 
@@ -58,7 +58,7 @@ def reduced_type():
 
 
 def make_batch(size, batch_size):
-    """What the data loader hands to a step: ``batch_size`` pictures (3, size, size) uint8, 6 boxes
+    """What the data loader hands to a step: ``batch_size`` images (3, size, size) uint8, 6 boxes
     x1 y1 x2 y2 each.
     """
     from mmdet.structures import DetDataSample
@@ -88,10 +88,8 @@ def make_batch(size, batch_size):
                 ),
             )
         )
-    pictures = torch.randint(
-        0, 256, (batch_size, 3, size, size), dtype=torch.uint8, generator=random
-    )
-    return dict(inputs=list(pictures), data_samples=samples)
+    images = torch.randint(0, 256, (batch_size, 3, size, size), dtype=torch.uint8, generator=random)
+    return dict(inputs=list(images), data_samples=samples)
 
 
 def build_step(ours, batch, compiled=False):
@@ -155,7 +153,7 @@ def compare(what, sides, args):
     for (name, (_, dtype)), times in zip(sides.items(), zip(*runs)):
         median, rate = statistics.median(times), matmul_rate(dtype)
         print(
-            f'{name}: {1000 * median / args.batch_size:.0f} ms an image, {flops / median / 1e9:.0f} GFLOP/s, '
+            f'{name}: {1000 * median / args.batch_size:.0f} ms per image, {flops / median / 1e9:.0f} GFLOP/s, '
             f'which is {flops / median / rate:.0%} of {rate / 1e9:.0f} in a {str(dtype)[6:]} matrix product',
             flush=True,
         )
@@ -173,7 +171,7 @@ def make_parser(description, batch_size, repeats):
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        '--size', type=side, default=640, help='side of a picture, a multiple of 32 (%(default)s)'
+        '--size', type=side, default=640, help='side of per image, a multiple of 32 (%(default)s)'
     )
     parser.add_argument('--batch-size', type=count, default=batch_size, help='(%(default)s)')
     parser.add_argument('--repeats', type=count, default=repeats, help='(%(default)s)')

@@ -21,7 +21,7 @@ def test_pipeline_benchmark(tiny_data):
     out = run(
         'benchmarks/pipeline.py', '--data-root', tiny_data.root, '--samples', '4', '--repeats', '1'
     ).stdout
-    assert re.findall(r'^(stage [12]): upstream [0-9.]+ ms an image, ours', out, re.M) == [
+    assert re.findall(r'^(stage [12]): upstream [0-9.]+ ms per image, ours', out, re.M) == [
         'stage 1',
         'stage 2',
     ]

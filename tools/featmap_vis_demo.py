@@ -85,12 +85,14 @@ def run(args):
     from mmcv import imread
     from mmdet.apis import inference_detector, init_detector
 
+    from mmballoon.inference import prepare
     from mmballoon.vis.demo import draw_figures, load_config, silence_loggers
     from mmballoon.vis.figure import draw_detections
     from mmballoon.vis.maps import capture_outputs, find_layer
 
     silence_loggers()
     model = init_detector(load_config(args), args.checkpoint, device=pick_device(args.device))
+    prepare(model, fuse=False)
     if args.preview_model:
         print(model)
         return

@@ -1,20 +1,20 @@
-"""Detect on images: MMDetection's demo/image_demo.py (no wheel has it) over
-mmdet.apis.DetInferencer.
+"""Detect on images, like MMDetection's demo/image_demo.py, with its DetInferencer.
 
-    python tools/image_demo.py photo.jpg configs/my_rtmdet_tiny.py --weights
-    work_dirs/my_rtmdet_tiny/best_*.pth python tools/image_demo.py data/balloon/val CONFIG --weights
-    CHECKPOINT --pred-score-thr 0.5 python tools/image_demo.py a.jpg b.jpg folder CONFIG --weights
-    CHECKPOINT --out-dir outputs --device cpu
+    python tools/image_demo.py image.jpg configs/my_rtmdet_tiny.py --weights CHECKPOINT
+    python tools/image_demo.py data/balloon/val CONFIG --weights CHECKPOINT --pred-score-thr 0.5
+    python tools/image_demo.py a.jpg b.jpg folder CONFIG --weights CHECKPOINT --out-dir outputs
 
-Pictures go to OUT_DIR/vis, predictions to OUT_DIR/preds, one JSON a picture: labels, scores and
-bboxes [x1, y1, x2, y2] in pixels of the picture.
+Images with boxes go to OUT_DIR/vis, and predictions to OUT_DIR/preds, one JSON per image: labels,
+scores and bboxes [x1, y1, x2, y2] in pixels. MMDetection's packages do not include its demo. The
+options for text prompts and chunks are not here: --texts, --custom-entities, --tokens-positive and
+--chunked-size.
 """
 
 import argparse
 from pathlib import Path
 
 from mmballoon.errors import report_errors
-from mmballoon.inputs import list_images
+from mmballoon.inputs import list_images, pick_device
 
 
 def parse_args(argv=None):
@@ -27,9 +27,9 @@ def parse_args(argv=None):
     parser.add_argument(
         '--out-dir', default='outputs', help='where vis/ and preds/ go (%(default)s)'
     )
-    parser.add_argument('--device', help='cuda:0, cpu, ... (default: CUDA where there is one)')
+    parser.add_argument('--device', help='cuda:0, cpu, ... (default: CUDA if there is a GPU)')
     parser.add_argument(
-        '--pred-score-thr', type=float, default=0.3, help='least score drawn (%(default)s)'
+        '--pred-score-thr', type=float, default=0.3, help='minimum score to draw (%(default)s)'
     )
     parser.add_argument('--batch-size', type=int, default=1, help='images at a time (%(default)s)')
     parser.add_argument(
@@ -38,8 +38,8 @@ def parse_args(argv=None):
         choices=['coco', 'voc', 'citys', 'random', 'none'],
         help="colours (%(default)s: the config's own)",
     )
-    parser.add_argument('--show', action='store_true', help='show each picture in a window')
-    parser.add_argument('--no-save-vis', action='store_true', help='save no pictures')
+    parser.add_argument('--show', action='store_true', help='show each image in a window')
+    parser.add_argument('--no-save-vis', action='store_true', help='save no images')
     parser.add_argument('--no-save-pred', action='store_true', help='save no predictions')
     parser.add_argument('--print-result', action='store_true', help='print the predictions')
     args = parser.parse_args(argv)
@@ -61,11 +61,15 @@ def main(argv=None):
     args = parse_args(argv)
     with report_errors():
         files = list_images(args.inputs)
+        device = pick_device(args.device)
         import mmballoon.patches  # noqa: F401
 
         from mmdet.apis import DetInferencer
 
-        inferencer = DetInferencer(args.model, args.weights, args.device, palette=args.palette)
+        from mmballoon.inference import prepare
+
+        inferencer = DetInferencer(args.model, args.weights, device, palette=args.palette)
+        prepare(inferencer.model)
         results = inferencer(
             files,
             batch_size=args.batch_size,

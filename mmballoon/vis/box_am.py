@@ -22,6 +22,7 @@ from mmyolo.utils.boxam_utils import (
 from pytorch_grad_cam import AblationCAM, EigenCAM
 
 from mmballoon.errors import UserError
+from mmballoon.inference import prepare
 from mmballoon.vis.maps import capture_outputs, find_layer, map_to_image
 
 GRAD_BASED = {'gradcam': GradCAM, 'gradcam++': GradCAMPlusPlus}
@@ -86,7 +87,7 @@ class BoxAM:
             batch_size=batch_size, ratio_channels_to_ablate=ratio_channels_to_ablate
         )
         self.wrapper = BatchWrapper(cfg, checkpoint, 0, device=device)
-        self.detector = self.wrapper.detector
+        self.detector = prepare(self.wrapper.detector, fuse=False)
         head = type(self.detector.bbox_head).__name__
         families = [name for name in IGNORED_LOSSES if head.lower().startswith(name)]
         if not families:
