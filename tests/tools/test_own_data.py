@@ -8,6 +8,7 @@ import shutil
 
 import cv2
 import numpy as np
+import pytest
 from conftest import ROOT, run
 
 OPTIONS = {'1': 'ball', '2': 'mug'}
@@ -58,6 +59,7 @@ def render(folder, count):
     )
 
 
+@pytest.mark.slow
 def test_own_data_as_in_the_readme(tmp_path):
     section = re.search(r'## Your own data\n(.*?)\n## ', (ROOT / 'README.md').read_text(), re.S)[1]
     commands = [

@@ -12,7 +12,7 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def python(code, *disabled):
@@ -205,10 +205,37 @@ def test_visualizer():
     with_and_without('visualizer', VISUALIZER, 'white margins')
 
 
-def test_applying_twice_changes_nothing():
-    names = 'mmcv_ext, checkpoint, cpu_amp, cpu_dist, head_module, warnings_filter, visualizer'
-    status, output = python(
-        f'import mmballoon.patches\nfrom mmballoon.patches import {names}\nfor p in ({names}): p.apply()\n'
-        + AMP
+TWICE = """
+import warnings
+import mmballoon.patches
+from mmballoon import patches
+import mmcv, mmengine.dist.utils, mmengine.runner.runner, torch
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
+from mmengine.optim.optimizer import amp_optimizer_wrapper
+from mmengine.visualization import Visualizer
+
+def state():
+    found = dict(
+        ext=sys.modules['mmcv._ext'], draw=Visualizer.draw_bboxes, head=BaseDenseHead.head_module,
+        assertion=amp_optimizer_wrapper.is_cuda_available,
+        context=amp_optimizer_wrapper.AmpOptimWrapper.optim_context,
+        dist=mmengine.dist.utils._init_dist_pytorch,
+        ddp=mmengine.runner.runner.MMDistributedDataParallel,
+        safe=len(torch.serialization.get_safe_globals()), warnings=len(warnings.filters),
     )
+    return found
+
+modules = [m for m in vars(patches).values() if hasattr(m, 'apply')]
+assert len(modules) >= 7, modules
+before = state()
+for module in modules:
+    module.apply()
+after = state()
+changed = [key for key in before if before[key] is not after[key] and before[key] != after[key]]
+assert not changed, changed
+"""
+
+
+def test_applying_twice_changes_nothing():
+    status, output = python(TWICE)
     assert status == 0, output
