@@ -5,9 +5,11 @@ PY := .venv/bin/python
 TOY := BALLOON_ROOT=data/toy_balloon
 TOY_CONFIG := configs/my_rtmdet_tiny_toy.py
 TOY_DIR := work_dirs/my_rtmdet_tiny_toy
-TOY_LAST := $(TOY_DIR)/epoch_36.pth
-RENDERED_DONE := work_dirs/my_rtmdet_tiny_rendered/.trained  # touched when training has ended
-# What the picture targets draw; make boxam-stage4 IMG=photo.jpg CONFIG=... CHECKPOINT=... draws yours.
+TOY_LAST = $$(cat $(TOY_DIR)/last_checkpoint)
+# Marks that make touches when a training has ended: a checkpoint alone may be of any epoch.
+TOY_DONE := $(TOY_DIR)/.trained
+RENDERED_DONE := work_dirs/my_rtmdet_tiny_rendered/.trained
+# What the map targets draw; make boxam-stage4 IMG=image.jpg CONFIG=... CHECKPOINT=... draws yours.
 IMG ?= data/toy_balloon/val/toy_val_00013.jpg
 CONFIG ?= $(TOY_CONFIG)
 CHECKPOINT ?= $(TOY_LAST)
@@ -16,7 +18,7 @@ CHECKPOINT ?= $(TOY_LAST)
         boxam-neck2 test test-all lint format clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z0-9 -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+)[^:]*:[^#]*## */\1\t/' | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## / { split($$1, names, " "); printf "  make %-13s %s\n", names[1], $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/.installed  ## make .venv with the tested set of packages (TORCH_INDEX=URL for another build of torch)
 
@@ -34,11 +36,11 @@ setup: .venv/.installed  ## make .venv with the tested set of packages (TORCH_IN
 	.venv/bin/pip install --disable-pip-version-check -q --no-deps --upgrade --target .venv/other/grad-cam-newest grad-cam==1.5.7
 	@touch $@
 
-data: setup  ## fetch the balloon photographs and convert their annotations
+data: setup  ## download the images and convert their annotations
 	$(PY) data_tools/download_balloon.py
 	$(PY) data_tools/balloon2coco.py
 
-# upstream's --resume drops load_from, so that it may only be given once there is something to resume
+# upstream's --resume drops load_from, so it is given only when there is something to resume
 train: setup  ## fine-tune RTMDet-tiny from COCO weights on the photographs (resumes)
 	$(PY) tools/train.py configs/my_rtmdet_tiny.py --amp $(if $(wildcard work_dirs/my_rtmdet_tiny/last_checkpoint),--resume)
 
@@ -53,17 +55,18 @@ $(RENDERED_DONE): | data/rendered_balloon/coco_val.json
 photographs:
 	@test -f "$${BALLOON_ROOT:-data/balloon}/coco_train.json" || { echo "error: $${BALLOON_ROOT:-data/balloon}/coco_train.json is missing; next: make data" >&2; exit 1; }
 
-scratch: setup photographs $(RENDERED_DONE)  ## train on rendered balloons, then on the photographs: no weights from anywhere (resumes)
+scratch: setup photographs $(RENDERED_DONE)  ## train on rendered balloons, then on the photographs; downloads no weights (resumes)
 	$(PY) tools/train.py configs/my_rtmdet_tiny_scratch.py $(if $(wildcard work_dirs/my_rtmdet_tiny_scratch/last_checkpoint),--resume)
 
 data/toy_balloon/coco_val.json: | setup
 	$(PY) data_tools/make_toy_balloons.py --out data/toy_balloon
 	$(PY) data_tools/balloon2coco.py --data-root data/toy_balloon
 
-$(TOY_LAST): | data/toy_balloon/coco_val.json
+$(TOY_DONE): | data/toy_balloon/coco_val.json
 	$(TOY) $(PY) tools/train.py $(TOY_CONFIG) --resume
+	@touch $@
 
-demo: setup $(TOY_LAST)  ## everything from a bare checkout to pictures, on rendered images (no GPU, no download)
+demo: setup $(TOY_DONE)  ## everything from a bare checkout to result images, on rendered data (no GPU, no download)
 	$(TOY) $(PY) tools/test.py $(TOY_CONFIG) $(TOY_LAST) --work-dir $(TOY_DIR)/test
 	$(TOY) $(PY) tools/image_demo.py data/toy_balloon/val $(TOY_CONFIG) --weights $(TOY_LAST) --pred-score-thr 0.5
 	@$(MAKE) --no-print-directory pictures
@@ -71,7 +74,7 @@ demo: setup $(TOY_LAST)  ## everything from a bare checkout to pictures, on rend
 	echo "mAP         $$(sed -E 's/.*"coco\/bbox_mAP": ([0-9.]+).*/\1/' $$metrics)   (all figures: $$metrics)"; \
 	echo "detections  outputs/vis"; echo "maps        outputs/featmap, outputs/boxam-*"
 
-pictures: featmap boxam-stage4 boxam-neck0 boxam-neck1 boxam-neck2  ## the five pictures of what the model sees
+pictures: featmap boxam-stage4 boxam-neck0 boxam-neck1 boxam-neck2  ## draw the five maps of what the model sees
 
 featmap: setup  ## feature maps of backbone and neck, of IMG
 	$(PY) tools/featmap_vis_demo.py $(IMG) $(CONFIG) $(CHECKPOINT) --target-layers backbone neck --score-thr 0.5 --out-dir outputs/featmap
