@@ -50,7 +50,7 @@ def reduced_type():
     """The number type that mixed precision computes in on this machine; float32 on a CPU without
     bfloat16.
     """
-    from mmballoon.patches.cpu_amp import fast_bfloat16
+    from mmballoon.patches.amp import fast_bfloat16
 
     if torch.cuda.is_available():
         return torch.float16

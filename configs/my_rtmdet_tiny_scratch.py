@@ -36,7 +36,7 @@ train_cfg = dict(
     max_epochs=max_epochs,
     val_interval=max(1, max_epochs // 20),
     dynamic_intervals=[(max_epochs - stage2_epochs, 1)])
-optim_wrapper = dict(type='AmpOptimWrapper', dtype='bfloat16', optimizer=dict(lr=base_lr))
+optim_wrapper = dict(type='AmpOptimWrapper', optimizer=dict(lr=base_lr))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=40),  # 5 epochs
     dict(type='CosineAnnealingLR', eta_min=base_lr * 0.03, begin=0, end=max_epochs,

@@ -31,7 +31,7 @@ test_evaluator = val_evaluator
 
 # ---- Schedule. 96 images / batch 4 = 24 iterations per epoch, 864 in total.
 train_cfg = dict(max_epochs=max_epochs, val_interval=9, dynamic_intervals=None)
-optim_wrapper = dict(type='AmpOptimWrapper', dtype='bfloat16', optimizer=dict(lr=base_lr))
+optim_wrapper = dict(type='AmpOptimWrapper', optimizer=dict(lr=base_lr))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=20),
     dict(type='CosineAnnealingLR', eta_min=base_lr * 0.01, begin=0, end=max_epochs,

@@ -7,20 +7,28 @@ that raises it: the text of a message is never enough to tell them from a bug.
 
 import contextlib
 import errno
+import functools
 import os
 import re
+import signal
 import sys
+import threading
 import traceback
 from pathlib import Path
 
 EXIT_STATUS = 2  # the status with which argparse ends, too
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+TERMINATED = 143  # 128 + SIGTERM
 
 
 class UserError(Exception):
     """A mistake whose message says the file, the item, what was found and, after '; next: ', what
     to do.
     """
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: from a job scheduler, or because the machine shuts down."""
 
 
 NO_ANNOTATIONS = (
@@ -93,25 +101,26 @@ FILE_SYSTEM = {
 
 @contextlib.contextmanager
 def report_errors():
-    """End the process with one line and status 2 for a known mistake, and with status 130 on
-    Ctrl-C.
+    """End the process with one line for a known mistake (status 2) and an interrupt.
 
-    Every other error passes through. DEBUG=1 in the environment shows the traceback of a mistake as
-    well.
+    The status is 130 on Ctrl-C and 143 on SIGTERM. Every other error passes through. DEBUG=1 in the
+    environment shows the traceback of a mistake as well.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, 'reconfigure'):
             stream.reconfigure(errors='backslashreplace')  # a terminal that cannot show a character
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, functools.partial(_terminate, os.getpid()))
     try:
         yield
     except (Exception, KeyboardInterrupt) as error:
-        if _interrupted(error):
-            resume = '; every finished epoch is saved, and --resume continues from there'
-            print(
-                f'\nstopped{resume if Path(sys.argv[0]).name == "train.py" else ""}',
-                file=sys.stderr,
-            )
-            raise SystemExit(INTERRUPTED) from None
+        interrupt = _interrupt(error)
+        if interrupt:
+            training = Path(sys.argv[0]).name == 'train.py'
+            saved = '; every finished epoch is saved, and --resume continues from there'
+            print(f'\nstopped{saved if training else ""}', file=sys.stderr)
+            status = TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED
+            raise SystemExit(status) from None
         line = None if os.environ.get('DEBUG') else explain(error)
         if line is None:
             raise
@@ -176,10 +185,14 @@ def _opened_file(error):
     return None
 
 
-def _interrupted(error):
-    """Whether Ctrl-C caused an error: some upstream functions catch everything and raise something
-    else.
-    """
+def _terminate(main_process, signum, frame):
+    if os.getpid() != main_process:  # a forked data-loader worker
+        os._exit(TERMINATED)
+    raise Terminated
+
+
+def _interrupt(error):
+    """The interrupt that caused an error, or None: some of upstream's functions catch everything."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
-    return error is not None
+    return error

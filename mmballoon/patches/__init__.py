@@ -1,4 +1,4 @@
-"""Repairs for what upstream breaks on today's PyTorch; importing this package applies them.
+"""Patches for what upstream breaks on today's PyTorch; importing this package applies them.
 
 One module per defect. Each states the symptom, its cause, the versions concerned, the upstream
 issue and when the module can be deleted; each does nothing where upstream is sound; applying one
@@ -6,5 +6,5 @@ twice changes nothing. They are applied on import, before MMDetection is, so tha
 data-loader workers and torchrun's processes have them as well.
 """
 
-from . import warnings_filter, mmcv_ext  # noqa: F401  isort: skip  (first: MMDetection does not import without mmcv_ext)
-from . import checkpoint, cpu_amp, cpu_dist, head_module, visualizer  # noqa: F401
+from . import warnings_filter, mmcv_ext, device  # noqa: F401  isort: skip  (before the others)
+from . import amp, atomic_checkpoint, checkpoint, cpu_dist, head_module, resume, visualizer  # noqa: F401

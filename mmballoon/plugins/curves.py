@@ -7,6 +7,8 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
+from mmballoon.files import atomic_write
+
 
 @HOOKS.register_module()
 class CurvesHook(Hook):
@@ -79,6 +81,5 @@ def draw_curves(work_dir, max_epochs):
     for axes in (left, right):
         axes.set(xlabel='epoch', xlim=(0, max_epochs))
         axes.grid(alpha=0.3)
-    part = work_dir / 'curves.part.png'
-    figure.savefig(part, dpi=120)
-    part.replace(work_dir / 'curves.png')
+    with atomic_write(work_dir / 'curves.png') as file:
+        figure.savefig(file, dpi=120, format='png')

@@ -170,25 +170,25 @@ wrapper = AmpOptimWrapper(loss_scale="dynamic", optimizer=torch.optim.SGD(model.
 before = model.weight.detach().clone()
 with wrapper.optim_context(model):
     out = model(torch.rand(2, 4))
-assert out.dtype == (torch.bfloat16 if mmballoon.patches.cpu_amp.fast_bfloat16() else torch.float32), out.dtype
+assert out.dtype == (torch.bfloat16 if mmballoon.patches.amp.fast_bfloat16() else torch.float32), out.dtype
 wrapper.update_params(out.float().sum())
 assert not torch.equal(before, model.weight)
 wrapper.load_state_dict(wrapper.state_dict())
 """
 
 
-def test_cpu_amp():
-    with_and_without('cpu_amp', AMP, 'only available training on gpu')
+def test_amp():
+    with_and_without('amp', AMP, 'only available training on gpu')
 
 
 @pytest.mark.parametrize('supported', [True, False])
-def test_cpu_amp_is_float32_where_bfloat16_is_slow(supported):
+def test_amp_is_float32_where_bfloat16_is_slow(supported):
     status, output = python(
         f'import torch\ntorch.cpu._is_avx512_bf16_supported = lambda: {supported}\n'
         f'torch.cpu._is_amx_tile_supported = lambda: False\n{AMP}print(out.dtype)'
     )
     assert status == 0 and f'torch.{"bfloat16" if supported else "float32"}' in output, output
-    assert ('mixed precision is off' in output) is not supported
+    assert ('no instructions for bfloat16' in output) is not supported
 
 
 VISUALIZER = """
@@ -239,3 +239,32 @@ assert not changed, changed
 def test_applying_twice_changes_nothing():
     status, output = python(TWICE)
     assert status == 0, output
+
+
+MAC = """
+import torch
+torch.backends.mps.is_available = lambda: True  # a Mac, pretended before anything imports mmengine
+import mmballoon.patches
+from mmengine.device import get_device
+print('device', get_device())
+"""
+
+
+def test_on_a_mac_the_cpu_is_used_unless_mps_is_asked_for(monkeypatch):
+    status, output = python(f'{MAC}{AMP}')
+    assert status == 0 and 'device cpu' in output, output
+    status, output = python(MAC, 'device')
+    assert 'device mps' in output, output  # what MMEngine does
+    status, output = python(f'import os\nos.environ["BALLOON_DEVICE"] = "mps"\n{MAC}')
+    assert status == 0 and 'device mps' in output, output
+
+
+@pytest.mark.parametrize(
+    'available, capability, dtype',
+    [(True, (7, 5), 'float16'), (True, (8, 0), 'bfloat16'), (False, None, 'bfloat16')],
+    ids=['T4', 'Ampere', 'CPU'],
+)
+def test_the_number_type_follows_the_device(monkeypatch, available, capability, dtype):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: available)
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda *args: capability)
+    assert mmballoon.patches.amp.best_dtype() == dtype

@@ -1,0 +1,27 @@
+"""Files that appear whole under their name, or not at all."""
+
+import contextlib
+import os
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def atomic_write(path, mode='wb', instead_of=None, **options):
+    """Open a temporary file beside ``path``; when the block ends well, it takes the name ``path``.
+
+    mode, options: of ``open``. instead_of: an older file under another name, which goes. At any
+    moment there is one of the two files, whole.
+    """
+    path = Path(path)
+    part = path.with_name(f'.{path.name}.part')
+    try:
+        with open(part, mode, **options) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if instead_of and Path(instead_of) != path and Path(instead_of).is_file():
+            os.replace(instead_of, path)
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
