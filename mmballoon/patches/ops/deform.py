@@ -11,6 +11,7 @@ torchvision's takes groups from the weight's shape and deformable groups from th
 
 import torch
 import torchvision
+from torch.nn.modules.utils import _pair
 
 from . import rebind
 
@@ -35,6 +36,16 @@ def deform_conv2d(
     return modulated_deform_conv2d(input, offset, None, weight, None, stride, padding, dilation)
 
 
+def _fit(tensor, size):
+    """Read a tensor (N, K, H, W) that is larger than the output as mmcv's kernel does: each image's
+    numbers in memory order, as if H and W were the output's. DyHead and its weights rely on it.
+    """
+    if tensor is None or tuple(tensor.shape[2:]) == tuple(size):
+        return tensor
+    n, k = tensor.shape[:2]
+    return tensor.flatten(1)[:, : k * size[0] * size[1]].reshape(n, k, *size)
+
+
 def modulated_deform_conv2d(
     input,
     offset,
@@ -52,6 +63,11 @@ def modulated_deform_conv2d(
     dtype = torch.promote_types(offset.dtype, torch.float32)
     tensors = [None if t is None else t.to(dtype) for t in (input, offset, weight, bias, mask)]
     input, offset_, weight, bias, mask = tensors
+    settings = zip(
+        input.shape[2:], weight.shape[2:], _pair(stride), _pair(padding), _pair(dilation)
+    )
+    size = [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in settings]
+    offset_, mask = _fit(offset_, size), _fit(mask, size)
     out = torchvision.ops.deform_conv2d(
         input, offset_, weight, bias, stride, padding, dilation, mask
     )

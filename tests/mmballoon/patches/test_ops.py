@@ -86,6 +86,17 @@ def test_deformable_convolution(dtype, stride, padding, dilation, groups, deform
     )
 
 
+def test_an_offset_larger_than_the_output_is_read_in_memory_order():
+    x, weight, rest = rand(2, 1, 2, 2), rand(1, 1, 1, 1), (1, 0, 1, 1, 1)
+    offset, mask = rand(2, 2, 4, 4), rand(2, 1, 4, 4)
+    first = (
+        offset.reshape(2, 32)[:, :8].reshape(2, 2, 2, 2),
+        mask.reshape(2, 16)[:, :4].reshape(2, 1, 2, 2),
+    )
+    got = mmcv.ops.modulated_deform_conv2d(x, offset, mask, weight, None, *rest)
+    close(got, slow_deform(x, *first, weight, None, *rest))
+
+
 def test_deformable_convolution_gradients():
     x, weight, bias = rand(1, 2, 4, 4), rand(2, 1, 3, 3), rand(2)
     offset, mask = rand(1, 36, 2, 2), rand(1, 18, 2, 2)
