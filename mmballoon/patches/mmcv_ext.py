@@ -8,8 +8,8 @@ Versions: mmcv-lite, every release
 Upstream: https://github.com/open-mmlab/mmdetection/issues/10619 and /11475
 Delete:   when mmdet imports without compiled operators, or mmcv ships wheels for today's torch
 
-RTMDet calls one operator, ``nms``; torchvision has it for CPU and CUDA. Any other says how to get
-it when called.
+The operators themselves are in ``ops``, made of torch and torchvision. Any other says how to get it
+when called.
 """
 
 import importlib.util
@@ -17,18 +17,7 @@ import sys
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-
-def nms(boxes, scores, iou_threshold, offset=0):
-    """Indices (int64, K) of the boxes kept, best score first, as ``mmcv._ext.nms`` gives them.
-
-    boxes: (N, 4) tensor of [x1, y1, x2, y2] in pixels; scores: (N,) tensor; offset: what a box's
-    width and height are enlarged by (0, or 1 for the old inclusive pixel convention): both agree
-    with torchvision once x2 and y2 have moved.
-    """
-    import torchvision
-
-    boxes = boxes.float() + boxes.new_tensor([0, 0, offset, offset], dtype=boxes.float().dtype)
-    return torchvision.ops.nms(boxes, scores.float(), iou_threshold)
+from .ops import attention, carafe, deform, focal, masked_conv, nms, roi
 
 
 class _Ext(ModuleType):
@@ -38,9 +27,9 @@ class _Ext(ModuleType):
 
         def missing(*args, **kwargs):
             raise NotImplementedError(
-                f"mmcv operator '{name}' is compiled code, which mmcv-lite does not have. Models other than RTMDet may "
-                'need it: pip uninstall mmcv-lite, then install full mmcv (https://mmcv.readthedocs.io, "Installation")'
-                ' with a torch it has a wheel for.'
+                f"mmcv operator '{name}' is compiled code, which mmcv-lite does not have and "
+                'mmballoon.patches.ops does not replace: pip uninstall mmcv-lite, then install full mmcv '
+                '(https://mmcv.readthedocs.io, "Installation") with a torch it has a wheel for.'
             )
 
         return missing
@@ -54,8 +43,12 @@ def apply():
     ext.__spec__ = ModuleSpec(
         'mmcv._ext', loader=None
     )  # pkgutil.find_loader, in mmengine's and mmcv's checks, asks
-    ext.nms = nms
+    ext.nms, ext.softnms, ext.nms_match = nms.nms, nms.softnms, nms.nms_match
+    ext.masked_im2col_forward = masked_conv.masked_im2col_forward
+    ext.masked_col2im_forward = masked_conv.masked_col2im_forward
     sys.modules['mmcv._ext'] = ext
+    for operators in (roi, deform, focal, attention, carafe):
+        operators.apply()
 
 
 apply()

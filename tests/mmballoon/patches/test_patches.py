@@ -65,15 +65,6 @@ def test_mmcv_ext_nms_is_exact_for_both_offsets():
     assert nms(boxes, scores, 0.71, offset=1)[1].tolist() == [1, 0, 2]
 
 
-def test_other_compiled_operators_say_how_to_get_them():
-    from mmcv.ops import soft_nms
-
-    with pytest.raises(
-        NotImplementedError, match="mmcv operator 'softnms' is compiled code.*install full mmcv"
-    ):
-        soft_nms(torch.rand(3, 4), torch.rand(3))
-
-
 def test_compiled_mmcv_is_left_alone(tmp_path):
     """Where mmcv has its _ext, ours is not used."""
     (tmp_path / 'mmcv').mkdir()

@@ -1,0 +1,70 @@
+"""Non-maximum suppression: ``nms``, ``softnms`` and ``nms_match`` of ``mmcv._ext``.
+
+Symptom:  NotImplementedError: mmcv operator 'softnms' is compiled code
+Cause:    mmcv-lite has no compiled operators.
+Versions: mmcv-lite, every release
+Upstream: mmcv/ops/csrc/pytorch/cpu/nms.cpp (2.0.1), whose rules these follow
+Delete:   with mmcv_ext
+"""
+
+import torch
+
+
+def nms(boxes, scores, iou_threshold, offset=0):
+    """Indices (int64, K) of the boxes kept, best score first, as ``mmcv._ext.nms`` gives them.
+
+    boxes: (N, 4) tensor of [x1, y1, x2, y2] in pixels; scores: (N,) tensor; offset: what a box's
+    width and height are enlarged by (0, or 1 for the old inclusive pixel convention): both agree
+    with torchvision once x2 and y2 have moved.
+    """
+    import torchvision
+
+    boxes = boxes.float() + boxes.new_tensor([0, 0, offset, offset], dtype=boxes.float().dtype)
+    return torchvision.ops.nms(boxes, scores.float(), iou_threshold)
+
+
+def _iou(box, boxes, offset=0):
+    """IoU (N,) of one box (4,) with boxes (N, 4), both [x1, y1, x2, y2]."""
+    low, high = torch.maximum(box[:2], boxes[:, :2]), torch.minimum(box[2:], boxes[:, 2:])
+    inter = (high - low + offset).clamp(min=0).prod(1)
+    area = (box[2:] - box[:2] + offset).prod()
+    areas = (boxes[:, 2:] - boxes[:, :2] + offset).prod(1)
+    return inter / (area + areas - inter)
+
+
+def softnms(boxes, scores, dets, iou_threshold, sigma, min_score, method, offset):
+    """Lower the scores of boxes that overlap a better one, and drop those below ``min_score``.
+
+    boxes: (N, 4); scores: (N,); dets: (N, 5), filled from the top with the boxes kept and their new
+    scores, best first; method: 0 sets the score to 0, 1 multiplies by 1 - IoU, both from
+    ``iou_threshold`` on, 2 by exp(-IoU² / sigma). Returns the indices (int64, K) of the boxes kept.
+    """
+    scores, left, kept = scores.clone(), torch.arange(len(boxes)), []
+    while len(left):
+        best = left[scores[left].argmax()]
+        dets[len(kept), :4], dets[len(kept), 4] = boxes[best], scores[best]
+        kept.append(best)
+        left = left[left != best]
+        iou = _iou(boxes[best], boxes[left], offset)
+        if method == 2:
+            weight = torch.exp(-(iou**2) / sigma)
+        else:
+            low = torch.zeros_like(iou) if method == 0 else 1 - iou
+            weight = torch.where(iou >= iou_threshold, low, 1.0)
+        scores[left] *= weight
+        left = left[scores[left] >= min_score]
+    return torch.stack(kept) if kept else torch.empty(0, dtype=torch.long)
+
+
+def nms_match(dets, iou_threshold):
+    """Groups of indices, best score first: each box kept, then those that it suppresses.
+
+    dets: (N, 5) tensor of [x1, y1, x2, y2, score] on the CPU. Returns a list of lists of int.
+    """
+    left, groups = dets[:, 4].argsort(descending=True), []
+    while len(left):
+        best, left = left[0], left[1:]
+        hit = _iou(dets[best, :4], dets[left, :4]) >= iou_threshold
+        groups.append([int(best), *left[hit].tolist()])
+        left = left[~hit]
+    return groups
