@@ -98,8 +98,7 @@ def measure(truth, detections, other=None):
         result['difference'] = numbers.intervals(evaluation, numbers.evaluate(truth, other))
     result['disagreement'] = disagree(truth, detections, evaluation, result['metrics'])
     result['threshold'] = curve = numbers.threshold_curve(evaluation, detections, objects)
-    limit = curve['best']['score'] if curve['best'] else 0.3
-    result['shown'] = shown = [d for d in detections if d['score'] >= limit]
+    result['shown'] = shown = [d for d in detections if d['score'] >= curve['threshold']]
     at_limit = numbers.evaluate(truth, shown)
     result['failures'] = found = numbers.failures(at_limit, truth, shown)
     result['kinds'] = {kind: sum(f['kind'] == kind for f in found) for kind in numbers.KINDS}
@@ -157,12 +156,10 @@ def pycocotools_stats(dataset, detections):
 
 def provenance(args, cfg, part, result, detections):
     """{name: value}: what the report was made from, with what, and when."""
-    best = result['threshold']['best']
-    # Rounded down, so that the detection at the threshold stays.
-    limit = int(best['score'] * 100) / 100 if best else 0.3
+    limit = result['threshold']['threshold']
     scales = [step.scale for step in cfg.test_pipeline if 'scale' in step]
     use = ['python', 'tools/image_demo.py', str(part.folder), args.config]
-    use += ['--weights', str(args.checkpoint or 'CHECKPOINT'), '--pred-score-thr', f'{limit:.2f}']
+    use += ['--weights', str(args.checkpoint or 'CHECKPOINT'), '--pred-score-thr', f'{limit:.3f}']
     return dict(
         config=args.config,
         config_sha256=hashlib.sha256(cfg.pretty_text.encode()).hexdigest(),

@@ -2,6 +2,8 @@
 each failure.
 """
 
+import math
+
 import hotcoco
 import numpy as np
 
@@ -53,7 +55,7 @@ def intervals(evaluation, baseline):
 
 
 def threshold_curve(evaluation, detections, objects):
-    """{'rows', 'best'}: counts, precision, recall and F1 at each score, highest score first.
+    """{'rows', 'best', 'threshold'}: counts, precision, recall and F1 at each score, highest score first.
 
     A row's threshold is the score of its last detection. Matching runs from the highest score
     down, so a detection's hit or miss does not depend on those below it.
@@ -71,7 +73,12 @@ def threshold_curve(evaluation, detections, objects):
         row.update(precision=precision, recall=recall, f1=2 * tp / (tp + fp + objects))
         rows.append(row)
     best = max(rows, key=lambda row: row['f1'], default=None)
-    return dict(rows=rows, best=best if best and best['f1'] else None)
+    if not best or not best['f1']:
+        return dict(rows=rows, best=None, threshold=0.3)
+    # A person types three digits: the counts on the page are those of the rounded threshold.
+    threshold = math.floor(best['score'] * 1000) / 1000
+    best = [row for row in rows if row['score'] >= threshold][-1]
+    return dict(rows=rows, best=best, threshold=threshold)
 
 
 def failures(evaluation, truth, detections):

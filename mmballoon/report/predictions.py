@@ -1,6 +1,7 @@
 """Detections in COCO's form, from a file or from MMDetection's own test loop."""
 
 import json
+import pickle
 import tempfile
 from pathlib import Path
 
@@ -11,13 +12,14 @@ NEXT = 'next: pass results.pkl of tools/test.py --out, or a COCO results JSON'
 
 def detect(cfg, checkpoint, categories):
     """``read`` of what MMDetection's test loop finds with a checkpoint, as tools/test.py finds it."""
-    import mmballoon.patches  # noqa: F401
     from mmengine.runner import Runner
 
     cfg = cfg.copy()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         results = Path(folder) / 'results.pkl'
         cfg.load_from, cfg.work_dir = str(checkpoint), folder
+        # MMEngine keeps one visualizer per process: its files would outlive this folder.
+        cfg.visualizer.vis_backends = []
         runner = Runner.from_cfg(cfg)
         from mmdet.evaluation import DumpDetResults
 
@@ -43,7 +45,7 @@ def read(path, categories):
         return _read_pickle(path, categories)
     except FileNotFoundError:
         raise UserError(f'{path}: no such file; {NEXT}') from None
-    except (ValueError, KeyError, TypeError, IndexError, EOFError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, EOFError, pickle.PickleError) as error:
         found = f'{type(error).__name__}: {error}'
         raise UserError(f'{path}: not a file of detections ({found}); {NEXT}') from None
 

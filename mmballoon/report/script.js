@@ -31,7 +31,7 @@ function count() {
   const at = curve.filter((row) => row[0] >= Number(slider.value)).pop();
   const [, tp, fp, fn] = at ?? [0, 0, 0, curve[0][1] + curve[0][3]];
   const figures = { tp, fp, fn, precision: tp / (tp + fp), recall: tp / (tp + fn) };
-  document.querySelector('#at').textContent = Number(slider.value).toFixed(2);
+  document.querySelector('#at').textContent = Number(slider.value).toFixed(3);
   for (const [name, value] of Object.entries(figures)) {
     const text = Number.isNaN(value) ? '–' : name.length > 2 ? value.toFixed(3) : value;
     document.querySelector(`#at-${name}`).textContent = text;
