@@ -1,0 +1,199 @@
+"""The report's numbers and page, on detections whose failures were planted."""
+
+import json
+import random
+
+import hotcoco
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmballoon.data import coco
+from mmballoon.report import build, numbers, page
+
+HOSTILE = '<script>alert(1)</script>"\'\n\u202egpj.jpg'
+
+
+def annotation(key, image, box, category=1):
+    area = box[2] * box[3]
+    return dict(id=key, image_id=image, category_id=category, bbox=box, area=area, iscrowd=0)
+
+
+def detection(image, box, score=0.9, category=1):
+    return dict(image_id=image, category_id=category, bbox=[float(v) for v in box], score=score)
+
+
+def data_set(annotations, images=2, classes=('balloon',)):
+    return dict(
+        images=[
+            dict(id=i, file_name=f'{i}.jpg', width=400, height=400) for i in range(1, images + 1)
+        ],
+        annotations=annotations,
+        categories=[dict(id=i, name=name) for i, name in enumerate(classes, start=1)],
+    )
+
+
+def html(data, detections, tmp_path, lang='en'):
+    path = tmp_path / 'coco_val.json'
+    path.write_text(json.dumps(data))
+    part = coco.load(path)
+    result = build.measure(hotcoco.COCO(data), detections)
+    limit = result['threshold']['threshold']
+    counts = dict(images=len(data['images']), objects=len(data['annotations']))
+    result['made'] = dict(counts, detections=len(detections), img_size=640, threshold=limit, use='')
+    return page.render(result, part, lang), result
+
+
+def random_set(seed):
+    rng = random.Random(seed)
+
+    def box():
+        return [rng.uniform(0, 200), rng.uniform(0, 200), rng.uniform(5, 150), rng.uniform(5, 150)]
+
+    truth = [
+        annotation(i, rng.randint(1, 9), box(), rng.randint(1, 3))
+        | dict(iscrowd=int(rng.random() < 0.1))
+        for i in range(1, 60)
+    ]
+    found = [
+        detection(
+            a['image_id'],
+            [v + rng.uniform(-5, 5) if i < 2 else v for i, v in enumerate(a['bbox'])],
+            round(rng.random(), 1),  # ties
+            rng.choice((a['category_id'], 1)),
+        )
+        for a in truth
+    ]
+    return data_set(truth, 9, 'abc'), found + [
+        detection(rng.randint(1, 9), box(), 0.5) for _ in range(30)
+    ]
+
+
+@pytest.mark.parametrize('seed', range(12))
+def test_hotcoco_agrees_with_pycocotools(seed):
+    data, found = random_set(seed)
+    evaluation = numbers.evaluate(hotcoco.COCO(data), found)
+    reference = build.pycocotools_stats(data, found)
+    np.testing.assert_allclose(evaluation.stats, reference, rtol=0, atol=1e-12)
+
+
+def test_disagreement_shows_the_values_of_pycocotools(monkeypatch):
+    monkeypatch.setattr(build, 'pycocotools_stats', lambda *args: np.full(12, 0.25))
+    data = data_set([annotation(1, 1, [10, 10, 100, 100])])
+    result = build.measure(hotcoco.COCO(data), [detection(1, [10, 10, 100, 100])])
+    assert result['disagreement'] and result['metrics']['AP']['value'] == 0.25
+
+
+@pytest.mark.parametrize(
+    'kind, annotations, found',
+    [
+        ('missed', [[100, 100, 50, 50]], []),
+        ('false_alarm', [[100, 100, 50, 50]], [detection(1, [300, 300, 50, 50])]),
+        ('empty_image', [], [detection(1, [300, 300, 50, 50])]),
+        ('double', [[100, 100, 50, 50]], [detection(1, [100, 100, 50, 50]), detection(1, [105, 100, 50, 50], 0.8)]),
+        ('shifted', [[100, 100, 50, 50]], [detection(1, [125, 100, 50, 50])]),  # IoU 1 / 3
+        ('wrong_class', [[100, 100, 50, 50]], [detection(1, [100, 100, 50, 50], category=2)]),
+    ],
+)  # fmt: skip
+def test_planted_failure_has_its_name(kind, annotations, found):
+    boxes = [annotation(i, 1, box) for i, box in enumerate(annotations, start=1)]
+    truth = hotcoco.COCO(data_set(boxes, classes=('balloon', 'kite')))
+    named = [f['kind'] for f in numbers.failures(numbers.evaluate(truth, found), truth, found)]
+    missed = ['missed'] if kind == 'false_alarm' else []  # the false alarm is elsewhere
+    assert named == missed + [kind]
+
+
+def test_object_without_annotation_is_a_possible_label_error():
+    found = [detection(1, [10, 10, 100, 100]), detection(1, [250, 250, 80, 80], 0.95)]
+    truth = hotcoco.COCO(data_set([annotation(1, 1, [10, 10, 100, 100])]))
+    errors = build.measure(truth, found)['label_errors']
+    assert [(e['kind'], e['box']) for e in errors] == [('false_alarm', [250, 250, 80, 80])]
+
+
+def test_threshold_of_best_f1():
+    found = [detection(1, [10, 10, 100, 100], 0.8), detection(1, [250, 250, 80, 80], 0.4)]
+    truth = hotcoco.COCO(data_set([annotation(1, 1, [10, 10, 100, 100])]))
+    curve = build.measure(truth, found)['threshold']
+    assert curve['threshold'] == 0.8
+    assert (curve['best']['tp'], curve['best']['fp'], curve['best']['f1']) == (1, 0, 1.0)
+
+
+@pytest.mark.parametrize('lang', ['en', 'zh'])
+@pytest.mark.parametrize(
+    'data, found',
+    [
+        (data_set([annotation(1, 1, [10, 10, 100, 100])]), []),
+        (data_set([]), [detection(1, [10, 10, 100, 100])]),
+        (data_set([]), []),
+        (data_set([annotation(1, 1, [10, 10, 99, 99])], 1), [detection(1, [10, 10, 99, 99])]),
+        (
+            data_set([annotation(1, 1, [10, 10, 99, 99], 30)], 1, [f'c{i}' for i in range(30)]),
+            [detection(1, [10, 10, 99, 99], category=7)],
+        ),
+    ],
+    ids=['no detections', 'no annotations', 'nothing', 'one image', '30 classes'],
+)
+def test_unusual_sets_give_a_page(data, found, lang, tmp_path):
+    text, result = html(data, found, tmp_path, lang)
+    assert '<h2 id="made">' in text and 'nan' not in json.dumps(result).lower()
+
+
+def test_hostile_names_stay_text(tmp_path):
+    data = data_set([annotation(1, 1, [10, 10, 99, 99])], classes=(HOSTILE, 'kite'))
+    data['images'][0]['file_name'] = HOSTILE
+    text, _ = html(data, [], tmp_path)
+    assert '<script>alert' not in text and '&lt;script&gt;alert(1)' in text
+
+
+def test_page_asks_the_network_for_nothing(tmp_path):
+    (tmp_path / 'val').mkdir()
+    Image.new('RGB', (400, 400), 'red').save(tmp_path / 'val/1.jpg')
+    text, _ = html(data_set([annotation(1, 1, [10, 10, 99, 99])]), [], tmp_path)
+    assert 'href="data:image/jpeg;base64,' in text
+    assert not [word for word in ('src="http', 'href="http', '@import', 'url(') if word in text]
+
+
+@pytest.mark.slow
+def test_the_interval_holds_the_true_value():
+    """100 validation sets of 13 images, drawn from 1,500 images whose AP is the truth."""
+    rng = np.random.default_rng(0)
+
+    def image(key):
+        difficulty = rng.uniform(0.2, 0.95)
+        truth, found = [], []
+        for i in range(rng.integers(1, 8)):
+            box = [50.0 * i, 100.0, 45.0, 45.0]
+            truth.append(annotation(key * 10 + i, key, box))
+            if rng.random() < difficulty:
+                shifted = [box[0] + abs(rng.normal(0, 5)), *box[1:]]
+                found.append(detection(key, shifted, float(rng.uniform(0.3, 1))))
+        for _ in range(rng.poisson(1)):
+            found.append(detection(key, [100.0, 250.0, 45.0, 45.0], float(rng.uniform(0, 0.7))))
+        return truth, found
+
+    population = {key: image(key) for key in range(1, 1501)}
+
+    def evaluation(keys):
+        truth = [a for key in keys for a in population[key][0]]
+        found = [d for key in keys for d in population[key][1]]
+        data = data_set(truth)
+        data['images'] = [dict(id=int(k), file_name='a', width=400, height=400) for k in keys]
+        return hotcoco.COCO(data), found
+
+    truth, found = evaluation(list(population))
+    true = numbers.evaluate(truth, found).get_results()['AP']
+    holds = 0
+    for _ in range(100):
+        truth, found = evaluation(rng.choice(1500, 13, replace=False) + 1)
+        nothing = numbers.evaluate(truth, [])
+        row = numbers.intervals(numbers.evaluate(truth, found), nothing)['AP']
+        holds += row['low'] <= true <= row['high']
+    print(f'the 95 % interval held the true mAP {true:.3f} in {holds} of 100 sets')
+    assert holds >= 80
+
+
+def test_files_appear_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(build.os, 'replace', lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        build.write(tmp_path / 'report.html', 'text')
+    assert not list(tmp_path.iterdir())
