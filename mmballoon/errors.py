@@ -84,7 +84,7 @@ KNOWN_ERRORS = (
 )
 PACKAGES = (
     'torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmyolo', 'pytorch_grad_cam', 'pycocotools',
-    'numpy', 'cv2', 'PIL', 'matplotlib', 'pkg_resources',
+    'numpy', 'cv2', 'PIL', 'matplotlib', 'tqdm', 'hotcoco', 'jinja2', 'pkg_resources',
 )  # fmt: skip
 # Errors of the file system: the operating system says what is wrong with which path.
 FILE_SYSTEM = {

@@ -1,9 +1,9 @@
 """Report on a checkpoint: how good it is, how sure that is, and where it fails.
 
-python tools/report.py CONFIG CHECKPOINT                       (writes outputs/report/report.html)
-python tools/report.py CONFIG CHECKPOINT --compare OTHER_CHECKPOINT
-python tools/report.py CONFIG --predictions results.pkl        (of tools/test.py --out; detects nothing)
-python tools/report.py CONFIG CHECKPOINT --lang zh
+    python tools/report.py CONFIG CHECKPOINT                  writes outputs/report/report.html
+    python tools/report.py CONFIG CHECKPOINT --compare OTHER_CHECKPOINT
+    python tools/report.py CONFIG --predictions results.pkl   of tools/test.py --out; detects nothing
+    python tools/report.py CONFIG CHECKPOINT --lang zh
 
 One HTML file that opens without a network, and report.json beside it with the same numbers.
 """
@@ -21,7 +21,9 @@ def parse_args(argv=None):
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', nargs='?', type=Path, help='checkpoint file')
     parser.add_argument(
-        '--predictions', type=Path, help='results.pkl of tools/test.py --out, or COCO results JSON'
+        '--predictions',
+        type=Path,
+        help='COCO results JSON, or your own results.pkl of tools/test.py --out (a pickle can run code)',
     )
     parser.add_argument('--compare', type=Path, help='another checkpoint, results.pkl or JSON')
     parser.add_argument('--lang', choices=('en', 'zh'), default='en', help='(%(default)s)')
@@ -36,7 +38,6 @@ def parse_args(argv=None):
 
 def main(argv=None):
     args = parse_args(argv)
-    args.cfg_options = None
     with report_errors():
         from mmballoon.report.build import build
 

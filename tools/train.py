@@ -1,10 +1,10 @@
 """Train a detector: MMDetection's own tools/train.py, unchanged, with this project's patches
 applied.
 
-python tools/train.py configs/my_rtmdet_tiny.py
-python tools/train.py configs/my_rtmdet_tiny.py --resume
-python tools/train.py configs/my_rtmdet_tiny.py --amp --cfg-options train_dataloader.batch_size=8
-torchrun --nproc_per_node=2 tools/train.py configs/my_rtmdet_tiny.py --launcher pytorch
+    python tools/train.py configs/my_rtmdet_tiny.py
+    python tools/train.py configs/my_rtmdet_tiny.py --resume
+    python tools/train.py configs/my_rtmdet_tiny.py --amp --cfg-options train_dataloader.batch_size=8
+    torchrun --nproc_per_node=2 tools/train.py configs/my_rtmdet_tiny.py --launcher pytorch
 """
 
 import mmballoon.patches  # noqa: F401  (here, so that spawned data-loader workers get them as well)

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import hotcoco
 import numpy as np
+from mmengine.config import Config
 
 from mmballoon.data import coco
 from mmballoon.errors import UserError
-from mmballoon.inputs import load_config
 from mmballoon.report import numbers, page, predictions
 
 CONFIDENT = 0.5  # a false alarm from this score may be an object that was not annotated
@@ -30,7 +30,7 @@ def build(args):
     for path in (args.checkpoint, args.predictions, args.compare):
         if path is not None and not path.is_file():
             raise UserError(f'{path}: no such file; next: check the path')
-    cfg = load_config(args)
+    cfg = Config.fromfile(args.config)
     part, truth = read_truth(cfg)
 
     def detections_of(path):
