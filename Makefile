@@ -14,7 +14,7 @@ IMG ?= data/toy_balloon/val/toy_val_00013.jpg
 CONFIG ?= $(TOY_CONFIG)
 CHECKPOINT ?= $(TOY_LAST)
 
-.PHONY: help setup data demo train photographs scratch pictures featmap boxam-stage4 boxam-neck0 boxam-neck1 \
+.PHONY: help setup data demo report train photographs scratch pictures featmap boxam-stage4 boxam-neck0 boxam-neck1 \
         boxam-neck2 test test-all lint format clean
 
 help:  ## list the targets
@@ -73,6 +73,9 @@ demo: setup $(TOY_DONE)  ## everything from a bare checkout to result images, on
 	@metrics=$$(ls -t $(TOY_DIR)/test/*/*.json | head -1); echo; \
 	echo "mAP         $$(sed -E 's/.*"coco\/bbox_mAP": ([0-9.]+).*/\1/' $$metrics)   (all figures: $$metrics)"; \
 	echo "detections  outputs/vis"; echo "maps        outputs/featmap, outputs/boxam-*"
+
+report: setup  ## write outputs/report/report.html about CHECKPOINT
+	$(PY) tools/report.py $(CONFIG) $(CHECKPOINT)
 
 pictures: featmap boxam-stage4 boxam-neck0 boxam-neck1 boxam-neck2  ## draw the five maps of what the model sees
 
