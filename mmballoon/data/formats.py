@@ -59,7 +59,7 @@ def _yolo_region(fields, names, width, height):
         values = [float(field) for field in fields[1:]]
         name = names.get(int(fields[0]), f'class_{int(fields[0])}')
     except ValueError:
-        return _region({}, '', f'{" ".join(fields)!r:.60} is not a line of numbers')
+        return _region({}, fields[0], f'{" ".join(fields)!r:.60} is not a line of numbers')
     if len(values) in (4, 5):  # 5: with a score
         x, y, w, h = values[:4]
         return _region(
