@@ -69,10 +69,12 @@ $(TOY_DONE): | data/toy_balloon/coco_val.json
 demo: setup $(TOY_DONE)  ## everything from a bare checkout to result images, on rendered data (no GPU, no download)
 	$(TOY) $(PY) tools/test.py $(TOY_CONFIG) $(TOY_LAST) --work-dir $(TOY_DIR)/test
 	$(TOY) $(PY) tools/image_demo.py data/toy_balloon/val $(TOY_CONFIG) --weights $(TOY_LAST) --pred-score-thr 0.5
-	@$(MAKE) --no-print-directory pictures
+	$(PY) tools/featmap_vis_demo.py $(IMG) $(TOY_CONFIG) $(TOY_LAST) --target-layers backbone neck --score-thr 0.5 --out-dir outputs/featmap
+	$(PY) tools/boxam_vis_demo.py $(IMG) $(TOY_CONFIG) $(TOY_LAST) --score-thr 0.5 --out-dir outputs/boxam
 	@metrics=$$(ls -t $(TOY_DIR)/test/*/*.json | head -1); echo; \
 	echo "mAP         $$(sed -E 's/.*"coco\/bbox_mAP": ([0-9.]+).*/\1/' $$metrics)   (all figures: $$metrics)"; \
-	echo "detections  outputs/vis"; echo "maps        outputs/featmap, outputs/boxam-*"
+	echo "detections  outputs/vis"; echo "maps        outputs/featmap, outputs/boxam"; \
+	echo "next        make report, make pictures"
 
 report: setup  ## write outputs/report/report.html about CHECKPOINT
 	$(PY) tools/report.py $(CONFIG) $(CHECKPOINT)
