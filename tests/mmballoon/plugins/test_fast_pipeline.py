@@ -1,4 +1,4 @@
-"""tools/plugins/fast_pipeline.py against upstream's transforms: the same augmentations, and memory
+"""mmballoon/plugins/fast_pipeline.py against upstream's transforms: the same augmentations, and memory
 within bounds.
 """
 
