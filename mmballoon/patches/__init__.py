@@ -7,4 +7,13 @@ data-loader workers and torchrun's processes have them as well.
 """
 
 from . import warnings_filter, mmcv_ext, device  # noqa: F401  isort: skip  (before the others)
-from . import amp, atomic_checkpoint, checkpoint, cpu_dist, head_module, resume, visualizer  # noqa: F401
+from . import (  # noqa: F401
+    amp,
+    atomic_checkpoint,
+    checkpoint,
+    cpu_dist,
+    head_module,
+    nms_best_first,
+    resume,
+    visualizer,
+)
