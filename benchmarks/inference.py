@@ -38,7 +38,7 @@ def load(args):
     torch.manual_seed(0)
     model = init_detector(cfg, args.checkpoint, device=get_device())
     if not args.checkpoint:
-        model.dataset_meta = dict(cfg.metainfo)
+        model.dataset_meta = dict(cfg.metainfo)  # without a checkpoint MMDetection takes COCO's
         for scores, distances in zip(model.bbox_head.rtm_cls, model.bbox_head.rtm_reg):
             torch.nn.init.constant_(scores.bias, bias_init_with_prob(0.001))  # the score threshold
             torch.nn.init.constant_(distances.bias, 2.5)  # boxes of five strides, which overlap

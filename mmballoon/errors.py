@@ -40,10 +40,6 @@ UNSAFE = (
     'of it has run; use a checkpoint from a source you trust'
 )
 DAMAGED = 'the checkpoint is damaged or incomplete: copy or train it again'
-OFFLINE = (
-    'without a network, pass a copy of these weights (--cfg-options load_from=PATH) or train without '
-    'them (--cfg-options load_from=None)'
-)
 WRONG_CLASSES = (
     "in the config, set num_classes=len(metainfo['classes']) and write one class as a tuple: "
     "('balloon', )"
@@ -61,8 +57,6 @@ CHECK_PATH = 'check the path (checkpoints are in work_dirs/<config name>/)'
 KNOWN_ERRORS = (
     ('FileNotFoundError', 'pycocotools/coco.py', '__init__', NO_ANNOTATIONS),
     ('JSONDecodeError', 'pycocotools/coco.py', '__init__', 'convert the annotations again'),
-    ('OSError', 'mmengine/runner/checkpoint.py', 'load_from_http', OFFLINE),
-    ('HTTPException', 'mmengine/runner/checkpoint.py', 'load_from_http', OFFLINE),
     ('AssertionError', 'hooks/num_class_check_hook.py', '_check_head', WRONG_CLASSES),
     ('ValueError', 'mmengine/dataset/base_dataset.py', '_serialize_data', NO_CATEGORY),
     ('UnpicklingError', 'torch/serialization.py', 'load', UNSAFE),

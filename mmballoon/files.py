@@ -22,6 +22,10 @@ def atomic_write(path, mode='wb', instead_of=None, **options):
         if instead_of and Path(instead_of) != path and Path(instead_of).is_file():
             os.replace(instead_of, path)
         os.replace(part, path)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(
+            error, OSError
+        ):  # a full disk: the operating system does not say of which file
+            error.filename = error.filename or str(path)
         raise

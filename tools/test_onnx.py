@@ -1,6 +1,8 @@
 """Test an exported detector: MMDetection's COCO metrics on the validation split of the config.
 
-python tools/test_onnx.py configs/my_rtmdet_tiny.py model.onnx
+    python tools/test_onnx.py configs/my_rtmdet_tiny.py model.onnx
+
+It prints the same numbers as tools/test.py on the checkpoint that was exported.
 """
 
 import argparse

@@ -15,5 +15,7 @@ from . import (  # noqa: F401
     head_module,
     nms_best_first,
     resume,
+    screen,
     visualizer,
+    weights,
 )

@@ -25,6 +25,13 @@ def test_train_and_resume(tiny):
     assert tiny.checkpoint.is_file() and list(tiny.work_dir.glob('best_coco_bbox_mAP_epoch_*.pth'))
 
 
+def test_settings_are_in_the_log_file_and_not_on_the_screen(tiny):
+    settings = 'param_scheduler = ['
+    assert settings not in tiny.train_log and 'eta: ' in tiny.train_log
+    assert all(settings in path.read_text() for path in tiny.work_dir.glob('*/*.log'))
+    assert len(tiny.train_log.splitlines()) < 100
+
+
 @pytest.mark.slow
 def test_ctrl_c_keeps_finished_epochs_and_says_how_to_go_on(tiny_data, tmp_path):
     command = [
@@ -54,7 +61,7 @@ def test_ctrl_c_keeps_finished_epochs_and_says_how_to_go_on(tiny_data, tmp_path)
     os.killpg(process.pid, signal.SIGINT)
     err = process.communicate(timeout=60)[1]
     assert process.returncode == 130 and 'Traceback' not in err, err
-    assert 'stopped; every finished epoch is saved, and --resume goes on from there' in err
+    assert 'stopped; every finished epoch is saved, and --resume continues from there' in err
     torch.load(saved.read_text().strip())
 
 

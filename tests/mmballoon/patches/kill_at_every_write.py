@@ -166,25 +166,26 @@ def epochs_of(pattern):
 def main(root, how):
     folder, count_file = os.path.join(root, 'work'), os.path.join(root, 'count')
     assert in_child(train_with_event, folder, 0, how, count_file) == 0
-    total, failures = int(Path(count_file).read_text()), []
+    total, failures, saved = int(Path(count_file).read_text()), [], 0
     for at in range(1, total + 1):
         shutil.rmtree(folder)
         status = in_child(train_with_event, folder, at, how, count_file)
         assert status == (-signal.SIGKILL if how == 'kill' else 1), status
         best = glob.glob(f'{folder}/best_*.pth')
-        before = max((e for e in epochs_of(f'{folder}/epoch_*.pth')), default=0)
+        before = max(epochs_of(f'{folder}/epoch_*.pth'), default=0)
         intact = len(best) <= 1 and all(map(whole, best + glob.glob(f'{folder}/epoch_*.pth')))
+        # The epochs that were saved at an earlier event stay saved, and a resume begins after them.
+        found = find_latest_checkpoint(folder) if before else None
+        kept = before >= saved and (not before or f'{found}'.endswith(f'epoch_{before}.pth'))
+        saved = max(saved, before)
         resumed = in_child(train, folder, True) == 0
-        after = epochs_of(f'{folder}/epoch_*.pth')
         best = glob.glob(f'{folder}/best_*.pth')
-        done = EPOCHS in after and len(best) == 1 and whole(best[0])
+        done = EPOCHS in epochs_of(f'{folder}/epoch_*.pth') and len(best) == 1 and whole(best[0])
         # Killed between the last epoch and its validation: a resume does not validate again.
-        newest = f'_{EPOCHS}.pth' in best[0] or (
-            before == EPOCHS and f'_{EPOCHS - 1}.pth' in best[0]
-        )
-        done = done and newest
-        if not (intact and resumed and done):
-            failures.append((at, before, intact, resumed, done))
+        newest = {EPOCHS, EPOCHS - 1} if before == EPOCHS else {EPOCHS}
+        done = done and epochs_of(best[0])[0] in newest
+        if not (intact and kept and resumed and done):
+            failures.append((at, before, intact, kept, resumed, done))
     print(f'{total} events, {len(failures)} failures: {failures}')
 
 
@@ -200,4 +201,6 @@ def leave_out(patches):
 
 if __name__ == '__main__':
     leave_out(['atomic_checkpoint', 'resume'] if sys.argv[3:] == ['unpatched'] else [])
+    from mmengine.runner.runner import find_latest_checkpoint  # ours, unless it was left out
+
     main(sys.argv[1], sys.argv[2])
