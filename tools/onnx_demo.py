@@ -86,7 +86,7 @@ def draw(image, detections, metadata, threshold):
     width = max(1, round(max(image.shape) / 400))
     for box, score, label in zip(*detections):
         if score >= threshold:
-            color = metadata['palette'][label % len(metadata['palette'])][::-1]  # RGB to BGR
+            color = metadata['palette'][label][::-1]  # RGB to BGR
             x1, y1, x2, y2 = (round(float(value)) for value in box)
             cv2.rectangle(image, (x1, y1), (x2, y2), color, width)
             text = f'{metadata["classes"][label]}: {100 * score:.1f}'

@@ -129,7 +129,10 @@ def describe(model, half):
     from mmdet.visualization import get_palette
 
     meta, test = model.dataset_meta, model.test_cfg
-    palette = get_palette(meta.get('palette'), len(meta['classes']))
+    palette = meta.get('palette')
+    if isinstance(palette, list) and len(palette) < len(meta['classes']):
+        palette = 'random'
+    palette = get_palette(palette, len(meta['classes']))
     pad = {step.type: step for step in model.cfg.test_dataloader.dataset.pipeline}['Pad']
     preprocessor = model.data_preprocessor
     return dict(
