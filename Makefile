@@ -14,8 +14,8 @@ IMG ?= data/toy_balloon/val/toy_val_00013.jpg
 CONFIG ?= $(TOY_CONFIG)
 CHECKPOINT ?= $(TOY_LAST)
 
-.PHONY: help setup data demo report train photographs scratch pictures featmap boxam-stage4 boxam-neck0 boxam-neck1 \
-        boxam-neck2 test test-all lint format clean
+.PHONY: help setup data demo report train photographs scratch featmap boxam boxam-stage4 boxam-neck0 boxam-neck1 \
+        boxam-neck2 test test-all models lint format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## / { split($$1, names, " "); printf "  make %-13s %s\n", names[1], $$2 }' $(MAKEFILE_LIST)
@@ -69,18 +69,20 @@ $(TOY_DONE): | data/toy_balloon/coco_val.json
 demo: setup $(TOY_DONE)  ## everything from a bare checkout to result images, on rendered data (no GPU, no download)
 	$(TOY) $(PY) tools/test.py $(TOY_CONFIG) $(TOY_LAST) --work-dir $(TOY_DIR)/test
 	$(TOY) $(PY) tools/image_demo.py data/toy_balloon/val $(TOY_CONFIG) --weights $(TOY_LAST) --pred-score-thr 0.5
-	@$(MAKE) --no-print-directory pictures
+	@$(MAKE) --no-print-directory featmap boxam
 	@metrics=$$(ls -t $(TOY_DIR)/test/*/*.json | head -1); echo; \
 	echo "mAP         $$(sed -E 's/.*"coco\/bbox_mAP": ([0-9.]+).*/\1/' $$metrics)   (all figures: $$metrics)"; \
-	echo "detections  outputs/vis"; echo "maps        outputs/featmap, outputs/boxam-*"
+	echo "detections  outputs/vis"; echo "maps        outputs/featmap, outputs/boxam"; \
+	echo "next        make report"
 
 report: setup  ## write outputs/report/report.html about CHECKPOINT
 	$(PY) tools/report.py $(CONFIG) $(CHECKPOINT)
 
-pictures: featmap boxam-stage4 boxam-neck0 boxam-neck1 boxam-neck2  ## draw the five maps of what the model sees
-
 featmap: setup  ## feature maps of backbone and neck, of IMG
 	$(PY) tools/featmap_vis_demo.py $(IMG) $(CONFIG) $(CHECKPOINT) --target-layers backbone neck --score-thr 0.5 --out-dir outputs/featmap
+
+boxam: setup  ## Box AM of four layers in one figure, of IMG
+	$(PY) tools/boxam_vis_demo.py $(IMG) $(CONFIG) $(CHECKPOINT) --score-thr 0.5 --out-dir outputs/boxam
 
 boxam-stage4 boxam-neck0 boxam-neck1 boxam-neck2: setup  ## Box AM of one layer, of IMG
 	$(PY) tools/boxam_vis_demo.py $(IMG) $(CONFIG) $(CHECKPOINT) --score-thr 0.5 --out-dir outputs/$@ --target-layers \
@@ -89,8 +91,11 @@ boxam-stage4 boxam-neck0 boxam-neck1 boxam-neck2: setup  ## Box AM of one layer,
 test: lint  ## check style and run the quick tests (5 minutes)
 	$(PY) -m pytest -m "not slow"
 
-test-all: lint .venv/other/.installed  ## check style and run all tests
-	$(PY) -m pytest
+test-all: lint .venv/other/.installed  ## check style and run all tests (but those of make models)
+	$(PY) -m pytest -m "not models"
+
+models: setup  ## train a step and detect with each model family of MMDetection (10 minutes)
+	$(PY) -m pytest -m models -s
 
 lint: setup  ## check style and spelling
 	$(PY) -m ruff check .

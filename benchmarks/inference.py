@@ -1,44 +1,133 @@
 """Time per image of detection with RTMDet-tiny, from the decoded image to boxes, on this machine.
 
     python benchmarks/inference.py                        (640 px)
+    python benchmarks/inference.py --checkpoint CHECKPOINT --image image.jpg
+    ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 python benchmarks/inference.py
 
-Upstream: mmdet.apis.inference_detector on the model as it is loaded. Ours: the same function on the
-model as tools/image_demo.py prepares it (mmballoon/inference.py). Both sides run in this process, in
-turn, on the same images of noise.
+upstream: mmdet.apis.inference_detector on the model as it is loaded. ours: the same on the model as
+tools/image_demo.py prepares it (mmballoon/inference.py), and with its --amp. The other rows run the
+file of tools/export_onnx.py as tools/onnx_demo.py does, in ONNX Runtime or in OpenVINO; each needs its
+package. All sides run in this process, in turn, with as many threads as torch. The two variables make
+torch and OpenVINO compute as on a CPU with AVX2 alone; ONNX Runtime does not read them.
+
+Without a checkpoint the weights are random and the image is noise. The biases of the head are then set
+so that about half of the 8400 boxes go through NMS, as with trained weights and photographs.
 """
+
+import functools
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import torch
-from train_step import ROOT, compare, make_parser
+from train_step import ROOT, compare, make_parser, reduced_type
 
 
-def build_side(ours, size):
-    """A function that detects on one image of 0.75 x 1 times ``size`` pixels."""
+def load(args):
+    """A detector, as mmdet.apis.init_detector gives it, for images of ``args.size`` pixels."""
     import mmballoon.patches  # noqa: F401
 
-    from mmdet.apis import inference_detector, init_detector
+    from mmdet.apis import init_detector
     from mmengine.config import Config
     from mmengine.device import get_device
 
-    from mmballoon.inference import prepare
-
     cfg = Config.fromfile(ROOT / 'configs/my_rtmdet_tiny.py')
     pipeline = cfg.test_dataloader.dataset.pipeline
-    pipeline[1].scale = pipeline[2].size = (size, size)
+    pipeline[1].scale = pipeline[2].size = (args.size, args.size)
     torch.manual_seed(0)
-    model = init_detector(cfg, None, device=get_device())
-    if ours:
-        prepare(model)
-    image = np.random.default_rng(0).integers(0, 256, (size * 3 // 4, size, 3), np.uint8)
-    return lambda: inference_detector(model, image)
+    model = init_detector(cfg, args.checkpoint, device=get_device())
+    if not args.checkpoint:
+        model.dataset_meta = dict(cfg.metainfo)  # without a checkpoint MMDetection takes COCO's
+        for scores, distances in zip(model.bbox_head.rtm_cls, model.bbox_head.rtm_reg):
+            torch.nn.init.constant_(scores.bias, -6.9)  # the sigmoid of it is the threshold, 0.001
+            torch.nn.init.constant_(distances.bias, 2)  # boxes of four strides
+    return model
+
+
+def torch_sides(args, image):
+    """{name: (function, number type)} of upstream and ours."""
+    import mmballoon.patches  # noqa: F401
+
+    from mmdet.apis import inference_detector
+    from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
+
+    from mmballoon.inference import prepare
+
+    upstream = load(args)
+    post_process = BaseDenseHead._bbox_post_process.__wrapped__  # without our patch
+    upstream.bbox_head._bbox_post_process = functools.partial(post_process, upstream.bbox_head)
+    sides = {
+        'upstream': (functools.partial(inference_detector, upstream, image), torch.float32),
+        'ours': (functools.partial(inference_detector, prepare(load(args)), image), torch.float32),
+    }
+    if reduced_type() == torch.bfloat16:
+        model = prepare(load(args), amp=True)
+        detect = functools.partial(inference_detector, model, image)
+        sides['ours, --amp'] = (detect, torch.bfloat16)
+    return sides
+
+
+class Compiled:
+    """An OpenVINO model with the ``run`` of an ONNX Runtime session."""
+
+    def __init__(self, path, precision):
+        import openvino
+
+        options = {
+            'PERFORMANCE_HINT': 'LATENCY',
+            'INFERENCE_NUM_THREADS': torch.get_num_threads(),
+            'INFERENCE_PRECISION_HINT': precision,
+        }
+        self.model = openvino.Core().compile_model(path, 'CPU', options)
+
+    def run(self, _, inputs):
+        results = self.model(inputs)
+        return [results[i] for i in range(3)]
+
+
+def exported_sides(args, image):
+    """{name: (function, number type)} of the exported file, where the packages are installed."""
+    try:
+        from mmballoon.export import onnx_file, parity
+
+        Detector = parity.runtime()
+    except ModuleNotFoundError as error:
+        print(f'without the rows of the exported file: {error}')
+        return {}
+    with tempfile.NamedTemporaryFile(suffix='.onnx') as file:
+        file.write(onnx_file.build(load(args).cpu()))
+        file.flush()
+        make = functools.partial(Detector, file.name, threads=torch.get_num_threads())
+        sides = {'ONNX Runtime': (functools.partial(make(), image), torch.float32)}
+        for dtype, precision in ((torch.float32, 'f32'), (torch.bfloat16, 'bf16')):
+            if dtype == torch.float32 or reduced_type() == dtype:
+                detector = make()
+                try:
+                    detector.session = Compiled(file.name, precision)
+                except ModuleNotFoundError as error:
+                    print(f'without the rows of OpenVINO: {error}')
+                    break
+                sides[f'OpenVINO, {precision}'] = (functools.partial(detector, image), dtype)
+    return sides
+
+
+def parse_args(argv=None):
+    parser = make_parser(__doc__, batch_size=1, repeats=30)
+    parser.add_argument('--checkpoint', help='of configs/my_rtmdet_tiny.py or a recipe on it')
+    parser.add_argument('--image', type=Path, help='image file')
+    return parser.parse_args(argv)
 
 
 def main(argv=None):
-    args = make_parser(__doc__, batch_size=1, repeats=30).parse_args(argv)
-    sides = dict(
-        upstream=(build_side(False, args.size), torch.float32),
-        ours=(build_side(True, args.size), torch.float32),
-    )
+    args = parse_args(argv)
+    if args.image:
+        import cv2
+
+        image = cv2.imread(str(args.image))
+    else:
+        shape = (args.size * 3 // 4, args.size, 3)
+        image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    sides = {**torch_sides(args, image), **exported_sides(args, image)}
     compare('detection', sides, args)
 
 

@@ -1,11 +1,11 @@
 """Render a synthetic balloon data set in exactly the original's layout and VIA format: no network,
 no photographs.
 
-    python data_tools/make_toy_balloons.py                          (96 + 16 pictures in data/toy_balloon)
+    python data_tools/make_toy_balloons.py                          (96 + 16 images in data/toy_balloon)
     python data_tools/make_toy_balloons.py --train 2000 --val 200 --out data/toy_large --seed 1
 
 The same seed and versions give the same bytes. An outline follows what a person could see: a
-balloon in front takes its part from the one behind, the picture's border cuts it, and one that is
+balloon in front takes its part from the one behind, the image's border cuts it, and one that is
 almost hidden is not annotated.
 """
 
@@ -61,7 +61,7 @@ def draw_balloon(rng, image, center, radius, light):
     """Paint a shaded balloon with highlight, knot and string; return its body as a mask, (H, W)
     bool.
 
-    light: (2,) direction to the light in the picture plane, shared by all balloons of a picture.
+    light: (2,) direction to the light in the image plane, shared by all balloons of an image.
     """
     height, width = image.shape[:2]
     points, knot = outline(rng, radius)
@@ -76,7 +76,7 @@ def draw_balloon(rng, image, center, radius, light):
     )
     window = np.s_[
         top : max(top, bottom), left : max(left, right)
-    ]  # all of the picture that this balloon touches
+    ]  # all of the image that this balloon touches
     ys, xs = np.arange(height)[window[0], None], np.arange(width)[None, window[1]]
     u, v = (xs - center[0]) / radius, (ys - center[1]) / (1.15 * radius)
     depth = np.sqrt(np.clip(1 - u**2 - v**2, 0, 1))
@@ -173,7 +173,7 @@ def visible_outline(mask):
 
 
 def render(rng):
-    """One picture, (H, W, 3) uint8 BGR, and the outlines of its balloons, [(xs, ys)] closed, in
+    """One image, (H, W, 3) uint8 BGR, and the outlines of its balloons, [(xs, ys)] closed, in
     pixels.
     """
     width, height = SIZES[rng.integers(len(SIZES))]
@@ -215,15 +215,13 @@ def via_entry(filename, size, outlines):
 
 
 def make_split(folder, count, seed):
-    """Render ``count`` pictures and ``via_region_data.json`` into ``folder``; return the number of
+    """Render ``count`` images and ``via_region_data.json`` into ``folder``; return the number of
     balloons.
     """
     folder.mkdir(parents=True)
     via = {}
     for i in range(count):
-        image, outlines = render(
-            np.random.default_rng([*seed, i])
-        )  # each picture has its own stream
+        image, outlines = render(np.random.default_rng([*seed, i]))  # each image has its own stream
         name = f'toy_{folder.name.split(".")[0]}_{i:05d}.jpg'
         data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
         (folder / name).write_bytes(data)
@@ -241,8 +239,8 @@ def parse_args(argv=None):
     parser.add_argument(
         '--out', type=Path, default=Path('data/toy_balloon'), help='data root to make (%(default)s)'
     )
-    parser.add_argument('--train', type=int, default=96, help='training pictures (%(default)s)')
-    parser.add_argument('--val', type=int, default=16, help='validation pictures (%(default)s)')
+    parser.add_argument('--train', type=int, default=96, help='training images (%(default)s)')
+    parser.add_argument('--val', type=int, default=16, help='validation images (%(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='random seed (%(default)s)')
     args = parser.parse_args(argv)
     if min(args.train, args.val) < 1 or args.seed < 0:

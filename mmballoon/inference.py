@@ -1,18 +1,50 @@
 """Detection as fast as the machine allows, with the same results."""
 
+import copy
+
+from mmballoon.patches.amp import fast_bfloat16
+
 import torch
-from mmcv.cnn import fuse_conv_bn
+from mmcv.cnn import ConvModule, fuse_conv_bn
 
 
-def prepare(model, fuse=True):
+def prepare(model, fuse=True, amp=False):
     """Make a detector in evaluation mode faster, in place, and return it.
 
-    Convolutions store their weights in channels-last order. Those of backbone and neck also take in
-    the batch normalisation that follows them (``fuse``: not for maps of single layers). The head of
-    RTMDet cannot be fused: its levels share convolutions, but not their normalisation. Boxes change
-    by rounding errors only.
+    Convolutions store their weights in channels-last order. With ``fuse``, they take in the batch
+    normalisation that follows them, and activations overwrite their input (not for maps of single
+    layers). Boxes change by rounding errors only.
+
+    amp: compute in bfloat16 on a CPU that has instructions for it. This changes scores by about 0.001,
+    and mAP by up to 0.003.
     """
     if fuse:
-        fuse_conv_bn(model.backbone)
-        fuse_conv_bn(model.neck)
+        for module in model.modules():
+            if isinstance(module, ConvModule):
+                # The levels of RTMDet's head share convolutions, but not their normalisation.
+                module.conv = copy.deepcopy(module.conv)
+                if module.with_activation and isinstance(module.activate, torch.nn.SiLU):
+                    module.activate.inplace = True
+        fuse_conv_bn(model)
+    if amp and fast_bfloat16() and next(model.parameters()).device.type == 'cpu':
+        model.extract_feat = _in_bfloat16(model.extract_feat)
+        if hasattr(model, 'bbox_head'):
+            model.bbox_head.forward = _in_bfloat16(model.bbox_head.forward)
     return model.to(memory_format=torch.channels_last)
+
+
+def _in_bfloat16(forward):
+    """A forward function of levels, whose convolutions compute in bfloat16 and whose outputs are float32."""
+
+    def wrapped(inputs):
+        with torch.autocast('cpu', torch.bfloat16):
+            outputs = forward(inputs)
+        return _float(outputs)
+
+    return wrapped
+
+
+def _float(outputs):
+    if isinstance(outputs, torch.Tensor):
+        return outputs.float()
+    return tuple(_float(part) for part in outputs)

@@ -38,6 +38,9 @@ def parse_args(argv=None):
         choices=['coco', 'voc', 'citys', 'random', 'none'],
         help="colours (%(default)s: the config's own)",
     )
+    parser.add_argument(
+        '--amp', action='store_true', help='bfloat16 on a CPU that has it: faster, other rounding'
+    )
     parser.add_argument('--show', action='store_true', help='show each image in a window')
     parser.add_argument('--no-save-vis', action='store_true', help='save no images')
     parser.add_argument('--no-save-pred', action='store_true', help='save no predictions')
@@ -69,7 +72,7 @@ def main(argv=None):
         from mmballoon.inference import prepare
 
         inferencer = DetInferencer(args.model, args.weights, device, palette=args.palette)
-        prepare(inferencer.model)
+        prepare(inferencer.model, amp=args.amp)
         results = inferencer(
             files,
             batch_size=args.batch_size,

@@ -5,6 +5,8 @@ applied.
     python tools/train.py configs/my_rtmdet_tiny.py --resume
     python tools/train.py configs/my_rtmdet_tiny.py --amp --cfg-options train_dataloader.batch_size=8
     torchrun --nproc_per_node=2 tools/train.py configs/my_rtmdet_tiny.py --launcher pytorch
+
+All options are those of MMDetection; --help lists them.
 """
 
 import mmballoon.patches  # noqa: F401  (here, so that spawned data-loader workers get them as well)

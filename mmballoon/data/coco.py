@@ -1,4 +1,4 @@
-"""A COCO file with its images, as check_coco.py and its pictures look at them."""
+"""A COCO file with its images, as check_coco.py and its contact sheets look at them."""
 
 import json
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""The pictures of check_coco.py: contact sheets and histograms. Pillow and matplotlib."""
+"""The contact sheets and histograms of check_coco.py. Pillow and matplotlib."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont

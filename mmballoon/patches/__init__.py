@@ -13,6 +13,7 @@ from . import (  # noqa: F401
     checkpoint,
     cpu_dist,
     head_module,
+    nms_best_first,
     resume,
     screen,
     visualizer,

@@ -1,8 +1,8 @@
 """Pictures keep their frame when a box leaves them.
 
-Symptom:  a drawn picture shrinks and gets white margins; UserWarning: The bbox is out of bounds
-Cause:    RTMDet clips boxes to its padded input, not to the picture; mmengine's Visualizer draws such a box outside the
-          picture, and matplotlib widens the view to show it.
+Symptom:  a drawn image shrinks and gets white margins; UserWarning: The bbox is out of bounds
+Cause:    RTMDet clips boxes to its padded input, not to the image; mmengine's Visualizer draws such a box outside the
+          image, and matplotlib widens the view to show it.
 Versions: mmengine <= 0.10.7 with mmdet 3.3.0
 Upstream: https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/visualization/visualizer.py (draw_bboxes)
 Delete:   when Visualizer.draw_bboxes clips what it draws
@@ -17,7 +17,7 @@ from mmengine.visualization.utils import tensor2ndarray
 
 
 def apply():
-    """Clip boxes [x1, y1, x2, y2] to the picture before they are drawn."""
+    """Clip boxes [x1, y1, x2, y2] to the image before they are drawn."""
     draw = Visualizer.draw_bboxes
     if getattr(draw, 'clips', False):
         return

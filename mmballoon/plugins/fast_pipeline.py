@@ -1,7 +1,7 @@
 """A training pipeline that wastes nothing: upstream's own transforms, fed and sped up in three
 places.
 
-- ``LoadCachedImage`` decodes a picture once; from then on it is mapped from a file that all workers
+- ``LoadCachedImage`` decodes an image once; from then on it is mapped from a file that all workers
 share, and
   upstream's deep copies of it (CachedMosaic makes five a sample) copy nothing.
 - ``LazyResize`` in ``RandomResize(resize_type='LazyResize')`` leaves the pixels to the RandomCrop
@@ -29,7 +29,7 @@ from mmdet.registry import TRANSFORMS
 
 
 class SharedImage(np.ndarray):
-    """A read-only picture, (H, W, 3) uint8: a deep copy of it is itself, since nobody can change
+    """A read-only image, (H, W, 3) uint8: a deep copy of it is itself, since nobody can change
     it.
     """
 
@@ -39,10 +39,10 @@ class SharedImage(np.ndarray):
 
 @TRANSFORMS.register_module()
 class LoadCachedImage(LoadImageFromFile):
-    """LoadImageFromFile that keeps decoded pictures in files, mapped into memory by every worker.
+    """LoadImageFromFile that keeps decoded images in files, mapped into memory by every worker.
 
     Args:
-        budget_gb: what the files may take together, in GB (10^9 bytes); beyond it pictures are
+        budget_gb: what the files may take together, in GB (10^9 bytes); beyond it images are
         decoded each time. The
             files live in the temporary folder ($TMPDIR) and go with the process that made this
             transform. Mapped pages are the system's file cache: shared, and given up when memory
@@ -91,7 +91,7 @@ def _remove(folder, maker):
 
 
 class ResizedView:
-    """A picture as if resized to ``shape``, bilinearly as cv2.resize does; slicing it computes the
+    """An image as if resized to ``shape``, bilinearly as cv2.resize does; slicing it computes the
     slice.
     """
 

@@ -1,8 +1,14 @@
 """A model that was prepared for speed computes the same."""
 
+from mmballoon.patches.amp import fast_bfloat16
+from mmballoon.patches.nms_best_first import _best_first
+
+import pytest
 import torch
 from mmdet.apis import init_detector
-from mmengine.config import Config
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
+from mmengine.config import Config, ConfigDict
+from mmengine.structures import InstanceData
 
 from mmballoon.inference import prepare
 
@@ -17,3 +23,44 @@ def test_same_outputs_of_the_head(tiny):
     for expected_levels, found_levels in zip(expected, found):  # scores, boxes
         for left, right in zip(expected_levels, found_levels):
             assert left.abs().max() > 0.01 and torch.allclose(left, right, atol=1e-3, rtol=1e-3)
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in fast.modules())
+
+
+@pytest.mark.skipif(not fast_bfloat16(), reason='this CPU has no instructions for bfloat16')
+def test_bfloat16_changes_the_rounding_and_no_types(tiny):
+    cfg = Config.fromfile(tiny.config)
+    plain = init_detector(cfg, str(tiny.checkpoint), device='cpu')
+    half = prepare(init_detector(cfg, str(tiny.checkpoint), device='cpu'), amp=True)
+    image = torch.randn(1, 3, 160, 128, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected, found = plain(image), half(image)
+    for left, right in zip(expected[0], found[0]):  # the scores before the sigmoid
+        assert right.dtype == torch.float32 and not torch.equal(left, right)
+        assert torch.allclose(left, right, atol=0.1, rtol=0.05)
+
+
+@pytest.mark.parametrize('boxes', [5000, 30])
+@pytest.mark.parametrize('spread', [3000, 40])
+def test_nms_of_the_best_boxes_gives_the_same_boxes(boxes, spread):
+    """Spread over 40 pixels, the best 40 boxes leave fewer than 10: then all are needed."""
+    random = torch.Generator().manual_seed(0)
+    corners = torch.rand(boxes, 2, generator=random) * spread
+    sides = torch.rand(boxes, 2, generator=random) * 5 + 60
+    scores = torch.rand(boxes, generator=random).mul(50).ceil() / 50  # with many of the same score
+    labels = torch.zeros(boxes, dtype=torch.long)
+    results = InstanceData(
+        bboxes=torch.cat([corners, corners + sides], 1), scores=scores, labels=labels
+    )
+    cfg = ConfigDict(max_per_img=10, nms=dict(type='nms', iou_threshold=0.65), min_bbox_size=0)
+    patched = BaseDenseHead._bbox_post_process
+    calls = []
+
+    def upstream(self, part, *args, **kwargs):
+        calls.append(len(part))
+        return patched.__wrapped__(self, part, *args, **kwargs)
+
+    found = _best_first(upstream)(None, results, cfg, img_meta={})
+    expected = patched.__wrapped__(None, results, cfg, img_meta={})
+    assert len(found) and torch.equal(found.bboxes, expected.bboxes)
+    assert torch.equal(found.scores, expected.scores)
+    assert calls == {5000: {3000: [40], 40: [40, 5000]}, 30: {3000: [30], 40: [30]}}[boxes][spread]

@@ -108,6 +108,7 @@ def outcome(path):
 
 
 @pytest.mark.slow
+@pytest.mark.models
 def test_every_family_trains_and_predicts_or_says_what_is_missing():
     found = configs()
     results = [outcome(path) for path in found.values()]

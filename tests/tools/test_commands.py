@@ -61,7 +61,7 @@ def test_ctrl_c_keeps_finished_epochs_and_says_how_to_go_on(tiny_data, tmp_path)
     os.killpg(process.pid, signal.SIGINT)
     err = process.communicate(timeout=60)[1]
     assert process.returncode == 130 and 'Traceback' not in err, err
-    assert 'stopped; every finished epoch is saved, and --resume goes on from there' in err
+    assert 'stopped; every finished epoch is saved, and --resume continues from there' in err
     torch.load(saved.read_text().strip())
 
 

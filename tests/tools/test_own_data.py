@@ -92,7 +92,7 @@ def test_own_data_as_in_the_readme(tmp_path):
         if '*' in command[-1]:
             (found,) = tmp_path.glob(command[-1])
             command[-1] = str(found.relative_to(tmp_path))
-        outputs.append(run(*command, env=env, cwd=tmp_path, timeout=600).stdout)
+        outputs.append(run(*command, env=env, cwd=tmp_path, timeout=1800).stdout)
     assert 'skipped' not in outputs[0] and '24 images' in outputs[0] and '6 images' in outputs[0]
     assert 'No duplicates between train and val' in outputs[1]
     scores = re.findall(r'coco/bbox_mAP: ([0-9.]+)', outputs[3])

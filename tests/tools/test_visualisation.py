@@ -26,7 +26,7 @@ def trained(tmp_path_factory):
     options += ['param_scheduler.1.end=60', 'param_scheduler.1.T_max=60']
     options += ['default_hooks.checkpoint.interval=60']
     command = ['tools/train.py', toy.config, '--work-dir', toy.work_dir, '--cfg-options', *options]
-    run(*command, env=toy.env, timeout=900)
+    run(*command, env=toy.env, timeout=1800)
     toy.images = sorted((root / 'train').glob('*.jpg'))
     toy.weights = toy.work_dir / 'epoch_60.pth'
     return toy

@@ -1,4 +1,4 @@
-"""tools/plugins/copy_paste.py: what is pasted is annotated, looks whole, and hides nothing."""
+"""mmballoon/plugins/copy_paste.py: what is pasted is annotated, looks whole, and hides nothing."""
 
 import mmballoon.patches  # noqa: F401
 

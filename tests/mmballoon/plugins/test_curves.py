@@ -1,4 +1,4 @@
-"""tools/plugins/curves.py and transfer.py, on the session's tiny run, which was resumed once."""
+"""mmballoon/plugins/curves.py and transfer.py, on the session's tiny run, which was resumed once."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""tools/plugins/depthwise.py."""
+"""mmballoon/plugins/depthwise.py."""
 
 import mmballoon.patches  # noqa: F401
 

@@ -1,4 +1,4 @@
-"""tools/plugins/fast_pipeline.py against upstream's transforms: the same augmentations, and memory
+"""mmballoon/plugins/fast_pipeline.py against upstream's transforms: the same augmentations, and memory
 within bounds.
 """
 
@@ -19,10 +19,9 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
 register_all_modules()
-from mmballoon.plugins.fast_pipeline import HSVRandomAug, LoadCachedImage, ResizedView, SharedImage  # noqa: E402
-
-sys.path.insert(0, str(ROOT / 'benchmarks'))
 import pipeline as benchmark  # noqa: E402
+
+from mmballoon.plugins.fast_pipeline import HSVRandomAug, LoadCachedImage, ResizedView, SharedImage  # noqa: E402
 
 
 def seed(number):

@@ -1,0 +1,158 @@
+"""Export, test and detection with the exported file, typed as a person would."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+import time
+import venv
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from mmballoon.export import parity
+
+
+@pytest.fixture(scope='module')
+def exported(tiny, tmp_path_factory):
+    return tmp_path_factory.mktemp('onnx') / 'model.onnx'
+
+
+def export(in_process, tiny, out, *args):
+    paths = [tiny.config, tiny.checkpoint, '--out', out, '--img-size', 128]
+    return in_process('tools/export_onnx.py', *paths, *args, env=tiny.env)
+
+
+def test_export_prints_the_parity_and_writes_the_file(in_process, tiny, exported):
+    done = export(in_process, tiny, exported)
+    assert done.status == 0, done.err
+    first, last = done.out.splitlines()[-2:]
+    assert first.startswith('torch and ONNX Runtime agree on 4 images: 99.5% of the boxes within ')
+    assert ', mAP 0.' in first and last.startswith(f'saved: {exported} (')
+    assert [path.name for path in exported.parent.iterdir()] == ['model.onnx']
+
+
+def test_the_coco_table_of_the_file(in_process, tiny, exported):
+    done = in_process('tools/test_onnx.py', tiny.config, exported, env=tiny.env)
+    assert 'Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ]' in done.out
+    assert done.out.splitlines()[-1].startswith('bbox_mAP 0.')
+
+
+def test_another_result_leaves_no_file(in_process, tiny, tmp_path, monkeypatch):
+    monkeypatch.setitem(parity.LIMITS, 'float32', (-1, 1e-3, 1e-3, 0.995))
+    old = tmp_path / 'model.onnx'
+    old.write_text('of an earlier export')
+    done = export(in_process, tiny, old, '--images', tiny.images[0])
+    assert (
+        done.status == 2 and 'error: the exported file detects something else: 1 images' in done.err
+    )
+    assert [path.read_text() for path in tmp_path.iterdir()] == ['of an earlier export']
+
+
+def test_a_missing_package_is_named(mistake, tiny, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    line = mistake('tools/export_onnx.py', tiny.config, tiny.checkpoint)
+    assert 'onnxruntime is not installed; next: pip install -r requirements-export.txt' in line
+
+
+@pytest.fixture(scope='module')
+def bare_python(tmp_path_factory):
+    """A virtual environment with numpy, OpenCV and ONNX Runtime, and nothing else."""
+    folder = tmp_path_factory.mktemp('bare')
+    venv.create(folder, with_pip=False)
+    (packages,) = folder.glob('lib/python3*/site-packages')
+    for name in ('numpy', 'cv2', 'onnxruntime'):
+        source = Path(importlib.util.find_spec(name).origin).parent
+        (packages / name).symlink_to(source)
+        for libraries in source.parent.glob(f'*{name.replace("cv2", "opencv")}*.libs'):
+            (packages / libraries.name).symlink_to(libraries)
+    return folder / 'bin/python'
+
+
+def run_bare(python, *args):
+    command = [str(python), str(ROOT / 'tools/onnx_demo.py'), *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_the_demo_alone_detects_as_image_demo_does(
+    in_process, bare_python, tiny, exported, tmp_path
+):
+    done = run_bare(bare_python, tiny.root / 'val', exported, '--out-dir', tmp_path / 'onnx')
+    assert done.returncode == 0, done.stderr
+    config = tmp_path / 'small.py'
+    config.write_text(
+        f"_base_ = '{tiny.config}'\n"
+        'pipeline = _base_.test_pipeline\n'
+        'pipeline[1].scale = pipeline[2].size = (128, 128)\n'
+        'test_dataloader = dict(dataset=dict(pipeline=pipeline))\n'
+    )
+    paths = [
+        tiny.root / 'val',
+        config,
+        '--weights',
+        tiny.checkpoint,
+        '--out-dir',
+        tmp_path / 'torch',
+    ]
+    assert in_process('tools/image_demo.py', *paths, env=tiny.env).status == 0
+    for folder in ('vis', 'preds'):
+        names = [
+            sorted(p.name for p in (tmp_path / side / folder).iterdir())
+            for side in ('onnx', 'torch')
+        ]
+        assert names[0] == names[1] and len(names[0]) == 4
+    for path in (tmp_path / 'onnx/preds').iterdir():
+        sides = [
+            json.loads((tmp_path / side / 'preds' / path.name).read_text())
+            for side in ('onnx', 'torch')
+        ]
+        assert sides[0].keys() == sides[1].keys()
+        columns = [
+            [np.array(side[key]) for key in ('bboxes', 'scores', 'labels')] for side in sides
+        ]
+        rows = parity.differences(*columns, 0.001)
+        assert len(rows) and (rows.max(0) < (0.5, 1e-3)).all()
+
+
+def test_the_demo_is_short_and_starts_fast(bare_python, exported):
+    assert len((ROOT / 'tools/onnx_demo.py').read_text().splitlines()) < 150
+    load = (
+        f'import runpy; runpy.run_path({str(ROOT / "tools/onnx_demo.py")!r})["Detector"]'
+        f'({str(exported)!r})'
+    )
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run([str(bare_python), '-c', load], check=True)
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 1, seconds  # 0.35 s on a quiet machine
+
+
+def test_images_narrower_than_the_network_can_see(exported):
+    """Upstream cannot resize a line of 300 pixels to 128: its width would be 0."""
+    detector = parity.runtime()(str(exported))
+    boxes, scores, _ = detector(np.zeros((300, 1, 3), np.uint8))
+    assert len(boxes) == len(scores)
+
+
+@pytest.mark.parametrize('case', ['no image', 'no model', 'broken image', 'same name'])
+def test_mistakes_end_in_one_line(case, bare_python, exported, tiny, tmp_path):
+    broken = tmp_path / 'a.jpg'
+    broken.write_text('text')
+    other = tmp_path / 'b/a.png'
+    other.parent.mkdir()
+    cv2.imwrite(str(other), np.zeros((9, 9, 3), np.uint8))
+    args, text = {
+        'no image': (['nowhere', exported], 'nowhere: no such image'),
+        'no model': ([other, broken], 'pass a file of tools/export_onnx.py'),
+        'broken image': ([broken, exported], f'{broken}: not a readable image'),
+        'same name': ([broken, other, exported], 'another image has this name'),
+    }[case]
+    done = run_bare(bare_python, *args, '--out-dir', tmp_path / 'out')
+    assert done.returncode == 2 and 'Traceback' not in done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith('error: ') and text in line and '; next: ' in line
+    assert not (tmp_path / 'out').exists()

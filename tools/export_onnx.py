@@ -1,0 +1,68 @@
+"""Export a trained detector to one ONNX file, and check that the file detects the same.
+
+    python tools/export_onnx.py configs/my_rtmdet_tiny.py CHECKPOINT
+    python tools/export_onnx.py CONFIG CHECKPOINT --out balloon.onnx --score-thr 0.3
+    python tools/export_onnx.py CONFIG CHECKPOINT --img-size 512 --images FOLDER
+
+The check compares boxes, scores and mAP in torch and in ONNX Runtime, on the validation images of the
+config or on --images (without mAP). The file appears only if both agree. docs/deployment.md describes
+it; tools/onnx_demo.py runs it.
+"""
+
+import argparse
+from pathlib import Path
+
+from mmballoon.errors import UserError, report_errors
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--out', type=Path, default=Path('model.onnx'), help='(%(default)s)')
+    parser.add_argument('--img-size', type=int, help="side in pixels (default: the config's)")
+    parser.add_argument('--score-thr', type=float, help="minimum score (default: the config's)")
+    parser.add_argument('--half', action='store_true', help='compute in float16, for GPUs')
+    parser.add_argument('--images', nargs='+', help='images or folders to check with')
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    with report_errors():
+        files = None
+        if args.images:
+            from mmballoon.inputs import list_images
+
+            files = list_images(args.images)
+        try:
+            import mmballoon.patches  # noqa: F401
+
+            import onnxruntime  # noqa: F401
+            from mmengine.config import Config
+
+            from mmballoon.export import onnx_file, parity
+        except ModuleNotFoundError as error:
+            if not (error.name or '').startswith('onnx'):
+                raise
+            raise UserError(
+                f'{error.name} is not installed; next: pip install -r requirements-export.txt -c '
+                'constraints.txt'
+            ) from None
+        from mmballoon.files import atomic_write
+
+        cfg = Config.fromfile(args.config)
+        model = onnx_file.load(cfg, args.checkpoint, args.img_size, args.score_thr)
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(args.out) as file:
+            file.write(onnx_file.build(model, args.half))
+            file.flush()
+            figures = parity.check(model, parity.runtime()(file.name), files)
+    print(f'torch and ONNX Runtime agree on {figures}')
+    print(f'saved: {args.out} ({args.out.stat().st_size / 1e6:.1f} MB)')
+
+
+if __name__ == '__main__':
+    main()

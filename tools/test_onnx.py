@@ -1,0 +1,42 @@
+"""Test an exported detector: MMDetection's COCO metrics on the validation split of the config.
+
+    python tools/test_onnx.py configs/my_rtmdet_tiny.py model.onnx
+
+It prints the same numbers as tools/test.py on the checkpoint that was exported.
+"""
+
+import argparse
+
+from mmballoon.errors import report_errors
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config file')
+    parser.add_argument('model', help='file of tools/export_onnx.py')
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    with report_errors():
+        import mmballoon.patches  # noqa: F401
+
+        from mmdet.utils import register_all_modules
+        from mmengine.config import Config
+
+        from mmballoon.export import parity
+
+        register_all_modules()
+        cfg = Config.fromfile(args.config)
+        dataset = parity.validation_set(cfg)
+        detect = parity.onnx_detector(parity.runtime()(args.model))
+        files = [dataset.get_data_info(i)['img_path'] for i in range(len(dataset))]
+        metrics = parity.coco_metrics(cfg, dataset, [detect(f) for f in files], quiet=False)
+    print('  '.join(f'{name} {value:.3f}' for name, value in metrics.items()))
+
+
+if __name__ == '__main__':
+    main()
