@@ -110,6 +110,7 @@ def report_errors():
     except (Exception, KeyboardInterrupt) as error:
         interrupt = _interrupt(error)
         if interrupt:
+            _leave_signals_alone()
             training = Path(sys.argv[0]).name == 'train.py'
             saved = '; every finished epoch is saved, and --resume continues from there'
             print(f'\nstopped{saved if training else ""}', file=sys.stderr)
@@ -183,6 +184,16 @@ def _terminate(main_process, signum, frame):
     if os.getpid() != main_process:  # a forked data-loader worker
         os._exit(TERMINATED)
     raise Terminated
+
+
+def _leave_signals_alone():
+    """Let the process end in peace: a second SIGTERM, or the end of a data-loader worker, of which
+    torch makes an error, would add a traceback to the line.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if hasattr(signal, 'SIGCHLD'):  # not on Windows
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def _interrupt(error):

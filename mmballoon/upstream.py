@@ -56,5 +56,6 @@ def run_bundled(package, path):
     package.
     """
     with report_errors():
-        script = package_root(package) / path
-    run(script)
+        # Inside, so that a SIGTERM which arrives while `run` reports another error is reported, too:
+        # with torchrun, the connection to a process that ended before this one is such an error.
+        run(package_root(package) / path)
