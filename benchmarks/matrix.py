@@ -15,6 +15,7 @@ import datetime
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -28,7 +29,7 @@ CONFIG = 'configs/my_rtmdet_tiny_toy.py'
 SHORT = 'train_cfg.val_interval=1 train_dataloader.num_workers=1'
 # What runs in each environment, in this order. TMP is a folder of its own.
 COMMANDS = {
-    'patches': '-c import_mmballoon.patches,mmdet.apis,mmyolo',
+    'patches': '-c "import mmballoon.patches, mmdet.apis, mmyolo"',
     'toy data': 'data_tools/make_toy_balloons.py --out TMP/data --train 8 --val 4',
     'converter': 'data_tools/balloon2coco.py --data-root TMP/data',
     'train': 'tools/train.py CONFIG --work-dir TMP/w --cfg-options train_cfg.max_epochs=1 SHORT',
@@ -62,8 +63,9 @@ def install(python, torch, folder):
 
 
 def words(command, out):
-    command = command.replace('CONFIG', CONFIG).replace('SHORT', SHORT).split()
-    return [word.replace('TMP', str(out)).replace('import_', 'import ') for word in command]
+    for name, value in dict(CONFIG=CONFIG, SHORT=SHORT, TMP=shlex.quote(str(out))).items():
+        command = command.replace(name, value)
+    return shlex.split(command)
 
 
 def versions(python):
