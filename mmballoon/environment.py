@@ -11,7 +11,7 @@ from mmballoon.errors import UserError
 
 # Module -> its line of requirements.txt (tests/mmballoon/test_environment.py compares them).
 REQUIREMENTS = {
-    'numpy': 'numpy>=1.24',
+    'numpy': 'numpy>=1.26',
     'torch': 'torch>=2.6',
     'torchvision': 'torchvision',
     'mmengine': 'mmengine>=0.10.4,<0.11',

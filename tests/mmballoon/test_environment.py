@@ -43,7 +43,7 @@ def test_an_empty_environment_is_told_everything():
     status, line = python(*TRAIN, flags=['-S'])
     assert status == 2 and line.startswith('error: numpy is not installed, torch is not installed')
     assert line.endswith(
-        '; next: pip install "numpy>=1.24" "torch>=2.6" "torchvision" "mmengine>=0.10.4,<0.11" '
+        '; next: pip install "numpy>=1.26" "torch>=2.6" "torchvision" "mmengine>=0.10.4,<0.11" '
         '"mmcv-lite>=2.0.1,<2.1" "mmdet>=3.3.0,<3.4"'
     )
     status, line = python(*IMPORT, flags=['-S'])
