@@ -139,7 +139,8 @@ def compare(what, sides, args):
     """Time the sides in turn, print each one's time, its share of the matrix product's rate, and
     the ratio's spread.
 
-    sides: {name: (function, dtype)}, upstream's first; args: those of ``make_parser``.
+    sides: {name: (function, dtype)}, upstream's first; a dtype of None has no share, because the side
+    computes another number of operations, or with other numbers. args: those of ``make_parser``.
     """
     flops, repeats = count_flops(sides['upstream'][0]), args.repeats
     print(
@@ -151,7 +152,11 @@ def compare(what, sides, args):
             function()  # not counted: caches, and what is compiled at first sight
     runs = [[seconds(function) for function, _ in sides.values()] for _ in range(repeats)]
     for (name, (_, dtype)), times in zip(sides.items(), zip(*runs)):
-        median, rate = statistics.median(times), matmul_rate(dtype)
+        median = statistics.median(times)
+        if dtype is None:
+            print(f'{name}: {1000 * median / args.batch_size:.0f} ms per image', flush=True)
+            continue
+        rate = matmul_rate(dtype)
         print(
             f'{name}: {1000 * median / args.batch_size:.0f} ms per image, {flops / median / 1e9:.0f} GFLOP/s, '
             f'which is {flops / median / rate:.0%} of {rate / 1e9:.0f} in a {str(dtype)[6:]} matrix product',
@@ -171,7 +176,7 @@ def make_parser(description, batch_size, repeats):
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        '--size', type=side, default=640, help='side of per image, a multiple of 32 (%(default)s)'
+        '--size', type=side, default=640, help='side of the image, a multiple of 32 (%(default)s)'
     )
     parser.add_argument('--batch-size', type=count, default=batch_size, help='(%(default)s)')
     parser.add_argument('--repeats', type=count, default=repeats, help='(%(default)s)')
