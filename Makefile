@@ -70,9 +70,12 @@ demo: setup $(TOY_DONE)  ## everything from a bare checkout to result images, on
 	$(TOY) $(PY) tools/test.py $(TOY_CONFIG) $(TOY_LAST) --work-dir $(TOY_DIR)/test
 	$(TOY) $(PY) tools/image_demo.py data/toy_balloon/val $(TOY_CONFIG) --weights $(TOY_LAST) --pred-score-thr 0.5
 	@$(MAKE) --no-print-directory featmap boxam
+	$(TOY) $(PY) tools/export_onnx.py $(TOY_CONFIG) $(TOY_LAST) --out outputs/balloon.onnx
+	$(PY) tools/onnx_demo.py data/toy_balloon/val outputs/balloon.onnx --pred-score-thr 0.5 --out-dir outputs/onnx
 	@metrics=$$(ls -t $(TOY_DIR)/test/*/*.json | head -1); echo; \
 	echo "mAP         $$(sed -E 's/.*"coco\/bbox_mAP": ([0-9.]+).*/\1/' $$metrics)   (all figures: $$metrics)"; \
 	echo "detections  outputs/vis"; echo "maps        outputs/featmap, outputs/boxam"; \
+	echo "exported    outputs/balloon.onnx, its detections outputs/onnx"; \
 	echo "next        make report"
 
 report: setup  ## write outputs/report/report.html about CHECKPOINT

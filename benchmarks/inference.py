@@ -5,10 +5,11 @@
     ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 python benchmarks/inference.py
 
 upstream: mmdet.apis.inference_detector on the model as it is loaded. ours: the same on the model as
-tools/image_demo.py prepares it (mmballoon/inference.py), and with its --amp. The other rows run the
-file of tools/export_onnx.py as tools/onnx_demo.py does, in ONNX Runtime or in OpenVINO; each needs its
-package. All sides run in this process, in turn, with as many threads as torch. The two variables make
-torch and OpenVINO compute as on a CPU with AVX2 alone; ONNX Runtime does not read them.
+tools/image_demo.py prepares it (mmballoon/inference.py), and with its --amp. The next rows run the
+files of tools/export_onnx.py as tools/onnx_demo.py does, in ONNX Runtime or in OpenVINO; the last are
+other detectors of this size. Each needs its package. All sides run in this process, in turn, with as
+many threads as torch. The two variables make torch and OpenVINO compute as on a CPU with AVX2 alone;
+ONNX Runtime does not read them.
 
 Without a checkpoint the weights are random and the image is noise. The biases of the head are then set
 so that 3700 of the 8400 boxes go through NMS: trained weights gave 3200 to 5400 on the validation images.
@@ -89,26 +90,59 @@ class Compiled:
 def exported_sides(args, image):
     """{name: (function, number type)} of the exported file, where the packages are installed."""
     try:
-        from mmballoon.export import onnx_file, parity
+        from mmballoon.export import int8, onnx_file, parity
 
         Detector = parity.runtime()
     except ModuleNotFoundError as error:
         print(f'without the rows of the exported file: {error}')
         return {}
-    with tempfile.NamedTemporaryFile(suffix='.onnx') as file:
-        file.write(onnx_file.build(load(args).cpu()))
-        file.flush()
-        make = functools.partial(Detector, file.name, threads=torch.get_num_threads())
-        sides = {'ONNX Runtime': (functools.partial(make(), image), torch.float32)}
-        for dtype, precision in ((torch.float32, 'f32'), (torch.bfloat16, 'bf16')):
-            if dtype == torch.float32 or reduced_type() == dtype:
-                detector = make()
-                try:
-                    detector.session = Compiled(file.name, precision)
-                except ModuleNotFoundError as error:
-                    print(f'without the rows of OpenVINO: {error}')
-                    break
-                sides[f'OpenVINO, {precision}'] = (functools.partial(detector, image), dtype)
+    content = onnx_file.build(load(args).cpu())
+    with tempfile.TemporaryDirectory() as folder:
+        files = {'float32': Path(folder) / 'float32.onnx', 'int8': Path(folder) / 'int8.onnx'}
+        files['float32'].write_bytes(content)
+        files['int8'].write_bytes(int8.quantize(content, [image]))
+        make = functools.partial(Detector, threads=torch.get_num_threads())
+        sides = {
+            f'ONNX Runtime, {name}': (functools.partial(make(str(files[name])), image), dtype)
+            for name, dtype in (('float32', torch.float32), ('int8', None))
+        }
+        for name, file, precision, dtype in (
+            ('float32', files['float32'], 'f32', torch.float32),
+            ('bfloat16', files['float32'], 'bf16', torch.bfloat16),
+            ('int8', files['int8'], 'f32', None),
+        ):
+            if dtype == torch.bfloat16 and reduced_type() != dtype:
+                continue
+            detector = make(str(file))
+            try:
+                detector.session = Compiled(file, precision)
+            except ModuleNotFoundError as error:
+                print(f'without the rows of OpenVINO: {error}')
+                break
+            sides[f'OpenVINO, {name}'] = (functools.partial(detector, image), dtype)
+    return sides
+
+
+def peer_sides(args, image):
+    """{name: (function, number type)} of other detectors of this size, where they are installed.
+
+    Their weights are random, so there is next to nothing for their NMS to do.
+    """
+    sides = {}
+    try:
+        from ultralytics import YOLO
+
+        predict = functools.partial(YOLO('yolo11n.yaml').predict, imgsz=args.size, verbose=False)
+        sides['Ultralytics yolo11n'] = (functools.partial(predict, image), None)
+    except ModuleNotFoundError as error:
+        print(f'without the row of Ultralytics: {error}')
+    try:
+        from libreyolo import LibreRTMDet
+
+        predict = LibreRTMDet(size='t', device='cpu').predict  # 640 px
+        sides['LibreYOLO RTMDet-t'] = (functools.partial(predict, image), None)
+    except ModuleNotFoundError as error:
+        print(f'without the row of LibreYOLO: {error}')
     return sides
 
 
@@ -128,7 +162,7 @@ def main(argv=None):
     else:
         shape = (args.size * 3 // 4, args.size, 3)
         image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    sides = {**torch_sides(args, image), **exported_sides(args, image)}
+    sides = {**torch_sides(args, image), **exported_sides(args, image), **peer_sides(args, image)}
     compare('detection', sides, args)
 
 

@@ -2,10 +2,11 @@
 
     python benchmarks/train_step.py                       (640 px, batch 8: about two minutes on two cores)
     python benchmarks/train_step.py --size 320 --batch-size 4 --compile
+    python benchmarks/train_step.py --parts               (ours without each of its parts)
 
 Upstream: float32, channels first, SiLU in place. Ours, as in configs/my_rtmdet_tiny.py: --amp
 (bfloat16 on the CPU, float16 on a GPU), ChannelsLastHook, DepthwiseFloat32Hook, SiLU out of place.
-Same model (one class, nothing frozen, random weights), same batch (noise, with 6 random boxes a
+Same model (one class, nothing frozen, random weights), same batch (noise, with 6 random boxes per
 image), same optimizer; both in this process, alternately. The fraction is of what a product of
 two large matrices reaches here in the same number type.
 """
@@ -20,10 +21,16 @@ import torch
 ROOT = Path(__file__).parents[1]
 
 
-def build_model(ours):
-    """RTMDet-tiny for one class with random weights (seed 0), upstream's way or ours, on the GPU if
-    there is one.
-    """
+PARTS = {  # of ours: what upstream does not do
+    'mixed precision',
+    'channels-last',
+    'depthwise in float32',
+    'SiLU out of place',
+}
+
+
+def build_model(parts):
+    """RTMDet-tiny for one class with random weights (seed 0) and the parts, on the GPU if there is one."""
     import mmballoon.patches  # noqa: F401
 
     from mmdet.registry import MODELS
@@ -36,24 +43,24 @@ def build_model(ours):
     register_all_modules()
     torch.manual_seed(0)
     cfg = Config.fromfile(ROOT / 'configs/my_rtmdet_tiny_scratch.py').model
-    if not ours:
-        for part in (cfg.backbone, cfg.neck, cfg.bbox_head):
-            part.act_cfg = dict(type='SiLU', inplace=True)
+    for part in (cfg.backbone, cfg.neck, cfg.bbox_head):
+        part.act_cfg = dict(type='SiLU', inplace='SiLU out of place' not in parts)
     model = MODELS.build(cfg).to(get_device())
-    if not ours:
-        return model
-    wrap(model)
-    return model.to(memory_format=torch.channels_last)
+    if 'depthwise in float32' in parts:
+        wrap(model)
+    if 'channels-last' in parts:
+        model.to(memory_format=torch.channels_last)
+    return model
 
 
 def reduced_type():
     """The number type that mixed precision computes in on this machine; float32 on a CPU without
     bfloat16.
     """
-    from mmballoon.patches.amp import fast_bfloat16
+    from mmballoon.patches.amp import best_dtype, fast_bfloat16
 
     if torch.cuda.is_available():
-        return torch.float16
+        return getattr(torch, best_dtype())
     return torch.bfloat16 if fast_bfloat16() else torch.float32
 
 
@@ -92,19 +99,17 @@ def make_batch(size, batch_size):
     return dict(inputs=list(images), data_samples=samples)
 
 
-def build_step(ours, batch, compiled=False):
+def build_step(parts, batch, compiled=False):
     """One side: a function that takes one optimizer step, forward to update."""
     from mmengine.optim import AmpOptimWrapper, OptimWrapper
 
-    model = build_model(ours).train()
+    model = build_model(parts).train()
     if compiled:
         model.backbone.compile()
         model.neck.compile()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-    wrapper = OptimWrapper(optimizer)
-    if ours:
-        cpu = next(model.parameters()).device.type == 'cpu'
-        wrapper = AmpOptimWrapper(optimizer=optimizer, dtype='bfloat16' if cpu else 'float16')
+    wrapper = AmpOptimWrapper if 'mixed precision' in parts else OptimWrapper
+    wrapper = wrapper(optimizer=optimizer)
     return lambda: model.train_step(batch, wrapper)
 
 
@@ -139,7 +144,8 @@ def compare(what, sides, args):
     """Time the sides in turn, print each one's time, its share of the matrix product's rate, and
     the ratio's spread.
 
-    sides: {name: (function, dtype)}, upstream's first; args: those of ``make_parser``.
+    sides: {name: (function, dtype)}, upstream's first; a dtype of None has no share, because the side
+    computes another number of operations, or with other numbers. args: those of ``make_parser``.
     """
     flops, repeats = count_flops(sides['upstream'][0]), args.repeats
     print(
@@ -151,7 +157,11 @@ def compare(what, sides, args):
             function()  # not counted: caches, and what is compiled at first sight
     runs = [[seconds(function) for function, _ in sides.values()] for _ in range(repeats)]
     for (name, (_, dtype)), times in zip(sides.items(), zip(*runs)):
-        median, rate = statistics.median(times), matmul_rate(dtype)
+        median = statistics.median(times)
+        if dtype is None:
+            print(f'{name}: {1000 * median / args.batch_size:.0f} ms per image', flush=True)
+            continue
+        rate = matmul_rate(dtype)
         print(
             f'{name}: {1000 * median / args.batch_size:.0f} ms per image, {flops / median / 1e9:.0f} GFLOP/s, '
             f'which is {flops / median / rate:.0%} of {rate / 1e9:.0f} in a {str(dtype)[6:]} matrix product',
@@ -171,7 +181,7 @@ def make_parser(description, batch_size, repeats):
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        '--size', type=side, default=640, help='side of per image, a multiple of 32 (%(default)s)'
+        '--size', type=side, default=640, help='side of the image, a multiple of 32 (%(default)s)'
     )
     parser.add_argument('--batch-size', type=count, default=batch_size, help='(%(default)s)')
     parser.add_argument('--repeats', type=count, default=repeats, help='(%(default)s)')
@@ -193,9 +203,12 @@ def side(text):
 def parse_args(argv=None):
     parser = make_parser(__doc__, batch_size=8, repeats=5)
     parser.add_argument(
+        '--parts', action='store_true', help='more sides: ours without each of its parts'
+    )
+    parser.add_argument(
         '--compile',
         action='store_true',
-        help='a third side: ours with torch.compile (needs a C++ compiler, and minutes to compile)',
+        help='one more side: ours with torch.compile (needs a C++ compiler, and minutes to compile)',
     )
     return parser.parse_args(argv)
 
@@ -203,12 +216,16 @@ def parse_args(argv=None):
 def main(argv=None):
     args = parse_args(argv)
     batch = make_batch(args.size, args.batch_size)
+    reduced = reduced_type()
     sides = dict(
-        upstream=(build_step(False, batch), torch.float32),
-        ours=(build_step(True, batch), reduced_type()),
+        upstream=(build_step(set(), batch), torch.float32), ours=(build_step(PARTS, batch), reduced)
     )
+    if args.parts:
+        for part in sorted(PARTS):
+            dtype = torch.float32 if part == 'mixed precision' else reduced
+            sides[f'ours without {part}'] = build_step(PARTS - {part}, batch), dtype
     if args.compile:
-        sides['ours, compiled'] = build_step(True, batch, compiled=True), reduced_type()
+        sides['ours, compiled'] = build_step(PARTS, batch, compiled=True), reduced
     compare('one training step', sides, args)
 
 

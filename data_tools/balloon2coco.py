@@ -35,13 +35,9 @@ def parse_args(argv=None):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        'annotation',
-        nargs='?',
-        type=Path,
-        help='a VIA file or a folder that holds one (default: train/ and val/ of the data root)',
-    )
-    parser.add_argument('images', nargs='?', type=Path, help='folder of its images, if another one')
+    add = parser.add_argument
+    add('annotation', nargs='?', type=Path, help='VIA file or folder (default: train/ and val/)')
+    add('images', nargs='?', type=Path, help='folder of its images, if another one')
     group = parser.add_mutually_exclusive_group()
     group.add_argument('--class-name', default='balloon', help='one class for all (%(default)s)')
     group.add_argument('--class-attribute', metavar='KEY', help='region attribute with the class')

@@ -31,9 +31,9 @@ def main(argv=None):
 
         register_all_modules()
         cfg = Config.fromfile(args.config)
-        dataset = parity.validation_set(cfg)
+        dataset = parity.dataset(cfg.val_dataloader)
         detect = parity.onnx_detector(parity.runtime()(args.model))
-        files = [dataset.get_data_info(i)['img_path'] for i in range(len(dataset))]
+        files = parity.image_files(dataset)
         metrics = parity.coco_metrics(cfg, dataset, [detect(f) for f in files], quiet=False)
     print('  '.join(f'{name} {value:.3f}' for name, value in metrics.items()))
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,16 +50,13 @@ class Source:
                 f"'{entries[0].filename}'); next: name their folder after the annotation file"
             )
         unlisted = [name for name in images.images() if name not in self.sizes]
-        self.notes = [
-            line
-            for line in (
-                listed('entries without an image', self.missing),
-                listed('images found under another name', renamed),
-                listed('images of another size in bytes than VIA saw', self.changed),
-                listed('images without an entry', unlisted),
-            )
-            if line
-        ]
+        findings = {
+            'entries without an image': self.missing,
+            'images found under another name': renamed,
+            'images of another size in bytes than VIA saw': self.changed,
+            'images without an entry': unlisted,
+        }
+        self.notes = [listed(what, names) for what, names in findings.items() if names]
 
     def class_of(self, key):
         """Function from the attributes of a region to its class under ``key``."""
@@ -78,9 +76,7 @@ class Source:
 
 
 def listed(what, names, most=5):
-    """'2 entries without an image: a.jpg, b.jpg', or '' without names."""
-    if not names:
-        return ''
+    """'2 entries without an image: a.jpg, b.jpg'."""
     more = f' and {len(names) - most} more' if len(names) > most else ''
     return f'{len(names)} {what}: {", ".join(names[:most])}{more}'
 
@@ -157,35 +153,29 @@ def check(args, sources, reports):
         UserError: nothing was converted; or, with --strict, anything was skipped.
     """
     file = sources[0].annotation
-    skipped = sum(report.skipped for report in reports)
-    regions = sum(report.counts['regions'] for report in reports)
+    counts = sum((report.counts for report in reports), Counter())
+    regions, skipped = counts['regions'], sum(report.skipped for report in reports)
     examples = {reason: where for report in reports for reason, where in report.examples.items()}
+    notes = [f'skipped, {reason}: first {where}' for reason, where in examples.items()]
+    notes += [note for source in sources for note in source.notes]
     if args.strict and (skipped or any(s.missing or s.changed for s in sources)):
-        found = [f'{skipped} regions skipped'] + [f'{r}: {where}' for r, where in examples.items()]
-        found += [note for source in sources for note in source.notes]
-        raise UserError(f'{file}: {"; ".join(found)}; next: correct these, or drop --strict')
-    reason = max(
-        examples, key=lambda r: sum(p.counts[f'skipped: {r}'] for p in reports), default=''
-    )
+        found = '; '.join([f'{skipped} regions skipped', *notes])
+        raise UserError(f'{file}: {found}; next: correct these, or drop --strict')
+    reason = max(examples, key=lambda reason: counts[f'skipped: {reason}'], default='')
     cause = LIKELY_CAUSES.get(reason, 'look at the first of these regions')
     if regions and skipped == regions:
         raise UserError(
             f'{file}: all {regions} regions were skipped ({reason}, first {examples[reason]}); '
             f'next: {cause}'
         )
-    notes = [f'skipped, {reason}: first {where}' for reason, where in examples.items()]
-    notes += [note for source in sources for note in source.notes]
     left_out = [name for report in reports for name in report.left_out]
     if left_out:
         notes.append(listed('images left out', left_out))
     if not args.class_attribute:
         for key, values in sources[0].values().items():
             if len(values) > 1:
-                names = ', '.join(sorted(values)[:8])
-                notes.append(
-                    f"attribute '{key}' has {len(values)} values ({names}); for a class each, pass "
-                    f'--class-attribute {key}'
-                )
+                what = listed(f"values of attribute '{key}'", sorted(values), most=8)
+                notes.append(f'{what}; for a class each, pass --class-attribute {key}')
     for note in notes:
         print(f'note: {note}')
     if skipped > regions / 2:
@@ -247,24 +237,10 @@ def convert(args, load):
 def add_arguments(parser):
     """The arguments that both commands take."""
     add = parser.add_argument
-    add(
-        '--data-root',
-        type=Path,
-        help='folder of the COCO files (default: the one above the images)',
-    )
+    add('--data-root', type=Path, help='for the COCO files (default: the folder above the images)')
     add('--out', type=Path, help='file to write (default: DATA_ROOT/coco_<image folder>.json)')
-    add(
-        '--classes',
-        nargs='+',
-        metavar='NAME',
-        help='classes in the order of their ids (default: sorted)',
-    )
-    add(
-        '--split',
-        type=float,
-        metavar='SHARE',
-        help='share of the images for training, such as 0.8; links them into train/ and val/',
-    )
+    add('--classes', nargs='+', metavar='NAME', help='in the order of their ids (default: sorted)')
+    add('--split', type=float, metavar='SHARE', help='link this share to train/, the rest to val/')
     add('--seed', type=int, default=0, help='random seed of the split (%(default)s)')
     add('--drop-empty', action='store_true', help='leave out images without regions')
     add('--strict', action='store_true', help='write nothing if anything is skipped or missing')

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from mmballoon.data.shapes import clip_polygon, crosses_itself, polygon_area, polygon_box
+from mmballoon.data.shapes import TINY, clip_polygon, crosses_itself, polygon_area, polygon_box
 from mmballoon.data.via import Entry, Region
 
 
@@ -108,12 +108,10 @@ def fit(region: Region, size: tuple[int, int]) -> tuple[list[float], str]:
     if polygon is None:
         return [], 'a shape without area'
     distinct = len(set(zip(polygon[::2], polygon[1::2])))
-    if distinct == 2 and region.shape in ('polyline', 'line'):
-        return [], 'a line without area'
-    if distinct < 3:
-        return [], 'fewer than 3 distinct points'
-    if polygon_area(polygon) == 0 and not crosses_itself(polygon):
-        return [], 'a line without area' if region.shape == 'polyline' else 'zero area'
+    if distinct < 3 or (polygon_area(polygon) < TINY and not crosses_itself(polygon)):
+        if region.shape == 'polyline' and distinct > 1:
+            return [], 'a line without area'
+        return [], 'fewer than 3 distinct points' if distinct < 3 else 'zero area'
     inside = clip_polygon(polygon, *size)
     if len(inside) < 6 or not all(polygon_box(inside)[2:]):
         return [], 'wholly outside the image'
@@ -124,7 +122,10 @@ def _annotation(polygon, size, category_id):
     x, y, width, height = box = polygon_box(polygon)
     area = polygon_area(polygon)
     if crosses_itself(polygon):
-        area = _mask_area(polygon, size)
+        # COCO's own rule: the pixels inside. It needs numpy, which other outlines do not.
+        from pycocotools import mask
+
+        area = float(mask.area(mask.frPyObjects([polygon], *size[::-1]))[0])
     return dict(
         category_id=category_id,
         bbox=box,
@@ -132,11 +133,3 @@ def _annotation(polygon, size, category_id):
         iscrowd=0,
         segmentation=[polygon],
     )
-
-
-def _mask_area(polygon, size):
-    """Pixels inside an outline, as pycocotools counts them: COCO's own rule for one that crosses itself."""
-    from pycocotools import mask  # imports numpy, which other outlines do not need
-
-    width, height = size
-    return float(mask.area(mask.frPyObjects([polygon], height, width))[0])

@@ -37,7 +37,7 @@ def image_size(path) -> tuple[int, int]:
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         reason = str(error).splitlines()[0][:80]
         raise UserError(
-            f'{path}: not a readable image ({reason}); next: replace the file, or delete its entry in VIA'
+            f'{path}: not a readable image ({reason}); next: replace it, or delete its entry in VIA'
         ) from None
     if width * height > MAX_PIXELS:
         raise UserError(

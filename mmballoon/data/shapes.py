@@ -8,10 +8,9 @@ the first point is not repeated at the end.
 
 import math
 
-CURVE_POINTS = (
-    72  # an inscribed 72-gon has 99.87 % of the area of its ellipse, and touches all sides
-)
+CURVE_POINTS = 72  # touches all sides of its ellipse, and has 99.87 % of its area
 LIMIT = 1e6  # pixels; a larger number cannot be a coordinate in an image
+TINY = 1e-6  # an area in square pixels, or the product of two; what is smaller is rounding
 
 
 class BadShape(Exception):
@@ -98,8 +97,8 @@ def crosses_itself(points: list[float]) -> bool:
                 break  # all further sides begin to the right of this one
             if (i - j) % count in (1, count - 1):
                 continue
-            if _side(ax, ay, bx, by, cx, cy) * _side(ax, ay, bx, by, dx, dy) < 0 and (
-                _side(cx, cy, dx, dy, ax, ay) * _side(cx, cy, dx, dy, bx, by) < 0
+            if _side(ax, ay, bx, by, cx, cy) * _side(ax, ay, bx, by, dx, dy) < -TINY and (
+                _side(cx, cy, dx, dy, ax, ay) * _side(cx, cy, dx, dy, bx, by) < -TINY
             ):
                 return True
     return False

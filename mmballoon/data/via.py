@@ -57,7 +57,7 @@ def read_via(path) -> tuple[list[Entry], dict]:
     """The entries of a VIA file in file order, and its options {attribute: {option id: name}}.
 
     Raises:
-        UserError: not readable, not VIA, or a key or an image that occurs twice.
+        UserError: not readable, not VIA, or a key that occurs twice.
     """
     path = Path(path)
     try:
@@ -74,23 +74,12 @@ def read_via(path) -> tuple[list[Entry], dict]:
         ) from None
     try:
         if text.lstrip()[:1] in ('{', '['):
-            entries, options = _read_json(path, _parse_json(text))
-        else:
-            entries, options = _read_csv(path, text), {}
+            return _read_json(path, _parse_json(text))
+        return _read_csv(path, text), {}
     except RecursionError:
-        raise NotVia(
-            f'{path}: nested too deeply for a VIA file; next: export it from VIA again'
-        ) from None
+        raise NotVia(f'{path}: nested too deeply; next: export it from VIA again') from None
     except (ValueError, csv.Error) as error:
         raise UserError(f'{path}: {error}; next: export it from VIA again') from None
-    names = set()
-    for entry in entries:
-        if entry.filename in names:
-            raise UserError(
-                f"{path}: image '{entry.filename}' has two entries; next: keep one of them"
-            )
-        names.add(entry.filename)
-    return entries, options
 
 
 def find_annotation(folder) -> Path:
@@ -123,9 +112,7 @@ def find_annotation(folder) -> Path:
         return found[0]
     if found:
         names = ', '.join(path.name for path in found)
-        raise UserError(
-            f'{folder}: {len(found)} VIA files ({names}), expected one; next: name one of them'
-        )
+        raise UserError(f'{folder}: {len(found)} VIA files ({names}); next: name one of them')
     if broken:
         raise broken[0]
     raise UserError(
@@ -185,9 +172,8 @@ def _options(project):
     for name, attribute in (attributes if isinstance(attributes, dict) else {}).items():
         options = attribute.get('options') if isinstance(attribute, dict) else None
         if isinstance(options, dict):
-            found[name] = {
-                str(k).strip(): str(v).strip() or str(k).strip() for k, v in options.items()
-            }
+            texts = [(str(key).strip(), str(value).strip()) for key, value in options.items()]
+            found[name] = {key: value or key for key, value in texts}
     return found
 
 

@@ -21,14 +21,13 @@ from mmengine.device import get_device
 from mmengine.logging import print_log
 from mmengine.optim.optimizer import AmpOptimWrapper, OptimWrapper, amp_optimizer_wrapper
 
+# Values of oneDNN's switch that leave bfloat16 out.
+OLDER = ('SSE41', 'AVX', 'AVX2', 'AVX2_VNNI', 'AVX512_CORE', 'AVX512_CORE_VNNI')
+
 
 def fast_bfloat16():
     """Whether this CPU has instructions for bfloat16, and oneDNN may use them."""
-    if (
-        os.environ.get('ONEDNN_MAX_CPU_ISA', 'DEFAULT')
-        .upper()
-        .startswith(('SSE', 'AVX2', 'AVX512_CORE'))
-    ):
+    if os.environ.get('ONEDNN_MAX_CPU_ISA', 'DEFAULT').upper() in OLDER:
         return False  # oneDNN's own switch, to try what an older CPU does
     names = ('_is_avx512_bf16_supported', '_is_amx_tile_supported')
     return any(getattr(torch.cpu, name, bool)() for name in names)

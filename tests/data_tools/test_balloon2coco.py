@@ -11,7 +11,7 @@ from pathlib import Path
 import balloon2coco
 import pytest
 import via_files as v
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 ROOT = Path(__file__).parents[2]
@@ -272,7 +272,7 @@ BROKEN = {
     ),
     'same image twice': (
         json.dumps({k: dict(filename='a.jpg', regions=[]) for k in 'ab'}),
-        "image 'a.jpg' has two entries",
+        "two entries mean the image 'a.jpg'",
     ),
     'regions a number': (
         json.dumps({'a': dict(filename='a.jpg', regions=3)}),
@@ -360,7 +360,7 @@ def test_missing_paths(tmp_path, capsys):
     assert 'no such file' in refuse(capsys, path.with_name('other.json'))
     assert 'no such folder' in refuse(capsys, path, str(tmp_path / 'nowhere'))
     (path.parent / 'second.csv').write_text(v.via_csv([v.entry('a.jpg', v.RECT)]))
-    assert '2 VIA files (second.csv, via.json), expected one' in refuse(capsys, path.parent)
+    assert '2 VIA files (second.csv, via.json)' in refuse(capsys, path.parent)
 
 
 # ---- properties
@@ -397,6 +397,9 @@ files = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(files)
+@example(
+    [[(dict(name='ellipse', cx=0, cy=0, rx=1, ry=0, theta=1.0), {'k': 'x'})]]
+)  # a line, rounded
 def test_every_dialect_gives_the_same_coco(tmp_path_factory, regions):
     tmp_path = tmp_path_factory.mktemp('same')
     entries = [v.entry(f'{i}.jpg', *r) for i, r in enumerate(regions)]

@@ -177,7 +177,10 @@ def test_broken_regions_are_skipped_and_counted(convert, broken):
     assert len(coco['annotations']) == 2
     assert "note: skipped, broken: first image 'a.jpg', region 1 (" in printed
     _, printed, status = convert(text, '--strict')
-    assert status == 2 and "2 regions skipped; broken: image 'a.jpg', region 1 (" in printed
+    assert (
+        status == 2
+        and "2 regions skipped; skipped, broken: first image 'a.jpg', region 1 (" in printed
+    )
 
 
 # ---- 8. one entry
@@ -228,7 +231,7 @@ def test_the_broken_file_is_named(convert, tmp_path, capsys):
 def test_without_class_attribute_the_classes_are_pointed_out(convert):
     text = v.via2([v.entry('a.jpg', (v.RECT, {'type': 'cat'}), (v.RECT, {'type': 'dog'}))])
     _, printed, _ = convert(text)
-    assert "attribute 'type' has 2 values (cat, dog)" in printed
+    assert "2 values of attribute 'type': cat, dog; for a class each" in printed
     assert '--class-attribute type' in printed
 
 

@@ -92,9 +92,15 @@ def test_test_time_augmentation(tiny, tmp_path):
     scores = []
     for options in ([], ['--tta']):
         out = tmp_path / f'{len(options)}.pkl'
-        args = [tiny.config, tiny.checkpoint, '--work-dir', tmp_path, '--out', out, *options]
+        work_dir = tmp_path / f'{len(options)}'
+        args = [tiny.config, tiny.checkpoint, '--work-dir', work_dir, '--out', out, *options]
         done = run('tools/test.py', *args, env=tiny.env)
-        assert 'maxDets=100' in done.stdout and ('DetTTAModel' in done.stdout) == bool(options)
+        assert 'maxDets=100' in done.stdout
+        (log,) = work_dir.glob('*/*.log')
+        uses = log.read_text().count(
+            "type='DetTTAModel'"
+        )  # tta_model, and with --tta the model as well
+        assert uses == 1 + bool(options)
         with open(out, 'rb') as file:
             scores.append([image['pred_instances']['scores'] for image in pickle.load(file)])
     assert len(scores[0]) == len(scores[1]) == 4

@@ -174,3 +174,29 @@ def test_mistakes_end_in_one_line(case, bare_python, exported, tiny, tmp_path):
     (line,) = done.stderr.splitlines()
     assert line.startswith('error: ') and text in line and '; next: ' in line
     assert not (tmp_path / 'out').exists()
+
+
+def test_8_bit_integers_calibrated_on_the_training_images(tiny, exported, tmp_path, monkeypatch):
+    from mmballoon.export import int8
+
+    seen = []
+    read = int8.imread
+    monkeypatch.setattr(int8, 'imread', lambda file: seen.append(Path(file)) or read(file))
+    printed = export(tiny, tmp_path / 'small.onnx', '--int8')
+    assert 'agree on 4 images: 50.0% of the boxes within' in printed
+    assert {path.parent.name for path in seen} == {'train'} and len(seen) == 8
+    sizes = [path.stat().st_size for path in (tmp_path / 'small.onnx', exported)]
+    assert sizes[0] < 0.4 * sizes[1]
+    image = cv2.imread(str(tiny.images[0]))
+    small = parity.runtime()(str(tmp_path / 'small.onnx'))
+    assert small.metadata['dtype'] == 'int8'
+    scores = [small(image)[1], parity.runtime()(str(exported))(image)[1]]
+    assert len(scores[0]) and not np.array_equal(*(values[:10] for values in scores))
+
+
+def test_8_bit_integers_that_cost_too_much_are_refused(tiny, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(parity.LIMITS, 'int8', (*parity.LIMITS['int8'][:2], -1, 0.5))
+    with pytest.raises(SystemExit) as stop:
+        export(tiny, tmp_path / 'small.onnx', '--int8')
+    assert stop.value.code == 2 and 'detects something else' in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

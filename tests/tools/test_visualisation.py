@@ -54,11 +54,17 @@ def explainable(am, toy, score_thr=0.3):
     return found
 
 
-def inside_over_outside(heat, boxes):
-    """Mean heat inside the boxes over mean heat outside; 0 for a map that is blank."""
+def inside(heat, boxes):
+    """The pixels of a map that lie in a box: (H, W) bool."""
     mask = np.zeros(heat.shape, bool)
     for x1, y1, x2, y2 in np.int32(np.clip(boxes.cpu().numpy(), 0, None)):
         mask[y1:y2, x1:x2] = True
+    return mask
+
+
+def inside_over_outside(heat, boxes):
+    """Mean heat inside the boxes over mean heat outside: 0 for a blank map, NaN without an outside."""
+    mask = inside(heat, boxes)
     return heat[mask].mean() / max(heat[~mask].mean(), 1e-9)
 
 
@@ -70,37 +76,41 @@ def randomize(model, seed):
 
 
 @pytest.mark.slow
-def test_the_heat_is_where_the_detections_are_and_depends_on_the_weights(trained, capsys):
-    """Sanity checks of Adebayo et al., 2018 (https://arxiv.org/abs/1810.03292).
+@pytest.mark.parametrize('method', ['gradcam', 'eigencam'])
+def test_the_heat_depends_on_the_weights(trained, method, capsys):
+    """Sanity check of Adebayo et al., 2018 (https://arxiv.org/abs/1810.03292): random weights in place
+    of the trained ones must give another map. Blank maps do not count as others.
 
-    With random weights in place of the trained ones, the map must change, and lie no longer on the
-    objects. A blank map counts for neither.
+    MMYOLO's gradcam does not average the gradient over the map. The boxes alone then decide where the
+    heat can be, so maps are compared inside the boxes only.
     """
-    am = build_box_am(trained)
+    am = build_box_am(trained, method)
     rows = []
-    for image, sample in explainable(am, trained)[:4]:
+    for image, sample in explainable(am, trained)[:6]:
         strides = am.strides(image, sample.pred_instances)
         layers = [f'neck.out_convs[{STRIDES.index(stride)}]' for stride in strides]
         rows.append((image, sample, layers, am.heat(image, sample, layers)))
-    assert len(rows) == 4, 'the toy detector found too little'
+    assert len(rows) >= 4, 'the toy detector found too little'
     ratios = [inside_over_outside(heat, s.pred_instances.bboxes) for _, s, _, heat in rows]
     correlations, random_ratios = [], []
-    for seed in range(3):
+    for seed in range(6):
         randomize(am.detector, seed)
         for image, sample, layers, heat in rows:
             other = am.heat(image, sample, layers)
             if other.any():
-                correlations.append(np.corrcoef(heat.ravel(), other.ravel())[0, 1])
-                random_ratios.append(inside_over_outside(other, sample.pred_instances.bboxes))
-    ratio, random_ratio = np.median(ratios), np.median(random_ratios)
+                boxes = sample.pred_instances.bboxes
+                mask = inside(heat, boxes)
+                correlations.append(np.corrcoef(heat[mask], other[mask])[0, 1])
+                random_ratios.append(inside_over_outside(other, boxes))
     with capsys.disabled():
         print(
-            f'\nheat inside / outside the boxes: {ratio:.1f} trained, {random_ratio:.1f} random; '
-            f'correlation of the maps {np.mean(correlations):.2f} ({len(correlations)} of 12 maps)'
+            f'\n{method}: heat inside / outside the boxes {np.nanmedian(ratios):.1f} trained, '
+            f'{np.nanmedian(random_ratios):.1f} random; correlation inside the boxes '
+            f'{np.mean(correlations):.2f} ({len(correlations)} of {6 * len(rows)} random maps not blank)'
         )
-    assert len(correlations) >= 3, 'nearly all maps of random weights are blank: nothing compared'
-    assert ratio >= 2 and ratio >= 2 * random_ratio
-    assert np.mean(correlations) < 0.5
+    assert len(correlations) >= 8, 'nearly all maps of random weights are blank: nothing compared'
+    assert np.mean(correlations) < 0.6
+    assert method == 'eigencam' or np.nanmedian(ratios) >= 2  # eigencam does not know the boxes
 
 
 @pytest.mark.slow
