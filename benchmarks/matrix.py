@@ -4,10 +4,9 @@
     python benchmarks/matrix.py --pythons python3.10 /opt/python3.13/bin/python --torches 2.6.0 newest
 
 Each environment gets its torch first, as if a person had it already, and then what a newcomer types:
-``pip install -r requirements.txt`` (with -c constraints.txt for the pinned torch). The commands below run
-in it, and it is deleted. The table goes to the
-screen, one row at a time. An environment takes 6 GB of disk and about 5 minutes on two CPU cores. The status
-is 1 if a command failed.
+``pip install -r requirements.txt`` (with -c constraints.txt for the pinned torch). The commands below
+run in it, on the CPU, and it is deleted. It takes 6 GB of disk and 5 minutes on two CPU cores. The
+table goes to the screen, row by row; the status is 1 if a command failed.
 """
 
 import argparse
@@ -44,33 +43,8 @@ SHOWN = ('torch', 'torchvision', 'numpy', 'opencv-python', 'setuptools')
 
 def run(*command, **env):
     """The finished process of a command, its output as text."""
-    env = {**os.environ, **env}
+    env = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', **env}
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=1800)
-
-
-def install(python, torch, folder):
-    """Make an environment in ``folder``; returns (its Python, None or what pip complained about)."""
-    run(python, '-m', 'venv', folder)
-    inside = str(folder / 'bin/python')
-    pip = [inside, '-m', 'pip', '--disable-pip-version-check', 'install', '-q']
-    steps = [] if torch == 'newest' else [[f'torch=={torch}', 'torchvision']]
-    tested = ['-c', 'constraints.txt'] if torch == PINNED else []
-    for packages in [*steps, ['-r', 'requirements.txt', *tested]]:
-        done = run(*pip, *packages)
-        if done.returncode:
-            return inside, last_line(done.stderr)
-    return inside, None
-
-
-def words(command, out):
-    for name, value in dict(CONFIG=CONFIG, SHORT=SHORT, TMP=shlex.quote(str(out))).items():
-        command = command.replace(name, value)
-    return shlex.split(command)
-
-
-def versions(python):
-    code = f'from importlib.metadata import version\nprint(*map(version, {SHOWN}))'
-    return run(python, '-c', code).stdout.split()
 
 
 def last_line(text):
@@ -78,17 +52,32 @@ def last_line(text):
     return (lines or ['no message'])[-1][:200].replace('|', '/')
 
 
-def cell(python, torch, out):
-    """One row of the table (list of str), and whether all of it worked."""
-    found = run(python, '-c', 'import platform; print(platform.python_version())').stdout.strip()
-    inside, problem = install(python, torch, out / 'venv')
-    if problem:
-        return [found, torch, problem], 'No matching distribution found for torch' in problem
-    row = [found, *versions(inside)]
+def install(python, torch, folder):
+    """Make an environment in ``folder`` (Path); returns what pip complained about, or None."""
+    run(python, '-m', 'venv', folder)
+    steps = [] if torch == 'newest' else [[f'torch=={torch}', 'torchvision']]
+    tested = ['-c', 'constraints.txt'] if torch == PINNED else []
+    for packages in [*steps, ['-r', 'requirements.txt', *tested]]:
+        done = run(folder / 'bin/pip', 'install', '-q', *packages)
+        if done.returncode:
+            return last_line(done.stderr)
+    return None
+
+
+def try_it(python, torch, out):
+    """(cells of a row, whether it is as it should be) of one environment in ``out`` (Path)."""
+    release = run(python, '-c', 'import platform; print(platform.python_version())').stdout.strip()
+    problem = install(python, torch, out / 'venv')
+    if problem:  # no build of this torch for this Python is nobody's fault
+        row = [release, torch, *[''] * (len(SHOWN) - 1), problem]
+        return row, 'No matching distribution found for torch=' in problem
+    inside = out / 'venv/bin/python'
+    code = f'from importlib.metadata import version; print(*map(version, {SHOWN}))'
+    row = [release, *run(inside, '-c', code).stdout.split()]
     for name, command in COMMANDS.items():
-        done = run(
-            inside, *words(command, out), BALLOON_ROOT=str(out / 'data'), CUDA_VISIBLE_DEVICES=''
-        )
+        for word, value in dict(CONFIG=CONFIG, SHORT=SHORT, TMP=shlex.quote(str(out))).items():
+            command = command.replace(word, value)
+        done = run(inside, *shlex.split(command), BALLOON_ROOT=str(out / 'data'))
         if done.returncode:
             return [*row, f'{name}: {last_line(done.stderr)}'], False
     return [*row, 'all work'], True
@@ -99,16 +88,15 @@ def main():
     parser.add_argument('--pythons', nargs='+', default=[sys.executable])
     parser.add_argument('--torches', nargs='+', default=[OLDEST, PINNED, 'newest'])
     args = parser.parse_args()
-    print(f'{datetime.date.today()}, {platform.system()} {platform.machine()}, CPU:', end='')
-    print(' ' + ', '.join(COMMANDS) + '\n')
-    print(f'| Python | {" | ".join(SHOWN)} | result |\n{"| --- " * (len(SHOWN) + 2)}|', flush=True)
+    print(f'{datetime.date.today()}, {platform.platform()}, CPU: {", ".join(COMMANDS)}\n')
+    print('|', ' | '.join(['Python', *SHOWN, 'result']), '|')
+    print('| --- ' * (len(SHOWN) + 2) + '|', flush=True)
     worked = True
     for python in args.pythons:
         for torch in args.torches:
             with tempfile.TemporaryDirectory(prefix='matrix_') as out:
-                row, good = cell(shutil.which(python) or python, torch, Path(out))
-            row[-1:-1] = [''] * (len(SHOWN) + 2 - len(row))
-            print(f'| {" | ".join(row)} |', flush=True)
+                row, good = try_it(shutil.which(python) or python, torch, Path(out))
+            print('|', ' | '.join(row), '|', flush=True)
             worked &= good
     sys.exit(0 if worked else 1)
 
