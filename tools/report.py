@@ -18,18 +18,13 @@ def parse_args(argv=None):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', nargs='?', type=Path, help='checkpoint file')
-    parser.add_argument(
-        '--predictions',
-        type=Path,
-        help='COCO results JSON, or your own results.pkl of tools/test.py --out (a pickle can run code)',
-    )
-    parser.add_argument('--compare', type=Path, help='another checkpoint, results.pkl or JSON')
-    parser.add_argument('--lang', choices=('en', 'zh'), default='en', help='(%(default)s)')
-    parser.add_argument(
-        '--out', type=Path, default=Path('outputs/report'), help='folder (%(default)s)'
-    )
+    add = parser.add_argument
+    add('config', help='config file')
+    add('checkpoint', nargs='?', type=Path, help='checkpoint file')
+    add('--predictions', type=Path, help='results.pkl of tools/test.py --out, or COCO results JSON')
+    add('--compare', type=Path, help='another checkpoint, results.pkl or JSON')
+    add('--lang', choices=('en', 'zh'), default='en', help='(%(default)s)')
+    add('--out', type=Path, default=Path('outputs/report'), help='folder (%(default)s)')
     args = parser.parse_args(argv)
     if not (args.checkpoint or args.predictions):
         parser.error('pass a CHECKPOINT, or --predictions')

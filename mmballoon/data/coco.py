@@ -25,7 +25,7 @@ class Part:
     problems: list = field(default_factory=list)
     thumbnails: dict = field(
         default_factory=dict
-    )  # image id -> PIL picture of at most THUMBNAIL pixels
+    )  # image id -> PIL image, at most THUMBNAIL pixels
     hashes: dict = field(default_factory=dict)  # image id -> (digest of the bytes, 256 bits)
 
 
@@ -60,15 +60,43 @@ def load(path, folder=None):
     return Part(name, folder or path.parent / name, images, boxes, names)
 
 
-def thumbnail(path):
-    """RGB picture of at most THUMBNAIL pixels, upright, decoded at a fraction of its size where it
-    is a JPEG.
+def load_dataset(dataset):
+    """Part of a dataset in a config, with the config's classes only.
+
+    Raises:
+        UserError: as ``load``; or the file has none of the classes.
     """
+    root = Path(dataset.get('data_root') or '')
+    part = load(root / dataset.ann_file, root / dataset.data_prefix.img)
+    classes = dataset.get('metainfo', {}).get('classes') or part.names.values()
+    part.names = {key: name for key, name in part.names.items() if name in classes}
+    if not part.names:
+        raise UserError(
+            f'{root / dataset.ann_file}: no category named {", ".join(classes)}; next: make '
+            "metainfo['classes'] in the config name categories of this file"
+        )
+    for key, boxes in part.boxes.items():
+        part.boxes[key] = [a for a in boxes if a['category_id'] in part.names]
+    return part
+
+
+def to_dict(part):
+    """COCO (dict) of a Part; every annotation has an area and iscrowd."""
+    annotations = [
+        dict(a, area=a.get('area', a['bbox'][2] * a['bbox'][3]), iscrowd=a.get('iscrowd', 0))
+        for boxes in part.boxes.values()
+        for a in boxes
+    ]
+    categories = [dict(id=key, name=name) for key, name in part.names.items()]
+    return dict(images=list(part.images.values()), annotations=annotations, categories=categories)
+
+
+def thumbnail(path, side=THUMBNAIL):
+    """RGB image of at most ``side`` pixels, upright; a JPEG is decoded at a fraction of its size."""
     with Image.open(path) as image:
-        image.draft('RGB', (2 * THUMBNAIL, 2 * THUMBNAIL))
-        small = ImageOps.exif_transpose(image) if image.format == 'JPEG' else image
-        small = small.convert('RGB')
-    small.thumbnail((THUMBNAIL, THUMBNAIL))
+        image.draft('RGB', (2 * side, 2 * side))
+        small = ImageOps.exif_transpose(image).convert('RGB')
+    small.thumbnail((side, side))
     return small
 
 

@@ -1,5 +1,6 @@
 """The way from a config and detections to the two files of the report."""
 
+import base64
 import contextlib
 import hashlib
 import io
@@ -9,193 +10,136 @@ import platform
 import shlex
 import sys
 from datetime import datetime
-from importlib.metadata import version
+from importlib import metadata, resources
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import hotcoco
-import numpy as np
+from jinja2 import Environment
+from markupsafe import Markup
 from mmengine.config import Config
 
-from mmballoon.data import coco
+from mmballoon.data import checks, coco
+from mmballoon.data.results import read_results
 from mmballoon.errors import UserError
-from mmballoon.report import numbers, page, predictions
+from mmballoon.files import atomic_write
+from mmballoon.report import numbers
 
-CONFIDENT = 0.5  # a false alarm from this score may be an object that was not annotated
+PACKAGES = ('hotcoco', 'pycocotools', 'numpy', 'torch', 'mmengine', 'mmdet')
 
 
 def build(args):
     """Write report.html and report.json for tools/report.py's arguments; returns their paths."""
     import mmballoon.patches  # noqa: F401
 
-    for path in (args.checkpoint, args.predictions, args.compare):
-        if path is not None and not path.is_file():
-            raise UserError(f'{path}: no such file; next: check the path')
     cfg = Config.fromfile(args.config)
-    part, truth = read_truth(cfg)
-
-    def detections_of(path):
-        categories = list(part.names)
-        if path.suffix in ('.pkl', '.pickle', '.json'):
-            found = predictions.read(path, categories)
-        else:
-            found = predictions.detect(cfg, path, categories)
-        foreign = [d for d in found if d['image_id'] not in part.images]
-        if foreign:
-            raise UserError(
-                f'{path}: detections in image {foreign[0]["image_id"]}, which the annotations '
-                'do not have; next: detect with this config'
-            )
-        return [d for d in found if d['category_id'] in part.names]
-
-    source = args.predictions or args.checkpoint
-    detections = detections_of(source)
-    other = detections_of(args.compare) if args.compare else None
-    result = measure(truth, detections, other)
-    result['made'] = provenance(args, cfg, part, result, len(detections))
+    part = coco.load_dataset(cfg.test_dataloader.dataset)
+    inputs = dict(checkpoint=args.checkpoint, predictions=args.predictions, compare=args.compare)
+    inputs = {name: path for name, path in inputs.items() if path}
+    for path in inputs.values():
+        if not path.is_file():
+            raise UserError(f'{path}: no such file; next: check the path')
+    found = detections(cfg, part, args.predictions or args.checkpoint)
+    other = detections(cfg, part, args.compare) if args.compare else None
+    sizes = [max(step.scale) for step in cfg.test_pipeline if 'scale' in step]
+    result = numbers.measure(coco.to_dict(part), found, other, sizes[0] if sizes else 640)
+    result['made'] = provenance(cfg, inputs)
+    use = ['python', 'tools/image_demo.py', str(part.folder), args.config, '--weights']
+    use += [str(args.checkpoint or 'CHECKPOINT'), '--pred-score-thr']
+    result['use'] = shlex.join([*use, f'{result["threshold"]["threshold"]:.3f}'])
+    parts = [part]
+    with contextlib.suppress(UserError, AttributeError):  # no COCO file for training here
+        parts.insert(0, coco.load_dataset(cfg.train_dataloader.dataset))
+    result['findings'] = '\n'.join(checks.findings(parts, result['img_size']))
+    curves = args.checkpoint and data_url(args.checkpoint.with_name('curves.png'), 1400)
+    html = render(result, part, args.lang, curves)
     args.out.mkdir(parents=True, exist_ok=True)
-    html = page.render(result, part, args.lang)
-    return [
-        write(args.out / 'report.html', html),
-        write(args.out / 'report.json', json.dumps(result, indent=1, ensure_ascii=False)),
-    ]
+    texts = {'report.html': html, 'report.json': json.dumps(result, indent=1, ensure_ascii=False)}
+    for name, text in texts.items():
+        with atomic_write(args.out / name, 'w', encoding='utf-8') as file:
+            file.write(text)
+    return [args.out / name for name in texts]
 
 
-def read_truth(cfg):
-    """(Part, hotcoco.COCO) of the config's test split, with the config's classes only."""
-    dataset = cfg.test_dataloader.dataset
-    root = Path(dataset.get('data_root') or '')
-    part = coco.load(root / dataset.ann_file, root / dataset.data_prefix.img)
-    classes = dataset.get('metainfo', {}).get('classes') or part.names.values()
-    part.names = {key: name for key, name in part.names.items() if name in classes}
-    if not part.names:
+def detections(cfg, part, path):
+    """COCO result dicts: read from a file of them, or found with the checkpoint ``path``."""
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        is_file = path.suffix in ('.pkl', '.pickle', '.json')
+        file = path if is_file else run_test(cfg, path, Path(folder))
+        found = read_results(file, list(part.names))
+    foreign = {d['image_id'] for d in found} - part.images.keys()
+    if foreign:
         raise UserError(
-            f'{root / dataset.ann_file}: no category named {", ".join(classes)}; next: make '
-            "metainfo['classes'] in the config name categories of this file"
+            f'{path}: detections in image {min(foreign)}, which the annotations do not have; next: '
+            'detect with this config'
         )
-    part.boxes = {
-        key: [a for a in boxes if a['category_id'] in part.names]
-        for key, boxes in part.boxes.items()
-    }
-    annotations = [
-        dict(a, area=a.get('area', a['bbox'][2] * a['bbox'][3]), iscrowd=a.get('iscrowd', 0))
-        for boxes in part.boxes.values()
-        for a in boxes
-    ]
-    images = [dict(image) for image in part.images.values()]
-    categories = [dict(id=key, name=name) for key, name in part.names.items()]
-    return part, hotcoco.COCO(dict(images=images, annotations=annotations, categories=categories))
+    return [d for d in found if d['category_id'] in part.names]
 
 
-def measure(truth, detections, other=None):
-    """All numbers of the report (dict that JSON can hold, but for the integer keys of images).
+def run_test(cfg, checkpoint, folder):
+    """Run MMDetection's test loop, as tools/test.py does; returns the path of its results.pkl."""
+    from mmdet.evaluation import DumpDetResults
+    from mmengine.runner import Runner
 
-    ``other`` are the detections of the checkpoint that it is compared with.
-    """
-    objects = sum(not a['iscrowd'] for a in truth.dataset['annotations'])
-    evaluation, nothing = numbers.evaluate(truth, detections), numbers.evaluate(truth, [])
-    result = dict(metrics=numbers.intervals(evaluation, nothing), difference=None)
-    if other is not None:
-        result['difference'] = numbers.intervals(evaluation, numbers.evaluate(truth, other))
-    result['disagreement'] = disagree(truth, detections, evaluation, result['metrics'])
-    result['threshold'] = curve = numbers.threshold_curve(evaluation, detections, objects)
-    result['shown'] = shown = [d for d in detections if d['score'] >= curve['threshold']]
-    at_limit = numbers.evaluate(truth, shown)
-    result['failures'] = found = numbers.failures(at_limit, truth, shown)
-    result['kinds'] = {kind: sum(f['kind'] == kind for f in found) for kind in numbers.KINDS}
-    result['per_image'] = at_limit.image_diagnostics(numbers.IOU)['img_summary']
-    tide = evaluation.tide_errors(numbers.IOU, numbers.BACKGROUND)['delta_ap'] if objects else {}
-    result['tide'] = {key: value for key, value in tide.items() if key not in ('FP', 'FN')}
-    result['calibration'] = evaluation.calibration()
-    curves = evaluation.report()['curves']
-    result['curves'] = {key: np.asarray(value).tolist() for key, value in curves.items()}
-    result['confusion'] = None
-    if len(truth.dataset['categories']) > 1:
-        confusion = at_limit.confusion_matrix(numbers.IOU)
-        matrix = confusion['matrix'].tolist()
-        result['confusion'] = dict(names=confusion['cat_names'], matrix=matrix)
-    never = numbers.failures(evaluation, truth, detections)
-    result['label_errors'] = [
-        f
-        for f in never
-        if f['kind'] == 'missed'
-        or (f['kind'] in ('false_alarm', 'empty_image') and f['score'] >= CONFIDENT)
-    ]
-    return result
+    cfg = cfg.copy()
+    cfg.load_from, cfg.work_dir = str(checkpoint), str(folder)
+    # MMEngine keeps one visualizer per process: its files would outlive this folder.
+    cfg.visualizer.vis_backends = []
+    runner = Runner.from_cfg(cfg)
+    runner.test_evaluator.metrics.append(DumpDetResults(str(folder / 'results.pkl')))
+    runner.test()
+    return folder / 'results.pkl'
 
 
-def disagree(truth, detections, evaluation, metrics):
-    """Whether pycocotools' twelve numbers differ from hotcoco's; if so, its values replace
-    those in ``metrics``.
-    """
-    if not detections:
-        return False
-    reference = pycocotools_stats(truth.dataset, detections)
-    if np.allclose(reference, evaluation.stats, rtol=0, atol=1e-9):
-        return False
-    for name, value in zip(numbers.METRICS, reference):
-        if metrics[name]:
-            metrics[name]['value'] = float(value)
-    return True
-
-
-def pycocotools_stats(dataset, detections):
-    """(12,) the numbers of pycocotools for a COCO dict and a list of COCO result dicts."""
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO()
-        truth.dataset = dict(dataset, info={})
-        truth.createIndex()
-        evaluation = COCOeval(truth, truth.loadRes([dict(d) for d in detections]), 'bbox')
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return evaluation.stats
-
-
-def provenance(args, cfg, part, result, detections):
-    """{name: value}: what the report was made from, with what, and when."""
-    limit = result['threshold']['threshold']
-    scales = [step.scale for step in cfg.test_pipeline if 'scale' in step]
-    use = ['python', 'tools/image_demo.py', str(part.folder), args.config]
-    use += ['--weights', str(args.checkpoint or 'CHECKPOINT'), '--pred-score-thr', f'{limit:.3f}']
+def provenance(cfg, inputs):
+    """{name: value}: what the report was made from, with what, and when; inputs: {name: path}."""
+    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in inputs.items()}
     return dict(
-        config=args.config,
+        config=cfg.filename,
         config_sha256=hashlib.sha256(cfg.pretty_text.encode()).hexdigest(),
-        checkpoint=args.checkpoint and str(args.checkpoint),
-        checkpoint_sha256=args.checkpoint
-        and hashlib.sha256(args.checkpoint.read_bytes()).hexdigest(),
-        predictions=args.predictions and str(args.predictions),
-        compare=args.compare and str(args.compare),
+        **{name: str(path) for name, path in inputs.items()},
+        **{f'{name}_sha256': digest for name, digest in hashes.items()},
         annotations=str(cfg.test_dataloader.dataset.ann_file),
-        images=len(part.images),
-        objects=sum(map(len, part.boxes.values())),
-        detections=detections,
-        img_size=max(scales[0]) if scales else 640,
-        threshold=limit,
-        use=shlex.join(use),
         command=shlex.join(['python', *sys.argv]),
         date=datetime.now().astimezone().isoformat(timespec='seconds'),
         training_seed=cfg.get('randomness', {}).get('seed'),
         bootstrap=f'{numbers.RESAMPLES} resamples, seed {numbers.SEED}',
-        versions=', '.join(
-            f'{name} {version(name)}'
-            for name in ('hotcoco', 'pycocotools', 'numpy', 'torch', 'mmengine', 'mmdet')
-        ),
+        versions=', '.join(f'{name} {metadata.version(name)}' for name in PACKAGES),
         machine=f'{platform.platform()}, {os.cpu_count()} CPU cores',
     )
 
 
-def write(path, text):
-    """Write a file whole or not at all; returns its path."""
-    temporary = path.with_name(f'.{path.name}.tmp')
+def data_url(path, side):
+    """A JPEG of at most ``side`` pixels as a data URL (str), or None for an unreadable image."""
+    data = io.BytesIO()
     try:
-        with open(temporary, 'w', encoding='utf-8') as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+        coco.thumbnail(path, side).save(data, 'JPEG', quality=75)
+    except (OSError, ValueError):
+        return None
+    return 'data:image/jpeg;base64,' + base64.b64encode(data.getvalue()).decode()
+
+
+def render(result, part, lang, curves=None):
+    """The page (str) in ``lang``, 'en' or 'zh'. Names of files and classes are escaped as text."""
+    side = 960 if len(part.images) <= 60 else 360
+    cards = {}
+    for key, image in part.images.items():
+        card = dict(image, url=data_url(part.folder / image['file_name'], side))
+        card['truth'] = [a['bbox'] for a in part.boxes.get(key, ())]
+        card['found'] = [d['bbox'] for d in result['shown'] if d['image_id'] == key]
+        counts = result['per_image'].get(key, dict(tp=0, fp=0, fn=0))
+        empty = not any(counts[name] for name in ('tp', 'fp', 'fn'))
+        cards[key] = card | counts | (dict(f1=1.0) if empty else {})  # nothing to find, and found
+    files = resources.files(__package__)
+    read = {p.name: p.read_text(encoding='utf-8') for p in files.iterdir() if p.suffix != '.py'}
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters['zip'] = zip
+    return environment.from_string(read['template.html']).render(
+        r=result,
+        t=json.loads(read[f'{lang}.json']),
+        lang=lang,
+        cards=cards,
+        names=part.names,
+        curves=curves,
+        style=Markup(read['style.css']),
+        script=Markup(read['script.js']),
+    )

@@ -1,20 +1,62 @@
-"""The numbers of the report. Every metric is hotcoco's; this module asks for them and names
-each failure.
-"""
+"""The numbers of the report. Every metric is hotcoco's; this module asks for them, and names failures."""
 
+import contextlib
+import io
 import math
+from collections import Counter
 
 import hotcoco
 import numpy as np
 
+from mmballoon.data.checks import AREAS, SIZE_EDGES
+
 RESAMPLES, SEED = 1000, 0
-METRICS = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl')
+METRICS = {'AP': None, 'AP50': None, 'AP75': None, 'APs': 'small', 'APm': 'medium', 'APl': 'large'}
 IOU, BACKGROUND = 0.5, 0.1  # TIDE's: a hit from 0.5, no relation to an object below 0.1
-SIZES = {'APs': (0, 32**2), 'APm': (32**2, 96**2), 'APl': (96**2, float('inf'))}  # COCO's, pixels
 # hotcoco counts a resample without an object of a size as 0. With objects in five images or more,
 # less than 1 % of the resamples are such.
 MIN_IMAGES = 5
-KINDS = ('missed', 'false_alarm', 'empty_image', 'double', 'shifted', 'wrong_class')
+
+
+def measure(data, detections, other, img_size):
+    """All numbers of the report (dict).
+
+    Args:
+        data: COCO (dict); every annotation has an area and iscrowd.
+        detections: COCO result dicts.
+        other: those of the checkpoint to compare with, or None.
+        img_size: the longer side of the network's input in pixels.
+    """
+    truth = hotcoco.COCO(data)
+    objects = sum(not a['iscrowd'] for a in data['annotations'])
+    whole, nothing = evaluate(truth, detections), evaluate(truth, [])
+    diagnosis = whole.image_diagnostics(IOU)
+    curve = threshold_curve(diagnosis, detections, objects)
+    shown = [d for d in detections if d['score'] >= curve['threshold']]
+    at_limit = evaluate(truth, shown)
+    found = failures(at_limit.image_diagnostics(IOU), data, shown)
+    result = dict(
+        images=len(data['images']),
+        objects=objects,
+        detections=len(detections),
+        img_size=img_size,
+        metrics=intervals(whole, nothing),
+        difference=intervals(whole, evaluate(truth, other)) if other is not None else None,
+        threshold=curve,
+        shown=shown,
+        failures=found,
+        kinds=Counter(f['kind'] for f in found),
+        per_image=at_limit.image_diagnostics(IOU)['img_summary'],
+        tide=whole.tide_errors(IOU, BACKGROUND)['delta_ap'] if objects else {},
+        calibration=whole.calibration(),
+        curves={key: np.asarray(v).tolist() for key, v in whole.report()['curves'].items()},
+        confusion=at_limit.confusion_matrix(IOU)['matrix'].tolist(),
+        label_errors=label_errors(diagnosis, data, detections),
+        sizes=ap_by_size(data, detections, img_size),
+    )
+    reference = pycocotools_stats(data, detections) if detections else whole.stats
+    agree = np.allclose(reference, whole.stats, rtol=0, atol=1e-9)
+    return dict(result, pycocotools=None if agree else reference.tolist())
 
 
 def evaluate(truth, detections):
@@ -27,103 +69,83 @@ def evaluate(truth, detections):
 
 
 def intervals(evaluation, baseline):
-    """{metric: {'value', 'low', 'high', 'positive'}}: evaluation minus baseline, and a 95 % interval.
+    """{metric: {'value', 'low', 'high'}}: evaluation minus baseline, and its 95 % interval.
 
     A bootstrap over images, both on the same resamples. A baseline without detections gives the
     metrics themselves. A metric without any object (-1 in COCO) is None; one whose objects are in
     fewer than MIN_IMAGES images has no interval ('low' is None).
     """
-    annotations = evaluation.coco_gt.dataset['annotations']
     result = hotcoco.compare(baseline, evaluation, n_bootstrap=RESAMPLES, seed=SEED)
-    rows = {}
-    for name in METRICS:
-        if result['metrics_b'][name] < 0:
-            rows[name] = None
-            continue
-        ci = result['ci'][name]
-        low, high = SIZES.get(name, (0, float('inf')))
-        images = {a['image_id'] for a in annotations if low <= a['area'] < high}
-        if len(images) < MIN_IMAGES:
-            ci = dict(lower=None, upper=None, prob_positive=None)
-        rows[name] = dict(
-            value=result['deltas'][name],
-            low=ci['lower'],
-            high=ci['upper'],
-            positive=ci['prob_positive'],
-        )
+    rows = dict.fromkeys(METRICS)
+    for name, size in METRICS.items():
+        low, high = AREAS.get(size, (0, math.inf))
+        objects = evaluation.coco_gt.dataset['annotations']
+        few = len({a['image_id'] for a in objects if low <= a['area'] < high}) < MIN_IMAGES
+        ci = dict(lower=None, upper=None) if few else result['ci'][name]
+        if result['metrics_b'][name] >= 0:
+            rows[name] = dict(value=result['deltas'][name], low=ci['lower'], high=ci['upper'])
     return rows
 
 
-def threshold_curve(evaluation, detections, objects):
-    """{'rows', 'best', 'threshold'}: counts, precision, recall and F1 at each score, highest score first.
+def threshold_curve(diagnosis, detections, objects):
+    """{'rows', 'best', 'threshold'}: counts, precision, recall and F1 by score threshold.
 
-    A row's threshold is the score of its last detection. Matching runs from the highest score
-    down, so a detection's hit or miss does not depend on those below it.
+    A row for each thousandth at which something changes, highest first. Matching runs from the
+    highest score down, so a detection's hit or miss does not depend on those below it.
     """
-    status = evaluation.image_diagnostics(IOU)['dt_status']
-    ids = [i for i in range(1, len(detections) + 1) if status.get(i) in ('tp', 'fp')]
-    ids.sort(key=lambda i: -detections[i - 1]['score'])
-    scores = np.array([detections[i - 1]['score'] for i in ids])
-    hits = np.cumsum([status[i] == 'tp' for i in ids])
+    status = diagnosis['dt_status']
+    pairs = [(d['score'], status.get(i)) for i, d in enumerate(detections, start=1)]
+    pairs = sorted((pair for pair in pairs if pair[1] in ('tp', 'fp')), reverse=True)
+    scores = np.array([score for score, _ in pairs])
+    hits = np.cumsum([kind == 'tp' for _, kind in pairs])
     rows = []
-    for i in np.flatnonzero(np.append(scores[:-1] != scores[1:], True)) if ids else ():
-        tp, fp = int(hits[i]), int(i + 1 - hits[i])
-        precision, recall = tp / (tp + fp), tp / objects if objects else 0.0
-        row = dict(score=float(scores[i]), tp=tp, fp=fp, fn=objects - tp)
-        row.update(precision=precision, recall=recall, f1=2 * tp / (tp + fp + objects))
-        rows.append(row)
-    best = max(rows, key=lambda row: row['f1'], default=None)
-    if not best or not best['f1']:
-        return dict(rows=rows, best=None, threshold=0.3)
-    # A person types three digits: the counts on the page are those of the rounded threshold.
-    threshold = math.floor(best['score'] * 1000) / 1000
-    best = [row for row in rows if row['score'] >= threshold][-1]
-    return dict(rows=rows, best=best, threshold=threshold)
+    for threshold in np.unique(np.floor(scores * 1000) / 1000)[::-1]:
+        count = int((scores >= threshold).sum())
+        tp = int(hits[count - 1])
+        row = dict(score=float(threshold), tp=tp, fp=count - tp, fn=objects - tp)
+        row.update(precision=tp / count, recall=tp / objects if objects else 0.0)
+        rows.append(dict(row, f1=2 * tp / (count + objects)))
+    best = max((row for row in rows if row['f1']), key=lambda row: row['f1'], default=None)
+    return dict(rows=rows, best=best, threshold=best['score'] if best else 0.3)
 
 
-def failures(evaluation, truth, detections):
-    """[{'kind', 'image_id', 'box', 'score', 'iou', ...}] of all failures, worst first.
+def failures(status, data, detections):
+    """[{'kind', 'image_id', 'category_id', 'box', 'truth', 'score', 'iou'}], worst first.
 
-    ``detections`` are those that ``evaluation`` holds, in their order. The kinds follow TIDE
-    (Bolya et al., ECCV 2020), which hotcoco counts but does not list. A surplus detection is
-    judged by the object of largest IoU; an object is missed if no detection touches it.
+    status: hotcoco's image_diagnostics of these detections. The kinds follow TIDE (Bolya et al.,
+    ECCV 2020), which hotcoco counts but does not list. A surplus detection is judged by the object
+    of largest IoU; an object is missed if no detection touches it.
     """
-    result = evaluation.image_diagnostics(IOU)
     objects = {}
-    for a in truth.dataset['annotations']:
+    for a in data['annotations']:
         objects.setdefault(a['image_id'], []).append(a)
     found, touched = [], set()
     for i, detection in enumerate(detections, start=1):
-        if result['dt_status'].get(i) != 'fp':
-            continue
-        here = objects.get(detection['image_id'], [])
-        kind, near, iou = _judge(detection, here)
-        if near is not None and iou >= BACKGROUND:
+        if status['dt_status'].get(i) == 'fp':
+            kind, near, iou = _judge(detection, objects.get(detection['image_id'], []))
+            near = near if iou >= BACKGROUND else dict(id=None, bbox=None)
             touched.add(near['id'])
-        failure = {key: detection[key] for key in ('image_id', 'category_id', 'score')}
-        failure.update(kind=kind, box=detection['bbox'], iou=iou)
-        failure['truth'] = near['bbox'] if near is not None and iou >= BACKGROUND else None
-        found.append(failure)
-    found.sort(key=lambda failure: -failure['score'])
+            found.append(_failure(kind, detection, near['bbox'], detection['score'], iou))
     missed = [
-        dict(kind='missed', image_id=a['image_id'], category_id=a['category_id'],
-             score=None, iou=None, box=a['bbox'], truth=a['bbox'], size=a['area'])
-        for here in objects.values()
-        for a in here
-        if result['gt_status'].get(a['id']) == 'fn' and a['id'] not in touched
-    ]  # fmt: skip
-    return sorted(missed, key=lambda failure: -failure['size']) + found
+        _failure('missed', a, a['bbox'])
+        for a in data['annotations']
+        if status['gt_status'].get(a['id']) == 'fn' and a['id'] not in touched
+    ]
+    missed.sort(key=lambda f: -f['box'][2] * f['box'][3])
+    return missed + sorted(found, key=lambda f: -f['score'])
+
+
+def _failure(kind, item, truth, score=None, iou=None):
+    ids = dict(image_id=item['image_id'], category_id=item['category_id'])
+    return dict(ids, kind=kind, box=item['bbox'], truth=truth, score=score, iou=iou)
 
 
 def _judge(detection, objects):
     """(kind, nearest object or None, IoU) of a detection that matches no object."""
     if not objects:
         return 'empty_image', None, 0.0
-    ious = hotcoco.mask.iou(
-        np.array([detection['bbox']], float),
-        np.array([a['bbox'] for a in objects], float),
-        [bool(a.get('iscrowd')) for a in objects],
-    )[0]
+    boxes = np.array([detection['bbox']], float), np.array([a['bbox'] for a in objects], float)
+    ious = hotcoco.mask.iou(*boxes, [bool(a['iscrowd']) for a in objects])[0]
     same = np.array([a['category_id'] == detection['category_id'] for a in objects])
     own, other = np.where(same, ious, -1), np.where(same, -1, ious)
     if own.max() >= IOU:
@@ -133,3 +155,53 @@ def _judge(detection, objects):
     if own.max() >= BACKGROUND:
         return 'shifted', objects[own.argmax()], float(own.max())
     return 'false_alarm', objects[ious.argmax()], float(ious.max())
+
+
+def label_errors(status, data, detections):
+    """What may be errors of the annotation: hotcoco's candidates, and objects that nothing finds."""
+    found = [
+        _failure(e['type'], detections[e['dt_id'] - 1], None, e['dt_score'], e['iou'])
+        for e in status['label_errors']
+    ]
+    lost = [a for a in data['annotations'] if status['gt_status'].get(a['id']) == 'fn']
+    return found + [_failure('never_found', a, a['bbox']) for a in lost]
+
+
+def ap_by_size(data, detections, img_size):
+    """[{'low', 'high', 'objects', 'AP' or None}] by the square root of a box's area, network pixels."""
+    scales = {i['id']: img_size / max(i['width'], i['height']) for i in data['images']}
+
+    def scale(item):
+        x, y, width, height = (value * scales[item['image_id']] for value in item['bbox'])
+        return dict(item, bbox=[x, y, width, height], area=width * height)
+
+    scaled = dict(data, annotations=[scale(a) for a in data['annotations']])
+    truth = hotcoco.COCO(scaled)
+    evaluation = hotcoco.COCOeval(truth, truth.load_res([scale(d) for d in detections]), 'bbox')
+    rows = [dict(low=low, high=high) for low, high in zip(SIZE_EDGES, (*SIZE_EDGES[1:-1], 1e5))]
+    evaluation.params.area_rng = [[row['low'] ** 2, row['high'] ** 2] for row in rows]
+    evaluation.params.area_rng_lbl = [str(row['low']) for row in rows]
+    evaluation.evaluate()
+    evaluation.accumulate()
+    for i, row in enumerate(rows):
+        areas = [a['area'] for a in scaled['annotations']]
+        row['objects'] = sum(row['low'] ** 2 <= area < row['high'] ** 2 for area in areas)
+        precision = evaluation.eval['precision'][:, :, :, i, -1]  # (IoU, recall, class)
+        row['AP'] = float(precision[precision > -1].mean()) if row['objects'] else None
+    return rows
+
+
+def pycocotools_stats(dataset, detections):
+    """(12,) the numbers of pycocotools for a COCO dict and a list of COCO result dicts."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO()
+        truth.dataset = dict(dataset, info={})
+        truth.createIndex()
+        evaluation = COCOeval(truth, truth.loadRes([dict(d) for d in detections]), 'bbox')
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return evaluation.stats

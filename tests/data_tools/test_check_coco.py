@@ -92,7 +92,10 @@ def test_leakage(data, capsys):
     assert status == 0
     assert 'identical files: train/train1.jpg and val/val1.jpg (0 of 256 bits differ)' in out
     assert 'near-duplicates: train/train2.jpg and val/val2.jpg' in out
-    assert '1 identical files between parts: scores on them measure memory, not skill' in out
+    assert (
+        '1 identical files between splits: data leakage, the evaluation on these images is not valid'
+        in out
+    )
 
 
 def test_what_is_wrong_is_named_and_fails(data, capsys):
@@ -102,13 +105,13 @@ def test_what_is_wrong_is_named_and_fails(data, capsys):
     photo(root / 'val/val1.jpg', 1, width=320)
     coco(root, 'val', [[[5, 5, 90, 90], [5, 5, 90, 90], [280, 0, 40, 10]], [[1, 1, 0, 5]]])
     status, _, err = run(args, capsys)
-    assert status == 1 and 'error: 6 problems' in err and '; next: ' in err
+    assert status == 2 and 'error: 6 problems' in err and '; next: ' in err
     for message in (
         'train1.jpg: not a readable image',
         'train3.jpg: missing',
         'val1.jpg: 320 x 200 pixels, the COCO file says 300 x 200',
         'annotation 2',
-        'stands there twice',
+        'occurs twice',
         '[280.0, 0.0, 40.0, 10.0] leaves the image (300 x 200)',
         '[1.0, 1.0, 0.0, 5.0] has no size',
     ):

@@ -1,0 +1,76 @@
+"""Detections as files: results.pkl of MMDetection's tools/test.py --out, and COCO results JSON."""
+
+import io
+import json
+import pickle
+
+from mmballoon.errors import UserError
+from mmballoon.files import atomic_write
+
+# What MMDetection's files hold besides plain values: tensors, and numbers of numpy.
+ALLOWED = {
+    'torch._utils': ('_rebuild_tensor_v2',),
+    'collections': ('OrderedDict',),
+    'numpy': ('dtype',),
+    'numpy._core.multiarray': ('scalar', '_reconstruct'),
+    'numpy.core.multiarray': ('scalar', '_reconstruct'),
+    '_codecs': ('encode',),
+}
+
+
+class Restricted(pickle.Unpickler):
+    """Loads plain values, tensors and numbers, and refuses anything else that a pickle may call."""
+
+    def find_class(self, module, name):
+        if (module, name) == ('torch.storage', '_load_from_bytes'):
+            import torch
+
+            return lambda data: torch.load(io.BytesIO(data), weights_only=True)
+        if name in ALLOWED.get(module, ()):
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f'it holds {module}.{name}, which is no tensor or number')
+
+
+def read_results(path, categories):
+    """Detections of a results.pkl or of a COCO results JSON.
+
+    Returns a list of COCO result dicts; a bbox is [x, y, width, height] in pixels of the image.
+    ``categories`` are the ids in the order of the network's labels.
+
+    Raises:
+        UserError: a file that is neither.
+    """
+    try:
+        if path.suffix == '.json':
+            found = json.loads(path.read_text(encoding='utf-8'))
+            keys = ('image_id', 'category_id', 'bbox', 'score')
+            return [{key: item[key] for key in keys} for item in found]
+        with open(path, 'rb') as file:
+            samples = Restricted(file).load()
+        return [
+            row
+            for sample in samples
+            for row in coco_results(sample['img_id'], sample['pred_instances'], categories)
+        ]
+    except (ValueError, LookupError, TypeError, EOFError, pickle.PickleError) as error:
+        raise UserError(
+            f'{path}: not a file of detections ({type(error).__name__}: {error}); next: pass '
+            'results.pkl of tools/test.py --out, or a COCO results JSON'
+        ) from None
+
+
+def coco_results(image_id, found, categories):
+    """COCO result dicts of one image.
+
+    found: mapping of 'bboxes' (K, 4), x1 y1 x2 y2 in pixels, 'scores' (K) and 'labels' (K), arrays.
+    """
+    columns = (found['bboxes'].tolist(), found['scores'].tolist(), found['labels'].tolist())
+    for (x1, y1, x2, y2), score, label in zip(*columns):
+        box = [x1, y1, x2 - x1, y2 - y1]
+        yield dict(image_id=image_id, category_id=categories[label], bbox=box, score=score)
+
+
+def write_results(path, results):
+    """Write COCO result dicts as JSON."""
+    with atomic_write(path, 'w', encoding='utf-8') as file:
+        json.dump(results, file)
