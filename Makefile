@@ -15,7 +15,7 @@ CONFIG ?= $(TOY_CONFIG)
 CHECKPOINT ?= $(TOY_LAST)
 
 .PHONY: help setup data demo report train photographs scratch featmap boxam boxam-stage4 boxam-neck0 boxam-neck1 \
-        boxam-neck2 test test-all models lint format clean
+        boxam-neck2 test test-all models matrix lint format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## / { split($$1, names, " "); printf "  make %-13s %s\n", names[1], $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ help:  ## list the targets
 setup: .venv/.installed  ## make .venv with the tested set of packages (TORCH_INDEX=URL for another build of torch)
 
 .venv/.installed: requirements.txt requirements-dev.txt constraints.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 12) else "error: Python %d.%d, expected 3.10 to 3.12; next: install one and run make setup PYTHON=python3.12" % v)'
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 14) else "error: Python %d.%d, expected 3.10 to 3.14; next: install one and run make setup PYTHON=python3.12" % v)'
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "error: $(PYTHON) has no venv module; next: install it (Debian, Ubuntu: apt install python3-venv) and run make setup again" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(if $(TORCH_INDEX),.venv/bin/pip install --index-url $(TORCH_INDEX) -c constraints.txt torch torchvision)
@@ -100,6 +100,9 @@ test-all: lint .venv/other/.installed  ## check style and run all tests (but tho
 
 models: setup  ## train a step and detect with each model family of MMDetection (10 minutes)
 	$(PY) -m pytest -m models -s
+
+matrix:  ## install and run everything with PYTHONS="python3.10 ..." x three releases of torch, each in a new environment (1 hour)
+	$(PYTHON) benchmarks/matrix.py --pythons $(or $(PYTHONS),$(PYTHON))
 
 lint: setup  ## check style and spelling
 	$(PY) -m ruff check .

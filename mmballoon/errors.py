@@ -48,8 +48,10 @@ NO_CATEGORY = (
     "no annotation is left: metainfo['classes'] in the config must name categories of the COCO file"
 )
 BAD_IMAGE = 'not a readable image: replace it, or remove it from the annotations'
-BAD_PACKAGES = (
-    'the installed packages do not fit together: run make setup, then use .venv/bin/python'
+BAD_PACKAGES = 'the installed packages do not fit together: pip install -r requirements.txt'
+TWO_BUILDS = (
+    'torch and torchvision are different builds: install both with one command, from one index '
+    '(pip install --force-reinstall torch torchvision)'
 )
 CHECK_PATH = 'check the path (checkpoints are in work_dirs/<config name>/)'
 
@@ -74,12 +76,8 @@ KNOWN_ERRORS = (
     ('OSError', 'mmengine/config/config.py', 'fromfile', 'pass a .py, .yml or .json config'),
     ('AssertionError', 'mmdet/__init__.py', '<module>', BAD_PACKAGES),
     ('AssertionError', 'mmyolo/__init__.py', '<module>', BAD_PACKAGES),
-    ('RuntimeError', 'torchvision/_meta_registrations.py', '<module>', BAD_PACKAGES),
+    ('RuntimeError', 'torchvision/_meta_registrations.py', '<module>', TWO_BUILDS),
 )
-PACKAGES = (
-    'torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmyolo', 'pytorch_grad_cam', 'pycocotools',
-    'numpy', 'cv2', 'PIL', 'matplotlib', 'tqdm', 'hotcoco', 'jinja2', 'pkg_resources',
-)  # fmt: skip
 # Errors of the file system: the operating system says what is wrong with which path.
 FILE_SYSTEM = {
     errno.EACCES: 'change its permissions, or choose another path',
@@ -129,8 +127,13 @@ def explain(error):
     """The line (str) for a known mistake, or None for an error that needs its traceback."""
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, ModuleNotFoundError) and (error.name or '').split('.')[0] in PACKAGES:
-        return f'{error}; next: run make setup, then use .venv/bin/python'
+    if isinstance(error, ModuleNotFoundError):
+        from mmballoon import environment
+
+        if (error.name or '').split('.')[0] in environment.REQUIREMENTS:
+            return (
+                environment.problems(environment.REQUIREMENTS) or f'{error}; next: {BAD_PACKAGES}'
+            )
     types = {cls.__name__ for cls in type(error).__mro__}
     functions = _functions(error)
     for exception, file, function, hint in KNOWN_ERRORS:

@@ -8,6 +8,7 @@ import site
 import sys
 from pathlib import Path
 
+from mmballoon import environment
 from mmballoon.errors import UserError, report_errors
 
 PACKAGES = ('mmdet', 'mmyolo')
@@ -18,7 +19,7 @@ def package_root(package):
     spec = importlib.util.find_spec(package)
     if spec is None:
         raise UserError(
-            f'{package} is not installed; next: make setup, and run with .venv/bin/python'
+            f'{package} is not installed; next: pip install "{environment.REQUIREMENTS[package]}"'
         )
     return Path(spec.origin).parent / '.mim'
 
@@ -56,6 +57,7 @@ def run_bundled(package, path):
     package.
     """
     with report_errors():
+        environment.check()
         # Inside, so that a SIGTERM which arrives while `run` reports another error is reported, too:
         # with torchrun, the connection to a process that ended before this one is such an error.
         run(package_root(package) / path)

@@ -9,9 +9,9 @@ applied.
 All options are those of MMDetection; --help lists them.
 """
 
-import mmballoon.patches  # noqa: F401  (here, so that spawned data-loader workers get them as well)
-
 from mmballoon import upstream
 
 if __name__ == '__main__':
     upstream.run_bundled('mmdet', 'tools/train.py')
+else:  # a data-loader worker that was started by spawn imports this file again
+    import mmballoon.patches  # noqa: F401

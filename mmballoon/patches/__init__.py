@@ -6,14 +6,19 @@ twice changes nothing. They are applied on import, before MMDetection is, so tha
 data-loader workers and torchrun's processes have them as well.
 """
 
-from . import warnings_filter, mmcv_ext, device  # noqa: F401  isort: skip  (before the others)
-from . import (  # noqa: F401
+from mmballoon.environment import check
+
+check()  # in one line, before the first patch imports what may be missing
+
+from . import warnings_filter, find_loader, mmcv_ext, device  # noqa: F401, E402  isort: skip  (before the others)
+from . import (  # noqa: F401, E402
     amp,
     atomic_checkpoint,
     checkpoint,
     cpu_dist,
     head_module,
     nms_best_first,
+    pkg_resources,
     resume,
     screen,
     visualizer,

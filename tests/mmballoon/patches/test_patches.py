@@ -1,5 +1,6 @@
 """Each repair works, and what it repairs fails without it (checked in a process of its own)."""
 
+import importlib.util
 import pickle
 import subprocess
 import sys
@@ -65,19 +66,78 @@ def test_mmcv_ext_nms_is_exact_for_both_offsets():
     assert nms(boxes, scores, 0.71, offset=1)[1].tolist() == [1, 0, 2]
 
 
+COMPILED = """
+from pathlib import Path
+import mmcv
+folder = Path(FOLDER)
+(folder / '_ext.py').write_text(
+    'called = []\\n'
+    'def __getattr__(name):\\n'
+    '    if name.startswith("__"):\\n'
+    '        raise AttributeError(name)\\n'
+    '    return lambda *args, **kwargs: called.append(name)\\n'
+)
+mmcv.__path__.append(str(folder))
+import mmballoon.patches
+import mmcv._ext, mmcv.ops, mmdet.apis, torch
+assert mmcv._ext.__file__ == str(folder / '_ext.py'), mmcv._ext
+mmcv.ops.roi_align(torch.zeros(1, 1, 4, 4), torch.tensor([[0.0, 0, 0, 2, 2]]), (1, 1), 1.0, 0, 'avg', True)
+assert mmcv._ext.called == ['roi_align_forward'], mmcv._ext.called
+"""
+
+
 def test_compiled_mmcv_is_left_alone(tmp_path):
-    """Where mmcv has its _ext, ours is not used."""
-    (tmp_path / 'mmcv').mkdir()
-    (tmp_path / 'mmcv/__init__.py').write_text('')
-    (tmp_path / 'mmcv/_ext.py').write_text('compiled = True')
-    code = (
-        f'sys.path.insert(0, {str(tmp_path)!r})\n'
-        'parent = sys.modules["mmballoon.patches"] = types.ModuleType("mmballoon.patches")\n'
-        f'parent.__path__ = [{str(ROOT / "mmballoon/patches")!r}]\n'  # without its __init__: no torch, no mmdet
-        'from mmballoon.patches import mmcv_ext\nimport mmcv._ext as e\nassert e.compiled'
-    )
+    """Where mmcv has its _ext (here one that notes what is called), none of ours is used."""
+    status, output = python(COMPILED.replace('FOLDER', repr(str(tmp_path))))
+    assert status == 0, output
+
+
+# Python 3.14 and setuptools 82, pretended before anything is imported.
+NEW_PYTHON = """
+import pkgutil
+if hasattr(pkgutil, 'find_loader'):
+    del pkgutil.find_loader
+import mmballoon.patches
+from mmcv.utils import ext_loader
+from mmengine.utils.dl_utils.misc import mmcv_full_available
+assert not ext_loader.check_ops_exist() and not mmcv_full_available()
+assert pkgutil.find_loader('json') and pkgutil.find_loader('no_such_module') is None
+"""
+NEW_SETUPTOOLS = f"""
+sys.modules['pkg_resources'] = None  # importing it fails
+import mmballoon.patches
+import mmdet, os
+from mmengine.config import Config
+from mmengine.utils import get_installed_path, is_installed
+assert is_installed('mmdet') and not is_installed('no_such_package')
+assert get_installed_path('mmdet') == os.path.dirname(mmdet.__file__)
+config = Config.fromfile({str(ROOT / 'configs/my_rtmdet_tiny_toy.py')!r})
+assert config.model.bbox_head.num_classes == 1
+"""
+
+
+@pytest.mark.parametrize(
+    'patch, code, symptom',
+    [
+        ('find_loader', NEW_PYTHON, "module 'pkgutil' has no attribute 'find_loader'"),
+        ('pkg_resources', NEW_SETUPTOOLS, 'import of pkg_resources halted'),
+    ],
+    ids=['find_loader', 'pkg_resources'],
+)
+def test_what_newer_releases_removed(patch, code, symptom):
     status, output = python(code)
     assert status == 0, output
+    status, output = python(code, patch)
+    assert status != 0 and symptom in output, output
+
+
+def test_pkg_resources_steps_aside():
+    from mmengine.utils import package_utils
+
+    function = package_utils.get_installed_path
+    assert (function.__module__ == 'mmengine.utils.package_utils') == (
+        importlib.util.find_spec('pkg_resources') is not None
+    )
 
 
 CHECKPOINT = """
