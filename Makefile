@@ -67,7 +67,8 @@ $(TOY_DONE): | data/toy_balloon/coco_val.json
 	@touch $@
 
 demo: setup $(TOY_DONE)  ## everything from a bare checkout to result images, on rendered data (no GPU, no download)
-	$(TOY) $(PY) tools/test.py $(TOY_CONFIG) $(TOY_LAST) --work-dir $(TOY_DIR)/test
+	$(TOY) $(PY) tools/test.py $(TOY_CONFIG) $(TOY_LAST) --work-dir $(TOY_DIR)/test --out $(TOY_DIR)/test/results.pkl
+	$(TOY) $(PY) tools/report.py $(TOY_CONFIG) $(TOY_LAST) --predictions $(TOY_DIR)/test/results.pkl
 	$(TOY) $(PY) tools/image_demo.py data/toy_balloon/val $(TOY_CONFIG) --weights $(TOY_LAST) --pred-score-thr 0.5
 	@$(MAKE) --no-print-directory featmap boxam
 	$(TOY) $(PY) tools/export_onnx.py $(TOY_CONFIG) $(TOY_LAST) --out outputs/balloon.onnx
@@ -76,7 +77,7 @@ demo: setup $(TOY_DONE)  ## everything from a bare checkout to result images, on
 	echo "mAP         $$(sed -E 's/.*"coco\/bbox_mAP": ([0-9.]+).*/\1/' $$metrics)   (all figures: $$metrics)"; \
 	echo "detections  outputs/vis"; echo "maps        outputs/featmap, outputs/boxam"; \
 	echo "exported    outputs/balloon.onnx, its detections outputs/onnx"; \
-	echo "next        make report"
+	echo "report      outputs/report/report.html"
 
 report: setup  ## write outputs/report/report.html about CHECKPOINT
 	$(PY) tools/report.py $(CONFIG) $(CHECKPOINT)

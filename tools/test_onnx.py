@@ -1,11 +1,13 @@
 """Test an exported detector: MMDetection's COCO metrics on the validation split of the config.
 
     python tools/test_onnx.py configs/my_rtmdet_tiny.py model.onnx
+    python tools/test_onnx.py CONFIG model.onnx --out results.json       for tools/report.py --predictions
 
 It prints the same numbers as tools/test.py on the checkpoint that was exported.
 """
 
 import argparse
+from pathlib import Path
 
 from mmballoon.errors import report_errors
 
@@ -16,6 +18,7 @@ def parse_args(argv=None):
     )
     parser.add_argument('config', help='config file')
     parser.add_argument('model', help='file of tools/export_onnx.py')
+    parser.add_argument('--out', type=Path, help='write the detections as COCO results JSON')
     return parser.parse_args(argv)
 
 
@@ -27,6 +30,7 @@ def main(argv=None):
         from mmdet.utils import register_all_modules
         from mmengine.config import Config
 
+        from mmballoon.data.results import coco_results, write_results
         from mmballoon.export import parity
 
         register_all_modules()
@@ -34,7 +38,14 @@ def main(argv=None):
         dataset = parity.dataset(cfg.val_dataloader)
         detect = parity.onnx_detector(parity.runtime()(args.model))
         files = parity.image_files(dataset)
-        metrics = parity.coco_metrics(cfg, dataset, [detect(f) for f in files], quiet=False)
+        found = [detect(file) for file in files]
+        if args.out:
+            rows = []
+            for i, (boxes, scores, labels) in enumerate(found):
+                columns = dict(bboxes=boxes, scores=scores, labels=labels)
+                rows += coco_results(dataset.get_data_info(i)['img_id'], columns, dataset.cat_ids)
+            write_results(args.out, rows)
+        metrics = parity.coco_metrics(cfg, dataset, found, quiet=False)
     print('  '.join(f'{name} {value:.3f}' for name, value in metrics.items()))
 
 

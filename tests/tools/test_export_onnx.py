@@ -57,6 +57,17 @@ def test_the_coco_table_of_the_file(in_process, tiny, exported):
     assert done.out.splitlines()[-1].startswith('bbox_mAP 0.')
 
 
+def test_a_report_about_the_file(in_process, tiny, exported, tmp_path):
+    results = tmp_path / 'results.json'
+    done = in_process('tools/test_onnx.py', tiny.config, exported, '--out', results, env=tiny.env)
+    printed = done.out.split('bbox_mAP ')[-1].split()[0]
+    args = ['--predictions', results, '--out', tmp_path]
+    in_process('tools/report.py', tiny.config, *args, env=tiny.env)
+    report = json.loads((tmp_path / 'report.json').read_text())
+    assert report['detections'] == len(json.loads(results.read_text())) > 0
+    assert f'{report["metrics"]["AP"]["value"]:.3f}' == printed
+
+
 def test_another_result_leaves_no_file(tiny, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(parity.LIMITS, 'float32', (-1, 1e-3, 1e-3, 0.995))
     old = tmp_path / 'model.onnx'
