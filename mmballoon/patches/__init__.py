@@ -13,10 +13,11 @@ check()  # in one line, before the first patch imports what may be missing
 from . import warnings_filter, find_loader, mmcv_ext, device  # noqa: F401, E402  isort: skip  (before the others)
 from . import (  # noqa: F401, E402
     amp,
-    atomic_checkpoint,
     checkpoint,
+    checkpoint_hook,
     cpu_dist,
     head_module,
+    local_backend,
     nms_best_first,
     pkg_resources,
     resume,

@@ -7,9 +7,8 @@ Versions: mmengine <= 0.10.7
 Upstream: https://github.com/open-mmlab/mmdetection/issues/12396
 Delete:   when load_from_http verifies what it loads and knows mirrors
 
-BALLOON_WEIGHTS names a copy (a file, or the folder that holds it) or a mirror (the address of the folder
-that holds it). Downloads stay in torch's cache. Each use verifies the sha256, of a copy as well. Weights
-whose names end with no checksum are loaded as they are.
+BALLOON_WEIGHTS names a copy (a file, or its folder) or a mirror (the address of its folder). Downloads stay
+in torch's cache. Each use verifies the sha256. Weights whose names have no checksum are loaded as they are.
 """
 
 import hashlib
@@ -24,18 +23,12 @@ from mmengine.runner import checkpoint
 from mmballoon.errors import FILE_SYSTEM, UserError
 
 # The whole sha256 where we know it. OpenMMLab and torch put its first 8 digits into the name.
-SHA256 = {
-    'rtmdet_tiny_8xb32-300e_coco_20220902_112414-78e30dcc.pth': '78e30dcce0c6f594eaff0d6977b84b41'
-    '03688b4aff0ad1aa16008a8cc854a7fb'
-}
+RTMDET_TINY = 'rtmdet_tiny_8xb32-300e_coco_20220902_112414-78e30dcc.pth'
+SHA256 = {RTMDET_TINY: '78e30dcce0c6f594eaff0d6977b84b4103688b4aff0ad1aa16008a8cc854a7fb'}
 
 
 def load_url(url, model_dir=None, map_location=None, progress=True):
-    """In the place of torch's: the content of the weights at ``url``, or of their copy.
-
-    Raises:
-        UserError: they cannot be fetched, or their sha256 is another one.
-    """
+    """In the place of torch's: the content of the weights at ``url``, or of their copy."""
     name = url.partition('?')[0].rpartition('/')[2]
     cached = Path(model_dir or Path(torch.hub.get_dir()) / 'checkpoints') / name
     expected = SHA256.get(name) or ''.join(re.findall(r'-([0-9a-f]{8,64})\.\w+$', name))
@@ -65,10 +58,9 @@ def _download(address, cached, expected, progress):
             raise
         checksum = f' (sha256 {expected}{"..." if len(expected) < 64 else ""})' if expected else ''
         raise UserError(
-            f'{address}: {getattr(error, "reason", error)}; next: get this file{checksum} in another '
-            f'way and put it into {cached.parent}, or set BALLOON_WEIGHTS to a copy or to the '
-            'address of a mirror, or pass --cfg-options load_from=PATH, or train without these '
-            'weights (--cfg-options load_from=None)'
+            f'{address}: {getattr(error, "reason", error)}; next: put this file{checksum} into '
+            f'{cached.parent}, or set BALLOON_WEIGHTS to a copy or to the address of a mirror, or '
+            'train without these weights (--cfg-options load_from=None)'
         ) from error
 
 

@@ -1,24 +1,15 @@
 """A training pipeline that wastes nothing: upstream's own transforms, fed and sped up in three
 places.
 
-- ``LoadCachedImage`` decodes an image once; from then on it is mapped from a file that all workers
-share, and
-  upstream's deep copies of it (CachedMosaic makes five a sample) copy nothing.
+- ``LoadCachedImage`` decodes an image once. From then on it is mapped from a file that all workers
+  share, and upstream's deep copies of it (CachedMosaic makes five per sample) copy nothing.
 - ``LazyResize`` in ``RandomResize(resize_type='LazyResize')`` leaves the pixels to the RandomCrop
-behind it, which
-  takes 640 x 640 of up to 2560 x 2560: only those are computed.
+  after it, which takes 640 x 640 of up to 2560 x 2560: only those are computed.
 - ``HSVRandomAug`` is YOLOXHSVRandomAug by look-up tables, equal to the last bit.
 
 Random numbers are drawn as upstream draws them: same seed, same boxes. benchmarks/pipeline.py
 measures it.
 """
-
-import atexit
-import hashlib
-import os
-import shutil
-import tempfile
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -27,11 +18,11 @@ from mmcv.transforms import LoadImageFromFile
 from mmdet.datasets.transforms import Resize, YOLOXHSVRandomAug
 from mmdet.registry import TRANSFORMS
 
+from mmballoon.plugins import image_cache
+
 
 class SharedImage(np.ndarray):
-    """A read-only image, (H, W, 3) uint8: a deep copy of it is itself, since nobody can change
-    it.
-    """
+    """A read-only image, (H, W, 3) uint8: a deep copy of it is itself, since nobody can change it."""
 
     def __deepcopy__(self, memo):
         return self
@@ -42,52 +33,25 @@ class LoadCachedImage(LoadImageFromFile):
     """LoadImageFromFile that keeps decoded images in files, mapped into memory by every worker.
 
     Args:
-        budget_gb: what the files may take together, in GB (10^9 bytes); beyond it images are
-        decoded each time. The
-            files live in the temporary folder ($TMPDIR) and go with the process that made this
-            transform. Mapped pages are the system's file cache: shared, and given up when memory
-            runs short.
+        budget_gb: what the files may take together, in GB (10^9 bytes), for all processes of a
+            user on a machine; beyond it images are decoded each time. Mapped pages are the
+            system's file cache: shared, and given up when memory runs short.
     """
 
     def __init__(self, budget_gb=4.0, **kwargs):
         super().__init__(**kwargs)
         self.budget = budget_gb * 1e9
-        self.folder = Path(tempfile.gettempdir()) / f'decoded_images_{os.getpid()}'
-        self.folder.mkdir(exist_ok=True)
-        atexit.register(_remove, self.folder, os.getpid())
+        self.folder = image_cache.folder()
 
     def transform(self, results):
-        stat = os.stat(results['img_path'])
-        key = f'{os.path.abspath(results["img_path"])} {stat.st_mtime_ns} {stat.st_size}'
-        path = self.folder / f'{hashlib.sha1(key.encode()).hexdigest()}.npy'
+        path = image_cache.path_of(self.folder, results['img_path'])
         if not path.exists():
             super().transform(results)
-            self._store(path, results['img'])
+            image_cache.store(path, results['img'], self.budget)
         if path.exists():
             results['img'] = np.load(path, mmap_mode='r').view(SharedImage)
             results['img_shape'] = results['ori_shape'] = results['img'].shape[:2]
         return results
-
-    def _store(self, path, image):
-        try:
-            if (
-                sum(entry.stat().st_size for entry in os.scandir(self.folder)) + image.nbytes
-                > self.budget
-            ):
-                return
-            part = path.with_name(
-                f'{path.name}.{os.getpid()}'
-            )  # whole or not at all, whichever worker comes first
-            with open(part, 'wb') as file:
-                np.save(file, image)
-            os.replace(part, path)
-        except OSError:
-            pass  # no space left, or removed meanwhile: decoded each time
-
-
-def _remove(folder, maker):
-    if os.getpid() == maker:  # a forked worker ends, too, and the others still read
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class ResizedView:

@@ -200,7 +200,9 @@ def leave_out(patches):
 
 
 if __name__ == '__main__':
-    leave_out(['atomic_checkpoint', 'resume'] if sys.argv[3:] == ['unpatched'] else [])
+    leave_out(
+        ['local_backend', 'checkpoint_hook', 'resume'] if sys.argv[3:] == ['unpatched'] else []
+    )
     from mmengine.runner.runner import find_latest_checkpoint  # ours, unless it was left out
 
     main(sys.argv[1], sys.argv[2])

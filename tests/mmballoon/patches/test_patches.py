@@ -319,3 +319,16 @@ def test_the_number_type_follows_the_device(monkeypatch, available, capability, 
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: available)
     monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda *args: capability)
     assert mmballoon.patches.amp.best_dtype() == dtype
+
+
+PATCHES = sorted(
+    path for path in (ROOT / 'mmballoon/patches').rglob('*.py') if path.name != '__init__.py'
+)
+
+
+@pytest.mark.parametrize('path', PATCHES, ids=lambda path: path.stem)
+def test_a_patch_has_a_card_and_one_screen(path):
+    text = path.read_text(encoding='utf-8')
+    for name in ('Symptom: ', 'Cause: ', 'Versions: ', 'Upstream: ', 'Delete: '):
+        assert f'\n{name}' in text, name
+    assert len(text.splitlines()) <= 80

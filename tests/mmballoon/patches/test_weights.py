@@ -54,7 +54,7 @@ def test_a_download_is_verified_and_kept(host):
 
 def test_a_damaged_download_is_not_kept(host):
     host.file.write_bytes(b'<html>the certificate has expired</html>')
-    with pytest.raises(UserError, match='invalid hash value.*next: get this file .sha256 '):
+    with pytest.raises(UserError, match='invalid hash value.*next: put this file .sha256 '):
         load_from_http(host.url)
     assert list(host.cached.parent.iterdir()) == []
 

@@ -117,32 +117,71 @@ def test_memory_budget(tmp_path):
     assert len(set(load.folder.iterdir()) - before) == 2
 
 
-def test_workers_share_the_files_and_the_maker_removes_them(tmp_path):
-    photo(tmp_path / 'a.png', 9)
-    code = f"""
-import mmballoon.patches, os, multiprocessing as mp
+USE = """
+import os, signal, sys
+import mmballoon.patches
 from mmdet.utils import register_all_modules
 register_all_modules()
+from mmballoon.plugins import image_cache
 from mmballoon.plugins.fast_pipeline import LoadCachedImage
-load = LoadCachedImage()
-def worker(queue):
-    load(dict(img_path={str(tmp_path / 'a.png')!r}))
-    queue.put(os.listdir(load.folder))
-queue = mp.get_context("fork").Queue()
-seen = []
-for _ in range(2):
-    p = mp.get_context("fork").Process(target=worker, args=(queue, )); p.start(); seen.append(queue.get()); p.join()
-assert seen[0] == seen[1] and len(seen[0]) == 1 and load.folder.is_dir()
-print(load.folder)
+load, stored, store = LoadCachedImage(), [], image_cache.store
+image_cache.store = lambda *args: (stored.append(1), store(*args))
+load(dict(img_path=sys.argv[1]))
+print(load.folder, len(stored), len(os.listdir(load.folder)))
 """
-    done = subprocess.run(
-        [sys.executable, '-c', code],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=dict(PATH='', TMPDIR=str(tmp_path)),
-    )
-    assert not os.path.exists(done.stdout.strip().splitlines()[-1])
+
+
+def use_cache(folder, code, check=True):
+    """Run the code above and more in a process whose temporary folder is ``folder``; what it printed."""
+    if not (folder / 'a.png').exists():
+        photo(folder / 'a.png', 9)
+    env = {**os.environ, 'TMPDIR': str(folder), 'OMP_NUM_THREADS': '1'}
+    command = [sys.executable, '-c', USE + code, folder / 'a.png']
+    done = subprocess.run(command, capture_output=True, text=True, check=check, env=env)
+    return done.stdout.strip().splitlines()[-1].split()
+
+
+def caches(folder):
+    return [path for path in folder.iterdir() if path.name.startswith('decoded_images_')]
+
+
+def test_workers_share_the_files_and_the_last_process_removes_them(tmp_path):
+    code = """
+import multiprocessing
+process = multiprocessing.get_context('fork').Process(target=load, args=(dict(img_path=sys.argv[1]),))
+process.start(); process.join()
+assert process.exitcode == 0 and len(os.listdir(load.folder)) == 2 and load.folder.is_dir()
+"""
+    assert use_cache(tmp_path, code)[1:] == ['1', '2']  # stored once: the image and the lock
+    assert not caches(tmp_path)
+
+
+def test_after_a_kill_the_next_process_goes_on_with_the_same_cache(tmp_path):
+    killed = use_cache(tmp_path, 'sys.stdout.flush(); os.kill(os.getpid(), signal.SIGKILL)', False)
+    (left,) = caches(tmp_path)
+    assert left.stat().st_mode & 0o777 == 0o700
+    next_one = use_cache(tmp_path, '')
+    assert killed[0] == next_one[0] == str(left)
+    assert (killed[1], next_one[1]) == ('1', '0')  # what was decoded before the kill is used
+    assert not caches(tmp_path)
+
+
+@pytest.mark.parametrize('prepared', ['open to others', 'of another user', 'a link'])
+def test_a_cache_that_somebody_else_prepared_is_not_used(tmp_path, prepared):
+    folder = tmp_path / f'decoded_images_{os.getuid()}'
+    if prepared == 'a link':
+        (tmp_path / 'elsewhere').mkdir(mode=0o700)
+        folder.symlink_to(tmp_path / 'elsewhere')
+    else:
+        folder.mkdir(mode=0o700)
+        folder.chmod(0o777 if prepared == 'open to others' else 0o700)
+    if prepared == 'of another user':
+        if os.getuid():
+            pytest.skip('needs root, to give a folder away')
+        os.chown(folder, 12345, 12345)
+    used = use_cache(tmp_path, '')[0]
+    assert used != str(folder) and not list(folder.iterdir())
+    assert caches(tmp_path) == [folder]  # its own is gone
 
 
 def test_the_config_is_upstreams_with_the_three_replaced():
