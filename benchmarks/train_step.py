@@ -27,8 +27,6 @@ PARTS = {'mixed precision', 'channels-last', 'depthwise in float32', 'SiLU out o
 
 def build_step(batch, parts=frozenset()):
     """A function that takes one optimizer step of RTMDet-tiny (random weights, seed 0) with the parts."""
-    import mmballoon.patches  # noqa: F401
-
     from mmdet.registry import MODELS
     from mmdet.utils import register_all_modules
     from mmengine.config import Config
@@ -58,6 +56,8 @@ def build_step(batch, parts=frozenset()):
 
 def make_batch(size, batch_size):
     """MMDetection's random images for tests, (3, size, size) uint8, with 6 boxes of class 0 each."""
+    import mmballoon.patches  # noqa: F401
+
     from mmdet.testing import demo_mm_inputs
 
     batch = demo_mm_inputs(batch_size, (3, size, size), [6] * batch_size, num_classes=2)

@@ -81,9 +81,10 @@ def test_another_result_leaves_no_file(tiny, tmp_path, monkeypatch, capsys):
     assert [path.read_text() for path in tmp_path.iterdir()] == ['of an earlier export']
 
 
-def test_a_missing_package_is_named(mistake, tiny, monkeypatch):
+@pytest.mark.parametrize('tool', ['export_onnx', 'test_onnx'])
+def test_a_missing_package_is_named(mistake, tiny, monkeypatch, tool):
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
-    line = mistake('tools/export_onnx.py', tiny.config, tiny.checkpoint)
+    line = mistake(f'tools/{tool}.py', tiny.config, tiny.checkpoint, env=tiny.env)
     assert 'onnxruntime is not installed; next: pip install -r requirements-export.txt' in line
 
 
