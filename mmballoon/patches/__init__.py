@@ -22,6 +22,7 @@ from . import (  # noqa: F401, E402
     pkg_resources,
     resume,
     screen,
+    spawn,
     visualizer,
     weights,
 )
