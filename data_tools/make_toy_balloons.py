@@ -3,10 +3,12 @@ no photographs.
 
     python data_tools/make_toy_balloons.py                          (96 + 16 images in data/toy_balloon)
     python data_tools/make_toy_balloons.py --train 2000 --val 200 --out data/toy_large --seed 1
+    python data_tools/make_toy_balloons.py --photos data/balloon --out data/toy_mixed
 
 The same seed and versions give the same bytes. An outline follows what a person could see: a
 balloon in front takes its part from the one behind, the image's border cuts it, and one that is
-almost hidden is not annotated.
+almost hidden is not annotated. With --photos, half of the images are parts of photographs, whose
+annotated objects stay annotated.
 """
 
 import argparse
@@ -17,7 +19,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmballoon.data.scene import background
+from mmballoon.data import coco
+from mmballoon.data.scene import background, photograph
 from mmballoon.errors import UserError, report_errors
 
 SIZES = (
@@ -156,6 +159,15 @@ def place_balloons(rng, width, height):
     )  # the last: small ones hover in front
 
 
+def place_anywhere(rng, width, height):
+    """Centers and radii of a few balloons of any size, most of them small: [(x, y, radius)]."""
+    side = min(width, height)
+    return [
+        (rng.uniform(0, width), rng.uniform(0, height), side * 0.012 * 20 ** rng.random())
+        for _ in range(rng.integers(1, 10))
+    ]
+
+
 def visible_outline(mask):
     """The largest visible part's outline as VIA writes it, two closed lists of ints, or None if too
     little is left.
@@ -172,15 +184,23 @@ def visible_outline(mask):
     return closed[:, 0].tolist(), closed[:, 1].tolist()
 
 
-def render(rng):
+def render(rng, photos=()):
     """One image, (H, W, 3) uint8 BGR, and the outlines of its balloons, [(xs, ys)] closed, in
     pixels.
+
+    photos: as in ``photograph``; half of the images are painted on one of them.
     """
     width, height = SIZES[rng.integers(len(SIZES))]
-    image = background(rng, width, height)
-    angle = rng.uniform(-2.4, -0.7)
-    masks = []
-    for x, y, radius in place_balloons(rng, width, height):
+    if photos and rng.random() < 0.5:
+        image, objects = photograph(rng, photos, width, height)
+        masks = [(mask, int(mask.sum())) for mask in objects]
+        spots = place_anywhere(rng, width, height)
+        angle = rng.uniform(-2.4, -0.7)
+    else:
+        image, masks = background(rng, width, height), []
+        angle = rng.uniform(-2.4, -0.7)
+        spots = place_balloons(rng, width, height)
+    for x, y, radius in spots:
         mask = draw_balloon(rng, image, np.array([x, y]), radius, (np.cos(angle), np.sin(angle)))
         masks = [(behind & ~mask, area) for behind, area in masks] + [(mask, int(mask.sum()))]
     if rng.random() < 0.25:
@@ -214,14 +234,33 @@ def via_entry(filename, size, outlines):
     )
 
 
-def make_split(folder, count, seed):
+def read_photos(root):
+    """[(path, outlines)] of the training images of a data root, as ``photograph`` takes them.
+
+    Raises:
+        UserError: no coco_train.json, an annotation without an outline, or an unreadable image.
+    """
+    part, photos = coco.load(root / 'coco_train.json'), []
+    for key, image in part.images.items():
+        path = part.folder / image['file_name']
+        polygons = [box.get('segmentation') for box in part.boxes.get(key, ())]
+        if not all(polygons) or not all(isinstance(polygon, list) for polygon in polygons):
+            raise UserError(f'{path}: an annotation has no outline; next: leave --photos out')
+        if not cv2.haveImageReader(str(path)):
+            raise UserError(f'{path}: not a readable image; next: python data_tools/check_coco.py')
+        photos.append((path, [np.reshape(points, (-1, 2)) for box in polygons for points in box]))
+    return photos
+
+
+def make_split(folder, count, seed, photos=()):
     """Render ``count`` images and ``via_region_data.json`` into ``folder``; return the number of
     balloons.
     """
     folder.mkdir(parents=True)
     via = {}
     for i in range(count):
-        image, outlines = render(np.random.default_rng([*seed, i]))  # each image has its own stream
+        rng = np.random.default_rng([*seed, i])  # each image has its own stream
+        image, outlines = render(rng, photos)
         name = f'toy_{folder.name.split(".")[0]}_{i:05d}.jpg'
         data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
         (folder / name).write_bytes(data)
@@ -241,6 +280,12 @@ def parse_args(argv=None):
     )
     parser.add_argument('--train', type=int, default=96, help='training images (%(default)s)')
     parser.add_argument('--val', type=int, default=16, help='validation images (%(default)s)')
+    parser.add_argument(
+        '--photos',
+        type=Path,
+        metavar='ROOT',
+        help='a converted data root, to paint on its training images',
+    )
     parser.add_argument('--seed', type=int, default=0, help='random seed (%(default)s)')
     args = parser.parse_args(argv)
     if min(args.train, args.val) < 1 or args.seed < 0:
@@ -252,10 +297,11 @@ def main(argv=None):
     args = parse_args(argv)
     with report_errors():
         check_data_root(args.out)
+        photos = read_photos(args.photos) if args.photos else ()
         for number, (split, count) in enumerate((('train', args.train), ('val', args.val))):
             folder, new = args.out / split, args.out / f'{split}.part'
             shutil.rmtree(new, ignore_errors=True)
-            balloons = make_split(new, count, (args.seed, number))
+            balloons = make_split(new, count, (args.seed, number), photos)
             shutil.rmtree(folder, ignore_errors=True)
             new.rename(folder)
             print(f'{folder}: {count} images, {balloons} balloons')
