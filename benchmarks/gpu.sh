@@ -25,6 +25,7 @@ section() {  # title, batch size or 0, command...: its time, its figures, and ho
     local title=$1 batch=$2 start=$SECONDS log=outputs/gpu.log
     shift 2
     echo "$title ..."
+    rm -f outputs/busy.txt
     nvidia-smi --query-gpu=utilization.gpu --format=csv,noheader,nounits --loop=1 >outputs/busy.txt &
     local watcher=$!
     timeout "$((END > SECONDS ? END - SECONDS : 1))" "$@" >"$log" 2>&1

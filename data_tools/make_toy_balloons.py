@@ -201,7 +201,7 @@ def make_split(folder, count, seed, photos=()):
         via[f'{name}{len(data)}'] = via_entry(name, len(data), outlines)
         if (i + 1) % 100 == 0:
             print(f'  {i + 1}/{count}', flush=True)
-    (folder / 'via_region_data.json').write_text(json.dumps(via))
+    (folder / 'via_region_data.json').write_text(json.dumps(via), encoding='utf-8')
     return sum(len(entry['regions']) for entry in via.values())
 
 

@@ -32,8 +32,10 @@ def test_pipeline_benchmark(tiny_data):
 
 def test_the_gpu_report_with_pretended_programs(tmp_path):
     """python, make and nvidia-smi print what they would; the report has a section for each command."""
+    waiting = '[ ! -e outputs/gpu.log ] || until [ -s outputs/busy.txt ]; do sleep 0.02; done\n'
     programs = {
-        '.venv/bin/python': 'echo "Epoch(train) [1][ 5/8]  eta: 0:01  time: 0.0400  data_time: 0.01"',
+        '.venv/bin/python': waiting
+        + 'echo "Epoch(train) [1][ 5/8]  eta: 0:01  time: 0.0400  data_time: 0.01"',
         'bin/make': 'echo "mAP         0.593"; exit 3',
         'bin/nvidia-smi': '[[ "$*" != *loop* ]] || for _ in 1 2 3; do echo 95; done; sleep 0.2',
         'data/balloon/coco_train.json': '',
