@@ -50,7 +50,11 @@ class Source:
             if entry.size and entry.size != (folder / name).stat().st_size:
                 changed.append(name)
         if not self.sizes:
-            found = f"none of its {len(entries)} images is in {folder} (the first: '{missing[0]}')"
+            first = missing[0].replace('\\', '/').split('/')[-1]
+            written = f", written as '{missing[0]}'" if first != missing[0] else ''
+            found = (
+                f"none of its {len(entries)} images is in {folder} (the first: '{first}'{written})"
+            )
             download = 'download the images, then ' if '://' in missing[0] else ''
             advice = f'{download}name their folder after the annotation file'
             raise UserError(f'{annotation}: {found}; next: {advice}')
