@@ -50,16 +50,20 @@ def load(path, folder=None):
     return Part(name, folder or path.parent / name, images, boxes, names)
 
 
+def annotation_file(dataset):
+    return Path(dataset.get('data_root') or '') / dataset.ann_file
+
+
 def load_dataset(dataset):
     """Part of a dataset in a config, with the config's classes only."""
-    root = Path(dataset.get('data_root') or '')
-    part = load(root / dataset.ann_file, root / dataset.data_prefix.img)
+    path = annotation_file(dataset)
+    part = load(path, Path(dataset.get('data_root') or '') / dataset.data_prefix.img)
     classes = dataset.get('metainfo', {}).get('classes') or part.names.values()
     part.names = {key: name for key, name in part.names.items() if name in classes}
     if not part.names:
         found = f'no category named {", ".join(classes)}'
         advice = "make metainfo['classes'] in the config name categories of this file"
-        raise UserError(f'{root / dataset.ann_file}: {found}; next: {advice}')
+        raise UserError(f'{path}: {found}; next: {advice}')
     for key, boxes in part.boxes.items():
         part.boxes[key] = [a for a in boxes if a['category_id'] in part.names]
     return part
