@@ -171,11 +171,7 @@ def via_entry(filename, size, outlines):
 
 
 def read_photos(root):
-    """[(path, outlines)] of the training images of a data root, as ``photograph`` takes them.
-
-    Raises:
-        UserError: no coco_train.json, an annotation without an outline, or an unreadable image.
-    """
+    """[(path, outlines)] of the training images of a data root, as ``photograph`` takes them."""
     part, photos = coco.load(root / 'coco_train.json'), []
     for key, image in part.images.items():
         path = part.folder / image['file_name']
@@ -234,11 +230,7 @@ def main(argv=None):
 
 
 def check_data_root(root):
-    """Refuse a folder (Path) with content that this command did not write.
-
-    Raises:
-        UserError: the folder, or its ``train/`` or ``val/``, holds anything else.
-    """
+    """Refuse a folder (Path) with content that this command did not write."""
     if not root.exists():
         return
     own = ('train', 'val', 'train.part', 'val.part', 'coco_train.json', 'coco_val.json')

@@ -28,11 +28,7 @@ class Part:
 
 
 def load(path, folder=None):
-    """Part of a COCO file.
-
-    Raises:
-        UserError: not COCO JSON, or ids that point nowhere.
-    """
+    """Part of a COCO file."""
     try:
         data = json.loads(path.read_text(encoding='utf-8-sig'))
         images = {image['id']: image for image in data['images']}
@@ -59,11 +55,7 @@ def annotation_file(dataset):
 
 
 def load_dataset(dataset):
-    """Part of a dataset in a config, with the config's classes only.
-
-    Raises:
-        UserError: as ``load``; or the file has none of the classes.
-    """
+    """Part of a dataset in a config, with the config's classes only."""
     path = annotation_file(dataset)
     part = load(path, Path(dataset.get('data_root') or '') / dataset.data_prefix.img)
     classes = dataset.get('metainfo', {}).get('classes') or part.names.values()

@@ -50,7 +50,11 @@ class Source:
             if entry.size and entry.size != (folder / name).stat().st_size:
                 changed.append(name)
         if not self.sizes:
-            found = f"none of its {len(entries)} images is in {folder} (the first: '{missing[0]}')"
+            first = missing[0].replace('\\', '/').split('/')[-1]
+            written = f", written as '{missing[0]}'" if first != missing[0] else ''
+            found = (
+                f"none of its {len(entries)} images is in {folder} (the first: '{first}'{written})"
+            )
             download = 'download the images, then ' if '://' in missing[0] else ''
             advice = f'{download}name their folder after the annotation file'
             raise UserError(f'{annotation}: {found}; next: {advice}')
@@ -71,22 +75,18 @@ def convert(args, load):
     """Convert what the arguments of a command name, and write the COCO files, all or none.
 
     load: function from (annotation, image folder or None) to a Source.
-
-    Raises:
-        UserError: anything that cannot be converted.
     """
     jobs = plan(args, load)
     sources = list(dict.fromkeys(source for source, _ in jobs.values()))
     values = attribute_values(sources)
     classes = choose_classes(args, sources[0].annotation, values)
-    results, reports = {}, {}
+    results, reports, key = {}, {}, args.class_attribute
     for path, (source, entries) in jobs.items():
-        key = args.class_attribute
         class_of = partial(source.class_of, key=key) if key else None
         coco, report = via_to_coco(entries, source.sizes, classes, class_of, args.drop_empty)
-        results[path], reports[path] = coco, (source, report)
-    print(table({path: report for path, (_, report) in reports.items()}))
-    check(args, list(reports.values()), values)
+        results[path], reports[path] = coco, report
+    print(table(reports))
+    check(args, [(jobs[path][0], report) for path, report in reports.items()], values)
     texts = {path: to_json(path, coco) for path, coco in results.items()}
     with contextlib.ExitStack() as stack:  # all files get their names at its end, or none does
         for path, text in texts.items():
@@ -124,9 +124,9 @@ def attribute_values(sources):
     """{region attribute: set of the classes in it} over all regions."""
     found = {}
     for source in sources:
-        for attributes in (region.attributes for e in source.entries for region in e.regions):
-            for key in attributes:
-                found.setdefault(key, set()).add(source.class_of(attributes, key))
+        for region in (region for entry in source.entries for region in entry.regions):
+            for key in region.attributes:
+                found.setdefault(key, set()).add(source.class_of(region.attributes, key))
     return {key: classes - {None} for key, classes in found.items()}
 
 
@@ -143,15 +143,8 @@ def choose_classes(args, file, values):
 
 # The beginnings of the lines of the table, from the last one.
 LINES = (
-    'images left',
-    'skipped',
-    '  clipped',
-    'converted',
-    '  shape',
-    'regions',
-    '  without',
-    'images',
-)
+    'images left', 'skipped', '  clipped', 'converted', '  shape', 'regions', '  without', 'images'
+)  # fmt: skip
 
 
 def table(reports):
@@ -186,9 +179,6 @@ def check(args, results, values):
     """Print what a person should know, and refuse what cannot be meant.
 
     results: [(Source, Report)]. values: from attribute_values.
-
-    Raises:
-        UserError: nothing was converted for a file; or, with --strict, anything was skipped.
     """
     first, skipped = {}, Counter()
     for source, report in results:
@@ -206,10 +196,9 @@ def check(args, results, values):
         regions = report.counts['regions']
         if regions and not report.counts['converted']:
             reason, cause = likely_cause(report.skipped)
-            found = (
-                f'all {regions} regions were skipped ({reason}, first {report.examples[reason]})'
-            )
-            raise UserError(f'{source.annotation}: {found}; next: {cause}')
+            found = f'{reason}, first {report.examples[reason]}'
+            what = f'all {regions} regions were skipped ({found})'
+            raise UserError(f'{source.annotation}: {what}; next: {cause}')
     left_out = [name for _, report in results for name in report.left_out]
     if left_out:
         notes.append(listed('images left out', left_out))

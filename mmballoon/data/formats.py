@@ -23,21 +23,14 @@ def _entry(filename, objects, read_object, *args):
     for item in objects:
         try:
             name, shape = read_object(item, *args)
-            entry.regions.append(make_region(shape, {'class': str(name)}))
+            region = make_region(shape, {'class': str(name)})
         except Skip as skip:
-            entry.regions.append(Region('none', {'class': ''}, problem=skip.args))
+            region = Region('none', {'class': ''}, problem=skip.args)
         except (AttributeError, LookupError, OverflowError, TypeError, ValueError):
-            problem = ('broken: not an object of this format', short(item))
-            entry.regions.append(Region('none', {'class': ''}, problem=problem))
+            problem = 'broken: not an object of this format', short(item)
+            region = Region('none', {'class': ''}, problem=problem)
+        entry.regions.append(region)
     return entry
-
-
-def _rect(x, y, width, height):
-    return dict(name='rect', x=x, y=y, width=width, height=height)
-
-
-def _polygon(xs, ys):
-    return dict(name='polygon', all_points_x=list(xs), all_points_y=list(ys))
 
 
 def _files(folder, suffix):
@@ -56,11 +49,19 @@ def _load(path, kind, parse):
         raise UserError(f'{path}: {found}; next: export it again') from None
 
 
+def _rect(x, y, width, height):
+    return dict(name='rect', x=x, y=y, width=width, height=height)
+
+
+def _polygon(xs, ys):
+    return dict(name='polygon', all_points_x=list(xs), all_points_y=list(ys))
+
+
 def read_yolo(folder, images):
     """YOLO: one .txt per image, ``class cx cy width height`` or ``class x y x y ...``, from 0 to 1.
 
-    Class names come from classes.txt or obj.names, or from ``names`` in data.yaml in the folder or
-    above it; else they are class_0, class_1, ...
+    Class names come from classes.txt, obj.names or data.yaml (``names``), in the folder or above it;
+    else they are class_0, class_1, ...
     """
     names = _yolo_names(folder)
     by_stem = {path.stem: path for path in images.rglob('*') if path.suffix.lower() in SUFFIXES}
@@ -70,10 +71,13 @@ def read_yolo(folder, images):
             image = by_stem.get(path.stem)
             filename = image.relative_to(images).as_posix() if image else f'{path.stem}.jpg'
             size = image_size(image) if image else (1, 1)
-            lines = _load(path, 'text', bytes.decode).splitlines()
-            lines = [line for line in lines if line.strip()]
+            lines = [line for line in _load(path, 'text', _lines) if line.strip()]
             entries.append(_entry(filename, lines, _yolo_object, names, *size))
     return entries
+
+
+def _lines(data):
+    return data.decode('utf-8-sig').splitlines()
 
 
 def _yolo_object(line, names, width, height):
@@ -88,26 +92,25 @@ def _yolo_object(line, names, width, height):
 
 
 def _yolo_names(folder):
-    places = (folder, folder.parent, folder.parent.parent)
-    for path in (place / name for place in places[:2] for name in ('classes.txt', 'obj.names')):
-        if path.is_file():
-            return dict(enumerate(_load(path, 'text', bytes.decode).splitlines()))
-    for path in (place / 'data.yaml' for place in places):
-        if path.is_file():
-            return _load(path, 'YAML', _names_in_yaml)
+    """{number: class name}"""
+    for place in (folder, folder.parent, folder.parent.parent):
+        for path in (place / 'classes.txt', place / 'obj.names'):
+            if path.is_file():
+                return dict(enumerate(_load(path, 'text', _lines)))
+        if (place / 'data.yaml').is_file():
+            return _load(place / 'data.yaml', 'YAML', _yaml_names)
     return {}
 
 
-def _names_in_yaml(data):
+def _yaml_names(data):
     import yaml  # mmengine needs it as well
 
     try:
         names = yaml.safe_load(data)['names']
+        items = names.items() if isinstance(names, dict) else enumerate(names)
+        return {int(number): name for number, name in items}
     except (yaml.YAMLError, LookupError, TypeError) as error:
-        raise ValueError(f'no names: {error}') from None
-    return (
-        {int(k): v for k, v in names.items()} if isinstance(names, dict) else dict(enumerate(names))
-    )
+        raise ValueError(error) from None
 
 
 def read_voc(folder, images):
@@ -115,10 +118,8 @@ def read_voc(folder, images):
     entries = []
     for path in _files(folder, '.xml'):
         root = _load(path, 'XML', ElementTree.fromstring)
-        objects = [
-            {child.tag: child.text for child in (*item, *item.iterfind('bndbox/*'))}
-            for item in root.iter('object')
-        ]
+        objects = [(*item, *item.iterfind('bndbox/*')) for item in root.iter('object')]
+        objects = [{child.tag: child.text for child in item} for item in objects]
         filename = root.findtext('filename') or f'{path.stem}.jpg'
         entries.append(_entry(filename, objects, _voc_object))
     return entries
@@ -156,14 +157,13 @@ def read_coco(path, images):
     data = _load(path, 'JSON', json.loads)
     try:
         names = {category['id']: category['name'] for category in data['categories']}
-        objects = {image['id']: [] for image in data['images']}
+        objects = {image['id']: (image['file_name'], []) for image in data['images']}
         for annotation in data['annotations']:
-            objects[annotation['image_id']].append(annotation)
-        files = [(image['file_name'], objects[image['id']]) for image in data['images']]
+            objects[annotation['image_id']][1].append(annotation)
     except (LookupError, TypeError) as error:
         found = f'not COCO JSON ({type(error).__name__}: {error})'
         raise UserError(f'{path}: {found}; next: export it again') from None
-    return [_entry(name, found, _coco_object, names) for name, found in files]
+    return [_entry(name, found, _coco_object, names) for name, found in objects.values()]
 
 
 def _coco_object(annotation, names):
@@ -179,11 +179,7 @@ READERS = {'yolo': read_yolo, 'voc': read_voc, 'labelme': read_labelme, 'coco': 
 
 
 def detect_format(path: Path) -> str:
-    """The key of READERS for a path.
-
-    Raises:
-        UserError: nothing there that looks like one of the formats.
-    """
+    """The key of READERS for a path."""
     if path.is_file():
         return 'coco'
     for suffix, name in (('.xml', 'voc'), ('.json', 'labelme'), ('.txt', 'yolo')):

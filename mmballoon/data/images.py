@@ -20,9 +20,6 @@ def image_size(path) -> tuple[int, int]:
 
     mmcv decodes with OpenCV 5, which turns JPEG, PNG, WebP and TIFF, like browsers and so like VIA.
     Nothing is decoded here.
-
-    Raises:
-        UserError: no image, a truncated JPEG, or more pixels than Pillow takes (178 million).
     """
     try:
         with warnings.catch_warnings(), Image.open(path) as image:

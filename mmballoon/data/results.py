@@ -36,9 +36,6 @@ def read_results(path, categories):
 
     Returns a list of COCO result dicts; a bbox is [x, y, width, height] in pixels of the image.
     ``categories`` are the ids in the order of the network's labels.
-
-    Raises:
-        UserError: a file that is neither.
     """
     try:
         if path.suffix == '.json':

@@ -29,11 +29,7 @@ def split_entries(entries: list[Entry], fraction: float, seed: int) -> tuple[lis
 
 
 def link_images(folder: Path, targets: dict[Path, list[str]]):
-    """Fill each target folder with its images: hard links, or copies on another disk.
-
-    Raises:
-        UserError: a target holds anything that is not in ``folder``; then all stay as they are.
-    """
+    """Fill each target folder with its images: hard links, or copies on another disk."""
     for target in targets:
         files = [path.relative_to(target) for path in target.rglob('*') if path.is_file()]
         foreign = [path for path in files if not (folder / path).is_file()]

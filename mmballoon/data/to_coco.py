@@ -65,11 +65,10 @@ def via_to_coco(
                 name = class_of(region.attributes) if class_of else classes[0]
                 found.append(_annotation(region, size, name, classes))
             except Skip as skip:
-                reason, *found_there = skip.args
+                reason, value = (*skip.args, '')[:2]
+                where = f"image '{entry.filename}', region {number}"
                 report.skipped[reason] += 1
-                details = ''.join(f', found {value}' for value in found_there)
-                where = f"image '{entry.filename}', region {number}{details}"
-                report.examples.setdefault(reason, where)
+                report.examples.setdefault(reason, f'{where}, found {value}' if value else where)
                 continue
             report.counts['converted'] += 1
             if found[-1]['segmentation'][0] is not region.polygon:
@@ -102,7 +101,7 @@ def _annotation(region, size, name, classes):
         raise Skip('no single class in its attributes')
     if name not in classes:
         raise Skip(f'class {short(name)} not in --classes')
-    distinct = len(set(zip(region.polygon[::2], region.polygon[1::2])))
+    distinct = len({*zip(region.polygon[::2], region.polygon[1::2])})
     crosses = shapes.crosses_itself(region.polygon)
     if distinct < 3 or (shapes.polygon_area(region.polygon) < shapes.TINY and not crosses):
         if region.shape == 'polyline' and distinct > 1:

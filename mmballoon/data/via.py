@@ -61,11 +61,7 @@ class Entry:
 
 
 def read_via(path) -> tuple[list[Entry], dict]:
-    """The entries of a VIA file in file order, and its options {attribute: {option id: name}}.
-
-    Raises:
-        UserError: not readable, not VIA, or a key that occurs twice.
-    """
+    """The entries of a VIA file in file order, and its options {attribute: {option id: name}}."""
     try:
         data = Path(path).read_bytes()
         text = data.decode('utf-8-sig')  # with or without a byte order mark
@@ -91,11 +87,7 @@ def read_via(path) -> tuple[list[Entry], dict]:
 
 
 def find_annotation(folder) -> Path:
-    """The VIA file of a folder: via_region_data.json, or its only .json, .txt or .csv file that is VIA.
-
-    Raises:
-        UserError: no such folder, no VIA file in it (about the file that comes closest), or several.
-    """
+    """The VIA file of a folder: via_region_data.json, or its only .json, .txt or .csv file that is VIA."""
     folder = Path(folder)
     if not folder.is_dir():
         advice = 'python data_tools/download_balloon.py, or name your data root with --data-root'
@@ -214,6 +206,7 @@ def _size(value):
 
 def _read_csv(path, text):
     csv.field_size_limit(1 << 26)  # a long polygon is one field
+    start = text[: len(text) - len(text.lstrip())].count('\n')
     reader = csv.DictReader(io.StringIO(text.lstrip().removeprefix('#'), newline=''))
     if not set(CSV_COLUMNS) <= set(reader.fieldnames or ()):
         found = f'neither VIA JSON nor VIA CSV (columns {", ".join(CSV_COLUMNS)})'
@@ -223,18 +216,19 @@ def _read_csv(path, text):
         try:
             _add_row(row, entries)
         except ValueError as error:
-            raise ValueError(f'line {reader.line_num}: {error}') from None
+            raise ValueError(f'line {start + reader.line_num}: {error}') from None
     return list(entries.values())
 
 
 def _add_row(row, entries):
-    if not row['filename'] or any(row[column] is None for column in CSV_COLUMNS):
+    name, size, count, shape, attributes = (row[column] for column in CSV_COLUMNS)
+    if not name or None in (size, count, shape, attributes):
         raise ValueError('too few fields')
     if None in row:
         raise ValueError('too many fields (a file name with a comma needs quotation marks)')
-    entry = entries.setdefault(row['filename'], Entry(row['filename'], _size(row['file_size'])))
-    shape, attributes = _parse_field(row[CSV_COLUMNS[3]]), _parse_field(row[CSV_COLUMNS[4]])
-    if shape or row['region_count'].strip() not in ('', '0'):
+    entry = entries.setdefault(name, Entry(name, _size(size)))
+    shape, attributes = _parse_field(shape), _parse_field(attributes)
+    if shape or count.strip() not in ('', '0'):
         entry.regions.append(make_region(shape, attributes))
 
 
