@@ -10,6 +10,9 @@ import time
 import pytest
 import torch
 
+from mmballoon.data.results import read_results
+from mmballoon.errors import UserError
+
 CHROMIUM = shutil.which('chromium') or shutil.which('google-chrome')
 
 
@@ -70,6 +73,22 @@ def test_file_that_is_no_detections(mistake, tiny, tmp_path, content, found, cap
     line = mistake('tools/report.py', tiny.config, *args, env=tiny.env)
     assert f'{tmp_path / "results.pkl"}: not a file of detections (' in line and found in line
     assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize(
+    'change, found',
+    [
+        (dict(bbox=[1, 2, 3]), 'ValueError'),
+        (dict(bbox=[1, 2, 3, 'wide']), 'ValueError'),
+        (dict(score=float('nan')), 'not a number in'),
+        (dict(image_id=[1]), 'TypeError'),
+    ],
+)
+def test_results_json_with_a_bad_row(tmp_path, change, found):
+    row = dict(image_id=1, category_id=1, bbox=[1, 2, 3, 4], score=0.5)
+    (tmp_path / 'results.json').write_text(json.dumps([row, row | change]))
+    with pytest.raises(UserError, match=found):
+        read_results(tmp_path / 'results.json', [1])
 
 
 def test_results_json_of_other_images(mistake, tiny, tmp_path):
