@@ -133,17 +133,17 @@ document.title = JSON.stringify({
 @pytest.mark.slow
 @pytest.mark.skipif(not CHROMIUM, reason='needs chromium')
 @pytest.mark.parametrize('lang', ['en', 'zh'])
-def test_in_a_browser(in_process, tiny, tmp_path, lang):
+def test_in_a_browser(in_process, tiny_data, tmp_path, lang):
     """No line on the console, no request, no horizontal scrolling; sorting, slider, enlarging work."""
     rows = [
         dict(image_id=image, category_id=1, bbox=a['bbox'], score=0.9)
         for image in (1, 2)
-        for a in json.loads((tiny.root / 'coco_val.json').read_text())['annotations']
+        for a in json.loads((tiny_data.root / 'coco_val.json').read_text())['annotations']
         if a['image_id'] == image
     ]
     (tmp_path / 'found.json').write_text(json.dumps(rows))
     args = ['--predictions', tmp_path / 'found.json', '--lang', lang, '--out', tmp_path]
-    in_process('tools/report.py', tiny.config, *args, env=tiny.env)
+    in_process('tools/report.py', tiny_data.config, *args, env=tiny_data.env)
     (tmp_path / 'frame.html').write_text(IN_FRAME)
     options = ['--headless', '--no-sandbox', '--disable-gpu', '--enable-logging=stderr']
     options += ['--disable-quic', '--no-first-run', '--disable-background-networking']
