@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import pickle
 
 from mmballoon.errors import UserError
@@ -39,9 +40,7 @@ def read_results(path, categories):
     """
     try:
         if path.suffix == '.json':
-            found = json.loads(path.read_text(encoding='utf-8'))
-            keys = ('image_id', 'category_id', 'bbox', 'score')
-            return [{key: item[key] for key in keys} for item in found]
+            return [_row(**row) for row in json.loads(path.read_text(encoding='utf-8'))]
         with open(path, 'rb') as file:
             samples = Restricted(file).load()
         found = []
@@ -52,6 +51,14 @@ def read_results(path, categories):
         found = f'not a file of detections ({type(error).__name__}: {error})'
         advice = 'pass results.pkl of tools/test.py --out, or a COCO results JSON'
         raise UserError(f'{path}: {found}; next: {advice}') from None
+
+
+def _row(image_id, category_id, bbox, score, **others):
+    x, y, width, height = map(float, bbox)
+    row = dict(image_id=int(image_id), category_id=int(category_id), bbox=[x, y, width, height])
+    if not math.isfinite(x + y + width + height + float(score)):
+        raise ValueError(f'not a number in {row}')
+    return dict(row, score=float(score))
 
 
 def coco_results(image_id, found, categories):

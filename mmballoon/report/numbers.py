@@ -42,7 +42,7 @@ def measure(data, detections, other, img_size):
     status = at_limit.image_diagnostics(IOU)
     found = failures(status, data, shown)
     confusion = at_limit.confusion_matrix(IOU)
-    costs = whole.tide_errors(IOU, BACKGROUND)['delta_ap'] if objects else {}
+    costs = whole.tide_errors(IOU, BACKGROUND)['delta_ap'] if objects and detections else {}
     return dict(
         images=len(data['images']),
         objects=objects,

@@ -10,6 +10,9 @@ import time
 import pytest
 import torch
 
+from mmballoon.data.results import read_results
+from mmballoon.errors import UserError
+
 CHROMIUM = shutil.which('chromium') or shutil.which('google-chrome')
 
 
@@ -72,6 +75,22 @@ def test_file_that_is_no_detections(mistake, tiny, tmp_path, content, found, cap
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.parametrize(
+    'change, found',
+    [
+        (dict(bbox=[1, 2, 3]), 'ValueError'),
+        (dict(bbox=[1, 2, 3, 'wide']), 'ValueError'),
+        (dict(score=float('nan')), 'not a number in'),
+        (dict(image_id=[1]), 'TypeError'),
+    ],
+)
+def test_results_json_with_a_bad_row(tmp_path, change, found):
+    row = dict(image_id=1, category_id=1, bbox=[1, 2, 3, 4], score=0.5)
+    (tmp_path / 'results.json').write_text(json.dumps([row, row | change]))
+    with pytest.raises(UserError, match=found):
+        read_results(tmp_path / 'results.json', [1])
+
+
 def test_results_json_of_other_images(mistake, tiny, tmp_path):
     row = dict(image_id=99, category_id=1, bbox=[1, 2, 3, 4], score=0.5)
     (tmp_path / 'other.json').write_text(json.dumps([row]))
@@ -114,17 +133,17 @@ document.title = JSON.stringify({
 @pytest.mark.slow
 @pytest.mark.skipif(not CHROMIUM, reason='needs chromium')
 @pytest.mark.parametrize('lang', ['en', 'zh'])
-def test_in_a_browser(in_process, tiny, tmp_path, lang):
+def test_in_a_browser(in_process, tiny_data, tmp_path, lang):
     """No line on the console, no request, no horizontal scrolling; sorting, slider, enlarging work."""
     rows = [
         dict(image_id=image, category_id=1, bbox=a['bbox'], score=0.9)
         for image in (1, 2)
-        for a in json.loads((tiny.root / 'coco_val.json').read_text())['annotations']
+        for a in json.loads((tiny_data.root / 'coco_val.json').read_text())['annotations']
         if a['image_id'] == image
     ]
     (tmp_path / 'found.json').write_text(json.dumps(rows))
     args = ['--predictions', tmp_path / 'found.json', '--lang', lang, '--out', tmp_path]
-    in_process('tools/report.py', tiny.config, *args, env=tiny.env)
+    in_process('tools/report.py', tiny_data.config, *args, env=tiny_data.env)
     (tmp_path / 'frame.html').write_text(IN_FRAME)
     options = ['--headless', '--no-sandbox', '--disable-gpu', '--enable-logging=stderr']
     options += ['--disable-quic', '--no-first-run', '--disable-background-networking']
