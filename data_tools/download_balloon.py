@@ -9,13 +9,13 @@ its VIA entry records. The data root changes only when everything is there. The 
 Abdulla, matterport/Mask_RCNN release v2.1.
 """
 
-import argparse
 import os
 import shutil
 import sys
 import urllib.error
 import urllib.request
 import zipfile
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from mmballoon.data.via import read_via
@@ -30,37 +30,28 @@ SPLITS = ('train', 'val')
 
 
 def open_source(path):
-    """The folder that holds train/ and val/: a Path, or a zipfile.Path inside an archive.
-
-    Raises:
-        UserError: nothing at ``path``, a damaged archive, or no such folders in it.
-    """
+    """The folder that holds train/ and val/: a Path, or a zipfile.Path inside an archive."""
     if path.is_dir():
         top = path
     elif path.is_file():
         try:
             top = zipfile.Path(path)
         except zipfile.BadZipFile as error:
-            raise UserError(
-                f'{path}: not a zip archive ({error}); next: download it again'
-            ) from None
+            found = f'not a zip archive ({error})'
+            raise UserError(f'{path}: {found}; next: download it again') from None
     else:
         raise UserError(f'{path}: no such file or folder; next: check the path')
     for root in (top, *(child for child in top.iterdir() if child.is_dir())):
         if all((root / split / VIA_FILE).is_file() for split in SPLITS):
             return root
-    raise UserError(
-        f'{path}: no train/{VIA_FILE} and val/{VIA_FILE} in it; next: pass the dataset of release v2.1'
-    )
+    found = f'no train/{VIA_FILE} and val/{VIA_FILE} in it'
+    raise UserError(f'{path}: {found}; next: pass the dataset of release v2.1')
 
 
 def install(source, root):
     """Copy both splits from ``source`` to ``root``, verified; all or nothing.
 
     Returns {split: number of images}.
-
-    Raises:
-        UserError: an image that is missing, damaged, or outside its folder.
     """
     part = root / 'incoming.part'
     shutil.rmtree(part, ignore_errors=True)
@@ -71,13 +62,12 @@ def install(source, root):
             copy(source / split / VIA_FILE, part / split / VIA_FILE)
             entries, _ = read_via(part / split / VIA_FILE)
             for entry in entries:
-                if Path(entry.filename.replace('\\', '/')).name != entry.filename:
-                    raise UserError(
-                        f"{source / split / VIA_FILE}: image '{entry.filename}' is outside its "
-                        'folder; next: download the dataset again'
-                    )
-                copy(source / split / entry.filename, part / split / entry.filename)
-                check_size(part / split, entry, source / split / entry.filename)
+                name = entry.filename
+                if Path(name.replace('\\', '/')).name != name:
+                    found = f"image '{name}' is outside its folder"
+                    advice = 'download the dataset again'
+                    raise UserError(f'{source / split / VIA_FILE}: {found}; next: {advice}')
+                copy(source / split / name, part / split / name, entry.size)
             counts[split] = len(entries)
         for split in SPLITS:
             shutil.rmtree(root / split, ignore_errors=True)
@@ -89,22 +79,18 @@ def install(source, root):
             root.rmdir()
 
 
-def copy(source, target):
+def copy(source, target, size=None):
+    """Copy a file that must have ``size`` bytes, where its VIA entry knows the size."""
     try:
-        target.write_bytes(source.read_bytes())
+        data = source.read_bytes()
     except (FileNotFoundError, KeyError):
         raise UserError(f'{source}: missing; next: download the dataset again') from None
     except (zipfile.BadZipFile, EOFError, RuntimeError) as error:
         raise UserError(f'{source}: damaged ({error}); next: download it again') from None
-
-
-def check_size(folder, entry, source):
-    size = (folder / entry.filename).stat().st_size
-    if entry.size and size != entry.size:
-        raise UserError(
-            f'{source}: {size} bytes, expected {entry.size} (its VIA entry); next: download the '
-            'dataset again'
-        )
+    if size and len(data) != size:
+        found = f'{len(data)} bytes, expected {size} (its VIA entry)'
+        raise UserError(f'{source}: {found}; next: download the dataset again')
+    target.write_bytes(data)
 
 
 def is_complete(root):
@@ -112,18 +98,16 @@ def is_complete(root):
     try:
         for split in SPLITS:
             for entry in read_via(root / split / VIA_FILE)[0]:
-                check_size(root / split, entry, root)
+                size = (root / split / entry.filename).stat().st_size
+                if entry.size and size != entry.size:
+                    return False
     except (UserError, OSError):
         return False
     return True
 
 
 def download(urls, target):
-    """Fetch the first URL that answers to ``target`` (Path); a part that is there is continued.
-
-    Raises:
-        UserError: no URL answered.
-    """
+    """Fetch the first URL that answers to ``target`` (Path); a part that is there is continued."""
     part = target.with_name(target.name + '.part')
     target.parent.mkdir(parents=True, exist_ok=True)
     for url in urls:
@@ -134,11 +118,9 @@ def download(urls, target):
             continue
         os.replace(part, target)
         return
-    raise UserError(
-        'the dataset cannot be downloaded (no network?); next: download balloon_dataset.zip on '
-        'another machine and pass it with --zip, or render a dataset instead: '
-        'python data_tools/make_toy_balloons.py'
-    )
+    advice = 'download balloon_dataset.zip on another machine and pass it with --zip, or render a'
+    advice += ' dataset instead: python data_tools/make_toy_balloons.py'
+    raise UserError(f'the dataset cannot be downloaded (no network?); next: {advice}')
 
 
 def fetch(url, part):
@@ -172,19 +154,15 @@ def fetch(url, part):
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    default = Path(os.environ.get('BALLOON_ROOT') or 'data/balloon')
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    root = Path(os.environ.get('BALLOON_ROOT') or 'data/balloon')
     parser.add_argument(
-        '--data-root', type=Path, default=default, help='target ($BALLOON_ROOT, or data/balloon)'
+        '--data-root', type=Path, default=root, help='target (default: %(default)s)'
     )
-    group = parser.add_mutually_exclusive_group()
-    group.add_argument('--zip', type=Path, metavar='FILE', help='take the dataset from an archive')
-    group.add_argument(
-        '--from', type=Path, metavar='DIR', dest='folder', help='take the dataset from a folder'
-    )
-    group.add_argument('--url', nargs='+', default=URLS, help='addresses to try, in this order')
+    add = parser.add_mutually_exclusive_group().add_argument
+    add('--zip', type=Path, metavar='FILE', help='take the dataset from an archive')
+    add('--from', type=Path, metavar='DIR', dest='folder', help='take the dataset from a folder')
+    add('--url', nargs='+', default=URLS, help='addresses to try, in this order')
     return parser.parse_args(argv)
 
 

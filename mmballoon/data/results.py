@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import pickle
 
 from mmballoon.errors import UserError
@@ -36,27 +37,28 @@ def read_results(path, categories):
 
     Returns a list of COCO result dicts; a bbox is [x, y, width, height] in pixels of the image.
     ``categories`` are the ids in the order of the network's labels.
-
-    Raises:
-        UserError: a file that is neither.
     """
     try:
         if path.suffix == '.json':
-            found = json.loads(path.read_text(encoding='utf-8'))
-            keys = ('image_id', 'category_id', 'bbox', 'score')
-            return [{key: item[key] for key in keys} for item in found]
+            return [_row(**row) for row in json.loads(path.read_text(encoding='utf-8'))]
         with open(path, 'rb') as file:
             samples = Restricted(file).load()
-        return [
-            row
-            for sample in samples
-            for row in coco_results(sample['img_id'], sample['pred_instances'], categories)
-        ]
+        found = []
+        for sample in samples:
+            found += coco_results(sample['img_id'], sample['pred_instances'], categories)
+        return found
     except (ValueError, LookupError, TypeError, EOFError, pickle.PickleError) as error:
-        raise UserError(
-            f'{path}: not a file of detections ({type(error).__name__}: {error}); next: pass '
-            'results.pkl of tools/test.py --out, or a COCO results JSON'
-        ) from None
+        found = f'not a file of detections ({type(error).__name__}: {error})'
+        advice = 'pass results.pkl of tools/test.py --out, or a COCO results JSON'
+        raise UserError(f'{path}: {found}; next: {advice}') from None
+
+
+def _row(image_id, category_id, bbox, score, **others):
+    x, y, width, height = map(float, bbox)
+    row = dict(image_id=int(image_id), category_id=int(category_id), bbox=[x, y, width, height])
+    if not math.isfinite(x + y + width + height + float(score)):
+        raise ValueError(f'not a number in {row}')
+    return dict(row, score=float(score))
 
 
 def coco_results(image_id, found, categories):

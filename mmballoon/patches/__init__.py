@@ -23,6 +23,7 @@ from . import (  # noqa: F401, E402
     pkg_resources,
     resume,
     screen,
+    spawn,
     ssd_head,
     visualizer,
     weights,

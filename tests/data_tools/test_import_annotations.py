@@ -1,6 +1,7 @@
 """import_annotations.py: the same objects, written in each format by the test itself, come back."""
 
 import json
+import random
 from pathlib import Path
 
 import balloon2coco
@@ -111,6 +112,23 @@ def assert_same_boxes(found, expected):
             assert other == pytest.approx(box, abs=0.5)
 
 
+def two_images(tmp_path, write):
+    """COCO (dict) of two images in ``tmp_path/images``, and a file of it that ``write`` wrote."""
+    regions = [(v.POLYGON, {'k': 'ball'}), (v.RECT, {'k': 'mug'}), (v.CIRCLE, {'k': 'ball'})]
+    images, out, folder = tmp_path / 'images', tmp_path / 'expected.json', tmp_path / 'labels'
+    for name in ('a.jpg', 'b.jpg'):
+        v.save_image(images / name)
+    (tmp_path / 'via.json').write_text(
+        v.via2([v.entry('a.jpg', *regions), v.entry('b.jpg', regions[1])])
+    )
+    args = [str(tmp_path / 'via.json'), str(images), '--out', str(out), '--class-attribute', 'k']
+    balloon2coco.main(args)
+    coco = json.loads(out.read_text())
+    folder.mkdir()
+    write(coco, folder)
+    return coco, next(p for p in sorted(folder.iterdir()) if p.name != 'classes.txt')
+
+
 @pytest.mark.parametrize('write', WRITERS)
 def test_two_classes_come_back(tmp_path, capsys, write):
     regions = [(v.POLYGON, {'k': 'ball'}), (v.RECT, {'k': 'mug'}), (v.CIRCLE, {'k': 'ball'})]
@@ -142,8 +160,12 @@ def test_real_set_comes_back(tmp_path, write):
 @pytest.mark.parametrize(
     'name, text, message',
     [
-        ('a.txt', '0 0.5 0.5', 'all 1 regions were skipped (broken'),
-        ('a.txt', 'cat 0.5 0.5 0.1 0.1', 'is not a line of numbers'),
+        ('a.txt', '0 0.5 0.5', 'all 1 regions were skipped (broken: neither 4 numbers nor pairs'),
+        (
+            'a.txt',
+            'cat 0.5 0.5 0.1 0.1',
+            "not an object of this format, first image 'a.jpg', region 0, found 'cat 0.5",
+        ),
         ('a.xml', '<annotation>', 'not valid XML'),
         ('a.json', '{', 'not valid JSON'),
         ('a.png.bak', '', 'no .xml (Pascal VOC), .json (LabelMe) or .txt (YOLO) files'),
@@ -170,3 +192,54 @@ def test_yolo_split_and_a_text_file_without_an_image(tmp_path, capsys):
     assert len(list((tmp_path / 'train').iterdir())) == 3
     out = capsys.readouterr().out
     assert '1 entries without an image: gone.jpg' in out and "classes=('class_0',)" in out
+
+
+@pytest.mark.parametrize('write', WRITERS)
+def test_fuzz_no_traceback_and_no_partial_output(tmp_path, write):
+    """400 mutations of a valid file of each format: converted, or refused in one line."""
+    coco, path = two_images(tmp_path, write)
+    rng, whole, out = random.Random(0), path.read_text(encoding='utf-8'), tmp_path / 'out.json'
+    source = path if write is write_foreign_coco else path.parent
+    for _ in range(400):
+        path.write_text(v.mutate(rng, whole), encoding='utf-8')
+        v.outcome(
+            import_annotations.main, [str(source), str(tmp_path / 'images'), '--out', str(out)], out
+        )
+
+
+@pytest.mark.parametrize('write', [write_labelme, write_foreign_coco])
+def test_wrong_types_at_every_place(tmp_path, write):
+    coco, path = two_images(tmp_path, write)
+    source, out = path if write is write_foreign_coco else path.parent, tmp_path / 'out.json'
+    args, outcomes = [str(source), str(tmp_path / 'images'), '--out', str(out)], set()
+    for tree in v.with_every_value_replaced(json.loads(path.read_text())):
+        path.write_text(json.dumps(tree))
+        outcomes.add(v.outcome(import_annotations.main, args, out))
+    assert outcomes == {0, 2}
+
+
+@pytest.mark.parametrize(
+    'text', ['names: 5', 'names: {x: y}', '[', '- a', 'names: [a, b', '', '\0']
+)
+def test_broken_list_of_class_names(tmp_path, capsys, text):
+    v.save_image(tmp_path / 'images/a.jpg')
+    (tmp_path / 'labels').mkdir()
+    (tmp_path / 'labels/a.txt').write_text('0 0.5 0.5 0.2 0.2')
+    (tmp_path / 'labels/data.yaml').write_text(text)
+    with pytest.raises(SystemExit) as stop:
+        import_annotations.main([str(tmp_path / 'labels'), str(tmp_path / 'images')])
+    err = capsys.readouterr().err
+    assert stop.value.code == 2 and 'data.yaml: not valid YAML (' in err and err.count('\n') == 1
+
+
+def test_class_names_from_yaml(tmp_path):
+    v.save_image(tmp_path / 'images/a.jpg')
+    (tmp_path / 'labels').mkdir()
+    (tmp_path / 'labels/a.txt').write_text('1 0.5 0.5 0.2 0.2')
+    out = tmp_path / 'out.json'
+    for text in ('names: [ab, cd]', 'names: {0: ab, 1: cd}'):
+        (tmp_path / 'data.yaml').write_text(text)
+        import_annotations.main(
+            [str(tmp_path / 'labels'), str(tmp_path / 'images'), '--out', str(out)]
+        )
+        assert [c['name'] for c in json.loads(out.read_text())['categories']] == ['cd']

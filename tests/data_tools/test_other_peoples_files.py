@@ -136,6 +136,24 @@ def test_a_name_that_could_mean_two_images_is_missing(convert):
     assert len(coco['images']) == 1 and '1 entries without an image: x/a.jpg' in printed
 
 
+@pytest.mark.parametrize(
+    'written, first, advice',
+    [
+        ('b.jpg', "'b.jpg'", 'name their folder after'),
+        ('C:\\x\\b.jpg', "'b.jpg', written as 'C:\\x\\b.jpg'", 'name their folder after'),
+        (
+            'http://e.org/b.jpg',
+            "'b.jpg', written as 'http://e.org/b.jpg'",
+            'download the images, then name their folder after',
+        ),
+    ],
+)
+def test_no_image_is_there(convert, written, first, advice):
+    _, printed, status = convert(v.via2([v.entry(written, v.RECT)]))
+    assert status == 2 and 'none of its 1 images is in ' in printed
+    assert f'(the first: {first}); next: {advice} the annotation file' in printed
+
+
 # ---- 5. lines
 
 
@@ -162,25 +180,39 @@ def test_undefined_means_not_set(convert):
 # ---- 7. broken regions
 
 
+NESTED = [[1, 2, 3, 4, 5, 6, 7, 8]]
+
+
 @pytest.mark.parametrize(
-    'broken',
+    'broken, reason, found',
     [
-        dict(name='polygon', all_points_x=[[1, 2, 3, 4]], all_points_y=[[1, 2, 3, 4]]),
-        dict(name='rect', x='1', y=1, width=3, height=3),
-        dict(name='rect', x=None, y=1, width=3, height=3),
-        dict(name='rect', x=1, y=1, width=-3, height=3),
+        (
+            dict(name='polygon', all_points_x=NESTED, all_points_y=NESTED),
+            'x is not a number',
+            '[1, 2, 3, 4, 5, 6, ...]',
+        ),
+        (dict(v.RECT, x='1'), 'x is not a number', "'1'"),
+        (dict(v.RECT, y=None), 'y is not a number', 'None'),
+        (dict(v.RECT, width=-3), 'width is not between 0 and 1,000,000 pixels', '-3'),
     ],
 )
-def test_broken_regions_are_skipped_and_counted(convert, broken):
+def test_broken_regions_are_skipped_and_counted(convert, broken, reason, found):
     text = v.via2([v.entry('a.jpg', v.RECT, broken, v.POLYGON, broken)])
     coco, printed, _ = convert(text)
     assert len(coco['annotations']) == 2
-    assert "note: skipped, broken: first image 'a.jpg', region 1 (" in printed
+    assert f'skipped: broken: {reason} 2' in ' '.join(printed.split())
+    first = f"via.json, image 'a.jpg', region 1, found {found}\n"
+    assert f'note: skipped, broken: {reason}: first in ' in printed and first in printed
     _, printed, status = convert(text, '--strict')
-    assert (
-        status == 2
-        and "2 regions skipped; skipped, broken: first image 'a.jpg', region 1 (" in printed
-    )
+    assert status == 2 and f'2 regions skipped; skipped, broken: {reason}: first in ' in printed
+
+
+def test_strict_names_every_reason_in_one_line(convert):
+    text = v.via2([v.entry('a.jpg', dict(v.RECT, x='1'), v.RECT, dict(v.RECT, width=-3), v.POINT)])
+    _, printed, status = convert(text, '--strict')
+    (line,) = [line for line in printed.splitlines() if line.startswith('error: ')]
+    assert status == 2 and '3 regions skipped; ' in line and 'a shape without area' in line
+    assert "region 0, found '1'" in line and 'region 2, found -3' in line
 
 
 # ---- 8. one entry
@@ -225,6 +257,43 @@ def test_the_broken_file_is_named(convert, tmp_path, capsys):
     assert 'via.json: not valid JSON' in err and err.count('\n') == 1
 
 
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('{"project": {}, "file": {}, "metadata": {}}', 'mine.json: this is a VIA 3 project'),
+        ('{"shapes": []}', 'mine.json: this is other JSON, expected a VIA 1 or 2 file'),
+        ('hello', 'photos: no VIA file (.json, .txt, .csv) in it'),
+    ],
+)
+def test_the_closest_file_is_reported(tmp_path, capsys, text, message):
+    v.save_image(tmp_path / 'photos/a.jpg')
+    (tmp_path / 'photos/about.txt').write_text('hello')
+    (tmp_path / 'photos/mine.json').write_text(text)
+    with pytest.raises(SystemExit):
+        balloon2coco.main([str(tmp_path / 'photos')])
+    err = capsys.readouterr().err
+    assert message in err and err.count('\n') == 1
+
+
+def test_files_of_macos_are_no_images(convert):
+    _, printed, _ = convert(v.via2([v.entry('a.jpg', v.RECT)]), images=['a.jpg', '._b.jpg'])
+    assert 'without an entry' not in printed
+
+
+def test_a_refused_split_leaves_both_targets(tmp_path, capsys):
+    names = [f'{i}.jpg' for i in range(4)]
+    for name in names:
+        v.save_image(tmp_path / 'photos' / name)
+    (tmp_path / 'photos/via.json').write_text(v.via2([v.entry(name, v.RECT) for name in names]))
+    (tmp_path / 'val').mkdir()
+    (tmp_path / 'val/mine.txt').write_text('precious')
+    before = sorted(tmp_path.rglob('*'))
+    with pytest.raises(SystemExit):
+        balloon2coco.main([str(tmp_path / 'photos'), '--split', '0.5'])
+    assert 'val: holds mine.txt; next: ' in capsys.readouterr().err
+    assert sorted(tmp_path.rglob('*')) == before
+
+
 # ---- 12., 13. what is printed
 
 
@@ -233,6 +302,25 @@ def test_without_class_attribute_the_classes_are_pointed_out(convert):
     _, printed, _ = convert(text)
     assert "2 values of attribute 'type': cat, dog; for a class each" in printed
     assert '--class-attribute type' in printed
+
+
+def test_long_class_name_is_not_cut(convert):
+    name = 'a class name of fifty characters, all in one table'
+    text = v.via2([v.entry('a.jpg', (v.RECT, {'k': name}), (v.RECT, {'k': 'x'}))])
+    _, printed, _ = convert(text, '--class-attribute', 'k', '--classes', 'x')
+    assert f"skipped: class '{name}' not in --classes " in printed
+
+
+def test_one_file_without_any_box_is_an_error(tmp_path, capsys):
+    for split, shape in (('train', v.RECT), ('val', v.POINT)):
+        v.save_image(tmp_path / split / 'a.jpg')
+        (tmp_path / split / 'via.json').write_text(
+            v.via2([v.entry('a.jpg', (shape, {'k': split}))])
+        )
+    with pytest.raises(SystemExit):
+        balloon2coco.main(['--data-root', str(tmp_path)])
+    assert 'val/via.json: all 1 regions were skipped (a shape' in capsys.readouterr().err
+    assert not list(tmp_path.glob('*.json'))
 
 
 def test_table_of_a_split_counts_each_part(tmp_path, capsys):
@@ -249,13 +337,15 @@ def test_table_of_a_split_counts_each_part(tmp_path, capsys):
 def test_strict_refuses_a_missing_image_without_regions(convert):
     text = v.via2([v.entry('a.jpg', v.RECT), v.entry('gone.jpg')])
     _, printed, status = convert(text, '--strict')
-    assert status == 2 and '1 entries without an image: gone.jpg' in printed
+    assert (
+        status == 2 and 'via.json: 1 entries without an image: gone.jpg; next: correct' in printed
+    )
 
 
 def test_csv_lines_are_counted_with_blank_ones(convert):
     head, row = v.via_csv([v.entry('a.jpg', v.RECT)]).splitlines()
-    _, printed, _ = convert(f'{head}\n\n\n{row}\n\na.jpg,12\n', name='via.csv')
-    assert 'line 6: too few fields' in printed
+    _, printed, _ = convert(f'\n\n{head}\n\n\n{row}\n\na.jpg,12\n', name='via.csv')
+    assert 'line 8: too few fields' in printed
 
 
 def test_csv_file_name_with_a_comma(convert):
@@ -267,17 +357,24 @@ def test_csv_file_name_with_a_comma(convert):
 # ---- 14., 15. bytes and characters
 
 
-def test_binary_file(convert):
-    _, printed, status = convert(b'\x89PNG\r\n\x1a\n\xff\xfe')
-    assert (
-        status == 2
-        and 'not a text file in UTF-8 (byte 0); next: name the annotation file' in printed
-    )
+@pytest.mark.parametrize(
+    'data, message',
+    [
+        (b'\x89PNG\r\n\x1a\n\0\0\xff', 'not a text file; next: name the annotation file'),
+        ('{}'.encode('utf-16'), 'not in UTF-8 (byte 0); next: save it as UTF-8'),
+        (b'{"a": "na\xefve"}', 'not in UTF-8 (byte 9); next: save it as UTF-8'),
+    ],
+)
+def test_bytes_that_are_not_utf8(convert, data, message):
+    _, printed, status = convert(data)
+    assert status == 2 and message in printed
 
 
 def test_coordinate_with_400_digits(convert):
     coco, printed, _ = convert(v.via2([v.entry('a.jpg', v.RECT, dict(v.RECT, x=10**400))]))
-    assert len(coco['annotations']) == 1 and 'skipped, broken' in printed
+    assert len(coco['annotations']) == 1
+    assert 'x is not between -1,000,000 and 1,000,000 pixels' in printed
+    assert 'found 10000' in printed and '...' in printed
 
 
 def test_lone_surrogate_in_a_class_name(convert):

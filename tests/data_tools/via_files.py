@@ -1,5 +1,6 @@
 """Small VIA files with answers worked out on paper, in every dialect."""
 
+import contextlib
 import csv
 import io
 import json
@@ -98,3 +99,60 @@ def save_image(path, width=100, height=80, orientation=None, **options):
         exif[0x0112] = orientation
         options['exif'] = exif
     image.save(path, **options)
+
+
+MUTATIONS = ('', '"', '{', ']', ',', ':', '-', '9', 'null', '1e999', '\0', 'é', '\n', 'β')
+MUTATIONS += ('9' * 400, '\\ud800', '[' * 40, '{"a":' * 40, '<a>', 'nan', '-1')
+
+
+def mutate(rng, text):
+    """The text with one to three places changed."""
+    text = list(text)
+    for _ in range(rng.randint(1, 3)):
+        i = rng.randrange(len(text))
+        text[i : i + rng.randint(0, 4)] = rng.choice([*MUTATIONS, rng.choice(text)])
+    return ''.join(text)
+
+
+WEIRD = [None, True, -1, 10**400, 1e308, 'x', '\ud800', [], {}, [[1, 2], [3, 4]]]
+WEIRD += [{'name': 'rect'}, '\n', [[[[[[]]]]]]]
+
+
+def with_every_value_replaced(tree):
+    """Copies of a JSON tree, in each of which one value is replaced by a weird one."""
+    for place in list(_places(tree))[1:]:
+        for weird in WEIRD:
+            copy = json.loads(json.dumps(tree))
+            parent = copy
+            for key in place[:-1]:
+                parent = parent[key]
+            parent[place[-1]] = weird
+            yield copy
+
+
+def _places(tree, path=()):
+    yield path
+    if isinstance(tree, (dict, list)):
+        for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+            yield from _places(value, (*path, key))
+
+
+def outcome(main, args, out):
+    """The status of a command that must write ``out``, or end in one line and write nothing.
+
+    Its terminal shows ASCII or the characters of Windows only, as PYTHONIOENCODING=ascii or cp1252.
+    """
+    out.unlink(missing_ok=True)
+    encoding, status = ('ascii', 'cp1252')[len(str(args)) % 2], 0
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2)]
+    with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
+        try:
+            main(args)
+        except SystemExit as stop:
+            status = stop.code
+        streams[1].flush()
+    err = streams[1].buffer.getvalue().decode(encoding)
+    assert status in (0, 2) and out.exists() == (status == 0), (status, err)
+    assert [line[:7] for line in err.splitlines()] == ['error: '] * (status == 2), err
+    assert status == 2 or json.loads(out.read_text(encoding='utf-8'))['images']
+    return status

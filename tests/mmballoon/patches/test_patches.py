@@ -242,6 +242,16 @@ def test_amp_is_float32_where_bfloat16_is_slow(supported):
     assert ('no instructions for bfloat16' in output) is not supported
 
 
+@pytest.mark.parametrize('instructions', ['AVX2', 'AVX512_CORE', 'AVX512_CORE_BF16', None])
+def test_the_switch_of_onednn_is_read(monkeypatch, instructions):
+    monkeypatch.setattr(torch.cpu, '_is_avx512_bf16_supported', lambda: True)
+    monkeypatch.delenv('ONEDNN_MAX_CPU_ISA', raising=False)
+    if instructions:
+        monkeypatch.setenv('ONEDNN_MAX_CPU_ISA', instructions)
+    expected = instructions in ('AVX512_CORE_BF16', None)
+    assert mmballoon.patches.amp.fast_bfloat16() is expected
+
+
 VISUALIZER = """
 import mmballoon.patches, numpy as np
 from mmengine.visualization import Visualizer
@@ -354,6 +364,21 @@ def test_on_a_mac_the_cpu_is_used_unless_mps_is_asked_for(monkeypatch):
     assert 'device mps' in output, output  # what MMEngine does
     status, output = python(f'import os\nos.environ["BALLOON_DEVICE"] = "mps"\n{MAC}')
     assert status == 0 and 'device mps' in output, output
+
+
+def test_on_a_mac_workers_are_spawned(monkeypatch):
+    from mmballoon.patches import spawn
+
+    from mmengine.runner import runner
+
+    started = []
+    monkeypatch.setattr(runner, 'set_multi_processing', lambda **kwargs: started.append(kwargs))
+    for system in ('linux', 'darwin'):
+        monkeypatch.setattr(sys, 'platform', system)
+        spawn.apply()
+        runner.set_multi_processing(mp_start_method='fork', opencv_num_threads=0)
+    methods = [kwargs['mp_start_method'] for kwargs in started]
+    assert methods == ['fork', 'spawn'] and started[1]['opencv_num_threads'] == 0
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import time
 
 import hotcoco
@@ -42,7 +43,7 @@ def html(data, detections, tmp_path, lang='en'):
     path = tmp_path / 'coco_val.json'
     path.write_text(json.dumps(data))
     result = measure(data, detections)
-    result.update(made=dict(config='config.py', checkpoint='a.pth'), use='', findings='')
+    result.update(made=dict(config='config.py', checkpoint='a.pth'), use='', findings=[])
     return build.render(result, coco.load(path), lang), result
 
 
@@ -96,6 +97,7 @@ def test_disagreement_shows_the_values_of_pycocotools(monkeypatch, tmp_path):
         ('double', [[100, 100, 50, 50]], [detection(1, [100, 100, 50, 50]), detection(1, [105, 100, 50, 50], 0.8)]),
         ('shifted', [[100, 100, 50, 50]], [detection(1, [125, 100, 50, 50])]),  # IoU 1 / 3
         ('wrong_class', [[100, 100, 50, 50]], [detection(1, [100, 100, 50, 50], category=2)]),
+        ('both', [[100, 100, 50, 50]], [detection(1, [125, 100, 50, 50], category=2)]),
     ],
 )  # fmt: skip
 def test_planted_failure_has_its_name(kind, annotations, found):
@@ -107,16 +109,48 @@ def test_planted_failure_has_its_name(kind, annotations, found):
     assert named == missed + [kind]
 
 
+def test_each_planted_failure_is_on_the_page_under_its_name(tmp_path):
+    """All at one score, so that the best threshold shows all of them."""
+    boxes = [[10, 10, 50, 50], [110, 10, 50, 50], [210, 10, 50, 50], [310, 10, 50, 50]]
+    boxes += [[10, 110, 50, 50]]
+    data = data_set(
+        [annotation(i, 1, box) for i, box in enumerate(boxes, start=1)], 2, ('balloon', 'kite')
+    )
+    found = [
+        detection(1, boxes[0]),
+        detection(1, [15, 10, 50, 50]),  # double
+        detection(1, [135, 10, 50, 50]),  # shifted; the third object is missed
+        detection(1, boxes[3], category=2),  # wrong class
+        detection(1, [35, 110, 50, 50], category=2),  # both
+        detection(1, [200, 200, 50, 50]),  # false alarm, or an object that nobody annotated
+        detection(2, [200, 200, 50, 50]),  # in an image without objects
+    ]
+    text, result = html(data, found, tmp_path)
+    cards = re.findall(r'data-kind="(\w+)">.*?<strong>(.*?)</strong>', text, re.DOTALL)
+    assert sorted(cards[: len(result['failures'])]) == sorted(
+        dict(
+            missed='Missed object',
+            false_alarm='False alarm',
+            empty_image='Detection in an image without objects',
+            double='Double box',
+            shifted='Badly placed box',
+            wrong_class='Wrong class',
+            both='Wrong class, badly placed',
+        ).items()
+    )
+    assert ('missing_annotation', 'No annotation here?') in cards[len(result['failures']) :]
+
+
 def test_object_without_annotation_is_a_possible_label_error():
     found = [detection(1, [10, 10, 100, 100]), detection(1, [250, 250, 80, 80], 0.95)]
     errors = measure(data_set([annotation(1, 1, [10, 10, 100, 100])]), found)['label_errors']
-    assert [(e['kind'], e['box']) for e in errors] == [('missing_annotation', [250, 250, 80, 80])]
+    assert [(e['kind'], e['bbox']) for e in errors] == [('missing_annotation', [250, 250, 80, 80])]
 
 
 def test_object_that_nothing_finds_is_a_possible_label_error():
     boxes = [annotation(1, 1, [10, 10, 100, 100]), annotation(2, 2, [10, 10, 50, 50])]
     errors = measure(data_set(boxes), [detection(1, [10, 10, 100, 100])])['label_errors']
-    assert [(e['kind'], e['box']) for e in errors] == [('never_found', [10, 10, 50, 50])]
+    assert [(e['kind'], e['bbox']) for e in errors] == [('never_found', [10, 10, 50, 50])]
 
 
 def test_map_by_the_size_in_the_network():
@@ -127,6 +161,17 @@ def test_map_by_the_size_in_the_network():
     assert found == {
         **dict.fromkeys((0, 8, 32, 64, 256), (0, None)), 16: (1, pytest.approx(1)), 128: (1, 0)
     }  # fmt: skip
+
+
+def test_confusion_matrix_with_categories_in_any_order(tmp_path):
+    """A balloon (1) that is taken for a kite (2); the file names the kite first."""
+    data = data_set([annotation(1, 1, [10, 10, 99, 99])], classes=('balloon', 'kite'))
+    data['categories'].reverse()
+    text, _ = html(data, [detection(1, [10, 10, 99, 99], category=2)], tmp_path)
+    rows = re.findall(r'<tr><th><bdi>(\w+)</bdi></th>(.*?)</tr>', text)
+    header = re.findall(r'<bdi>(\w+)</bdi>', text.split('class="matrix"')[1].split('</tr>')[0])
+    found = {name: re.findall(r'>([^<>]+)</td>', row) for name, row in rows}
+    assert found['balloon'][header.index('kite')] == '1' and '1' not in found['kite']
 
 
 def test_threshold_of_best_f1():
@@ -187,7 +232,8 @@ def test_500_images_with_many_failures(tmp_path):
     start = time.perf_counter()
     text, result = html(data_set(boxes, 500), found, tmp_path)
     assert time.perf_counter() - start < 60
-    assert len(result['failures']) > 500 and text.count('data-kind=') == len(result['failures'])
+    cards = len(result['failures']) + len(result['label_errors'])
+    assert len(result['failures']) > 500 and text.count('data-kind=') == cards
     assert text.count('data-f1=') == 500 and len(text) < 30e6
 
 
