@@ -9,11 +9,13 @@ from pathlib import Path
 def atomic_write(path, mode='wb', instead_of=None, **options):
     """Open a temporary file beside ``path``; when the block ends well, it takes the name ``path``.
 
-    mode, options: of ``open``. instead_of: an older file under another name, which goes. At any
-    moment there is one of the two files, whole.
+    mode, options: of ``open``; text is UTF-8 on every system. instead_of: an older file under another
+    name, which goes. At any moment there is one of the two files, whole.
     """
     path = Path(path)
     part = path.with_name(f'.{path.name}.part')
+    if 'b' not in mode:
+        options['encoding'] = 'utf-8'
     try:
         with open(part, mode, **options) as file:
             yield file

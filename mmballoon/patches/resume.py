@@ -32,7 +32,7 @@ def find_latest_checkpoint(path):
     candidates = sorted(path.glob('*_*.pth'), key=_step, reverse=True)
     candidates = [c for c in candidates if re.fullmatch(r'(epoch|iter)_\d+', c.stem)]
     marker = path / 'last_checkpoint'
-    named = Path(marker.read_text().strip()) if marker.is_file() else None
+    named = Path(marker.read_text(encoding='utf-8').strip()) if marker.is_file() else None
     if named and named.name and named not in candidates:
         candidates.insert(0, named)
     for candidate in candidates:
