@@ -98,7 +98,7 @@ test: lint  ## check style and run the quick tests (5 minutes)
 test-all: lint .venv/other/.installed  ## check style and run all tests (but those of make models)
 	$(PY) -m pytest -m "not models"
 
-models: setup  ## train a step and detect with each model family of MMDetection (10 minutes)
+models: setup  ## train a step and detect with each model family of MMDetection (half an hour)
 	$(PY) -m pytest -m models -s
 
 matrix:  ## install and run everything with PYTHONS="python3.10 ..." x three releases of torch, each in a new environment (1 hour)

@@ -62,25 +62,30 @@ def without_weights(node):
                 node[key] = None
 
 
-def make_inputs(cfg):
+def make_inputs(cfg, training):
     """What the data loader gives to a model: two images, or two clips of two frames, with objects."""
     from mmdet.testing import demo_mm_inputs, demo_mm_proposals, demo_track_inputs
 
-    text = str(cfg.model)
-    classes = 1 if "'num_classes': 1," in text else 2
-    if cfg.model.data_preprocessor.type == 'TrackDataPreprocessor':
-        options = dict(image_shapes=(3, SIZE, SIZE), num_classes=classes, with_mask=True)
-        return demo_track_inputs(1, 2, key_frames_inds=[0], **options)
-    side = 320 if 'SSDVGG' in text else SIZE
-    inputs = demo_mm_inputs(
-        2,
-        [[3, side, side]] * 2,
-        num_items=[3, 2],
-        num_classes=classes,
-        with_mask='mask' in text.lower(),
-        with_semantic='semantic' in text.lower() or 'panoptic' in text.lower(),
-    )
-    if cfg.model.data_preprocessor.type == 'MultiBranchDataPreprocessor':
+    text = str(cfg.model).lower()
+    preprocessor = cfg.model.data_preprocessor
+    frames = preprocessor.type == 'TrackDataPreprocessor'
+    if frames and not (training and preprocessor.get('use_det_processor')):
+        options = dict(image_shapes=(3, SIZE, SIZE), num_classes=2, with_mask=True)
+        inputs = demo_track_inputs(1, 2, key_frames_inds=[0], **options)
+    else:
+        side = 320 if 'ssdvgg' in text else SIZE
+        inputs = demo_mm_inputs(
+            2,
+            [[3, side, side]] * 2,
+            num_items=[3, 2],
+            num_classes=2,
+            with_mask='mask' in text,
+            with_semantic='semantic' in text or 'panoptic' in text,
+        )
+    for sample in inputs['data_samples']:
+        for frame in getattr(sample, 'video_data_samples', [sample]):
+            frame.gt_instances.labels.zero_()  # some models have one class
+    if preprocessor.type == 'MultiBranchDataPreprocessor':
         for sample in inputs['data_samples']:
             sample.set_metainfo(dict(homography_matrix=np.eye(3, dtype=np.float32)))
         branches = ('sup', 'unsup_teacher', 'unsup_student')
@@ -111,8 +116,9 @@ def try_model(path):
     cfg.model.get('data_preprocessor', {}).pop('batch_augments', None)  # they enlarge the images
     model = revert_sync_batchnorm(MODELS.build(cfg.model))  # as MMEngine does for one process
     model.init_weights()
-    MessageHub.get_current_instance().update_info('epoch', 0)  # some heads read it
-    inputs = make_inputs(cfg)
+    for name in ('epoch', 'iter'):  # some heads read them
+        MessageHub.get_current_instance().update_info(name, 0)
+    inputs = make_inputs(cfg, training=True)
     model.train()
     data = model.data_preprocessor(inputs, True)
     losses, _ = model.parse_losses(model(**data, mode='loss'))
@@ -121,6 +127,7 @@ def try_model(path):
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
     model.eval()
     with torch.no_grad():
+        inputs = make_inputs(cfg, training=False)
         if 'sup' in inputs['inputs']:
             inputs = {key: value['sup'] for key, value in inputs.items()}
         inputs = {key: value[:1] for key, value in inputs.items()}  # masked convolution takes one

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mmdet.datasets.transforms import CopyPaste  # isort: skip
 from mmdet.structures.bbox import HorizontalBoxes  # isort: skip
 from mmdet.structures.mask import PolygonMasks  # isort: skip
 from mmballoon.plugins.copy_paste import MAX_SIDE, CachedCopyPaste, cut_out  # isort: skip
@@ -109,3 +110,19 @@ def test_bitten_outlines_parts_and_large_objects():
     assert cut_out(image, [circle(300, 300, 100), circle(600, 600, 100)]) is None
     cut = cut_out(image, [circle(600, 600, 500)])
     assert cut.dtype == np.uint8 and cut.shape[2] == 4 and max(cut.shape) == MAX_SIDE
+
+
+@pytest.mark.parametrize('by_box', [False, True])
+def test_mmdetections_own_copy_paste_runs_with_this_numpy(by_box):
+    """It takes masks as bitmaps, or the boxes in their place."""
+    pair = [picture(name, [(80, 80, 30), (300, 200, 40)]) for name in 'ab']
+    for results in pair:
+        masks = results.pop('gt_masks')
+        if not by_box:
+            results['gt_masks'] = masks.to_bitmap()
+    pair[1]['gt_bboxes_labels'][:] = 0, 1
+    pair[0]['mix_results'] = [pair[1]]
+    np.random.seed(5)  # pastes both
+    found = CopyPaste(paste_by_box=by_box)(pair[0])
+    assert len(found['gt_bboxes']) == len(found['gt_masks']) == 2  # the others are hidden
+    assert found['gt_bboxes_labels'].tolist() == [0, 1]
