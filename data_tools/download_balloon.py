@@ -156,9 +156,8 @@ def fetch(url, part):
 def parse_args(argv=None):
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     root = Path(os.environ.get('BALLOON_ROOT') or 'data/balloon')
-    parser.add_argument(
-        '--data-root', type=Path, default=root, help='target (default: %(default)s)'
-    )
+    about = 'target (default: %(default)s)'
+    parser.add_argument('--data-root', type=Path, default=root, help=about)
     add = parser.add_mutually_exclusive_group().add_argument
     add('--zip', type=Path, metavar='FILE', help='take the dataset from an archive')
     add('--from', type=Path, metavar='DIR', dest='folder', help='take the dataset from a folder')

@@ -30,10 +30,8 @@ def read_images(part):
             size = image_size(path)
             stated = image['width'], image['height']
             if size != stated:
-                found = f'{size[0]} x {size[1]} pixels'
-                part.problems.append(
-                    f'{path}: {found}, the COCO file says {stated[0]} x {stated[1]}'
-                )
+                found, wanted = (f'{width} x {height}' for width, height in (size, stated))
+                part.problems.append(f'{path}: {found} pixels, the COCO file says {wanted}')
             part.thumbnails[key] = thumbnail(path)
             digest = hashlib.sha256(path.read_bytes()).digest()
             part.hashes[key] = digest, difference_hash(part.thumbnails[key])
