@@ -7,9 +7,10 @@
 upstream: mmdet.apis.inference_detector on the model as it is loaded. ours: the same on the model as
 tools/image_demo.py prepares it (mmballoon/inference.py), and with its --amp. The next rows run the
 files of tools/export_onnx.py as tools/onnx_demo.py does, in ONNX Runtime or in OpenVINO; the last are
-other detectors of this size. Each needs its package. All sides run in this process, in turn, with as
-many threads as torch. The two variables make torch and OpenVINO compute as on a CPU with AVX2 alone;
-ONNX Runtime does not read them.
+other detectors of this size, with random weights. Rows whose package is not installed (onnxruntime,
+openvino, ultralytics, libreyolo) are left out. All sides run in this process, in turn, with as many
+threads as torch. The two variables make torch and OpenVINO compute as on a CPU with AVX2 alone; ONNX
+Runtime does not read them.
 
 Without a checkpoint the weights are random and the image is noise. The biases of the head are then set
 so that 3700 of the 8400 boxes go through NMS: trained weights gave 3200 to 5400 on the validation images.
@@ -18,6 +19,7 @@ so that 3700 of the 8400 boxes go through NMS: trained weights gave 3200 to 5400
 import functools
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -46,8 +48,10 @@ def load(args):
     return model
 
 
-def torch_sides(args, image):
-    """{name: (function, number type)} of upstream and ours."""
+# Each function below returns {name: (a function of the image, number type)}.
+
+
+def in_torch(args, folder):
     import mmballoon.patches  # noqa: F401
 
     from mmdet.apis import inference_detector
@@ -58,111 +62,92 @@ def torch_sides(args, image):
     upstream = load(args)
     post_process = BaseDenseHead._bbox_post_process.__wrapped__  # without our patch
     upstream.bbox_head._bbox_post_process = functools.partial(post_process, upstream.bbox_head)
-    sides = {
-        'upstream': (functools.partial(inference_detector, upstream, image), torch.float32),
-        'ours': (functools.partial(inference_detector, prepare(load(args)), image), torch.float32),
-    }
+    models = {'upstream': (upstream, torch.float32), 'ours': (prepare(load(args)), torch.float32)}
     if reduced_type() == torch.bfloat16:
-        model = prepare(load(args), amp=True)
-        detect = functools.partial(inference_detector, model, image)
-        sides['ours, --amp'] = (detect, torch.bfloat16)
-    return sides
+        models['ours, --amp'] = prepare(load(args), amp=True), torch.bfloat16
+    return {
+        name: (functools.partial(inference_detector, model), dtype)
+        for name, (model, dtype) in models.items()
+    }
 
 
-class Compiled:
-    """An OpenVINO model with the ``run`` of an ONNX Runtime session."""
+def in_onnx_runtime(args, folder):
+    from mmballoon.export import int8, onnx_file, parity
 
-    def __init__(self, path, precision):
-        import openvino
-
-        options = {
-            'PERFORMANCE_HINT': 'LATENCY',
-            'INFERENCE_NUM_THREADS': torch.get_num_threads(),
-            'INFERENCE_PRECISION_HINT': precision,
-        }
-        self.model = openvino.Core().compile_model(path, 'CPU', options)
-
-    def run(self, _, inputs):
-        results = self.model(inputs)
-        return [results[i] for i in range(3)]
-
-
-def exported_sides(args, image):
-    """{name: (function, number type)} of the exported file, where the packages are installed."""
-    try:
-        from mmballoon.export import int8, onnx_file, parity
-
-        Detector = parity.runtime()
-    except ModuleNotFoundError as error:
-        print(f'without the rows of the exported file: {error}')
-        return {}
     content = onnx_file.build(load(args).cpu())
-    with tempfile.TemporaryDirectory() as folder:
-        files = {'float32': Path(folder) / 'float32.onnx', 'int8': Path(folder) / 'int8.onnx'}
-        files['float32'].write_bytes(content)
-        files['int8'].write_bytes(int8.quantize(content, [image]))
-        make = functools.partial(Detector, threads=torch.get_num_threads())
-        sides = {
-            f'ONNX Runtime, {name}': (functools.partial(make(str(files[name])), image), dtype)
-            for name, dtype in (('float32', torch.float32), ('int8', None))
-        }
-        for name, file, precision, dtype in (
-            ('float32', files['float32'], 'f32', torch.float32),
-            ('bfloat16', files['float32'], 'bf16', torch.bfloat16),
-            ('int8', files['int8'], 'f32', None),
-        ):
-            if dtype == torch.bfloat16 and reduced_type() != dtype:
-                continue
-            detector = make(str(file))
-            try:
-                detector.session = Compiled(file, precision)
-            except ModuleNotFoundError as error:
-                print(f'without the rows of OpenVINO: {error}')
-                break
-            sides[f'OpenVINO, {name}'] = (functools.partial(detector, image), dtype)
-    return sides
-
-
-def peer_sides(args, image):
-    """{name: (function, number type)} of other detectors of this size, where they are installed.
-
-    Their weights are random, so there is next to nothing for their NMS to do.
-    """
     sides = {}
-    try:
-        from ultralytics import YOLO
-
-        predict = functools.partial(YOLO('yolo11n.yaml').predict, imgsz=args.size, verbose=False)
-        sides['Ultralytics yolo11n'] = (functools.partial(predict, image), None)
-    except ModuleNotFoundError as error:
-        print(f'without the row of Ultralytics: {error}')
-    try:
-        from libreyolo import LibreRTMDet
-
-        predict = LibreRTMDet(size='t', device='cpu').predict  # 640 px
-        sides['LibreYOLO RTMDet-t'] = (functools.partial(predict, image), None)
-    except ModuleNotFoundError as error:
-        print(f'without the row of LibreYOLO: {error}')
+    for name, dtype in (('float32', torch.float32), ('int8', None)):
+        path = folder / f'{name}.onnx'
+        path.write_bytes(int8.quantize(content, [read(args)]) if name == 'int8' else content)
+        detector = parity.runtime()(str(path), threads=torch.get_num_threads())
+        sides[f'ONNX Runtime, {name}'] = detector, dtype
     return sides
 
 
-def parse_args(argv=None):
-    parser = make_parser(__doc__, batch_size=1, repeats=30)
-    parser.add_argument('--checkpoint', help='of configs/my_rtmdet_tiny.py or a recipe on it')
-    parser.add_argument('--image', type=Path, help='image file')
-    return parser.parse_args(argv)
+def in_openvino(args, folder):
+    """The files of ``in_onnx_runtime``."""
+    import openvino
+
+    from mmballoon.export import parity
+
+    options = {'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_NUM_THREADS': torch.get_num_threads()}
+    rows = [('float32', 'f32', torch.float32), ('int8', 'f32', None)]
+    if reduced_type() == torch.bfloat16:
+        rows.insert(1, ('bfloat16', 'bf16', torch.bfloat16))
+    sides = {}
+    for name, precision, dtype in rows:
+        path = folder / ('int8.onnx' if name == 'int8' else 'float32.onnx')
+        options['INFERENCE_PRECISION_HINT'] = precision
+        model = openvino.Core().compile_model(path, 'CPU', options)
+        detector = parity.runtime()(str(path))
+        detector.session = SimpleNamespace(
+            run=lambda _, inputs, model=model: [*model(inputs).values()]
+        )
+        sides[f'OpenVINO, {name}'] = detector, dtype
+    return sides
 
 
-def main(argv=None):
-    args = parse_args(argv)
+def in_ultralytics(args, folder):
+    from ultralytics import YOLO
+
+    predict = YOLO('yolo11n.yaml').predict
+    return {
+        'Ultralytics yolo11n': (functools.partial(predict, imgsz=args.size, verbose=False), None)
+    }
+
+
+def in_libreyolo(args, folder):
+    from libreyolo import LibreRTMDet
+
+    return {'LibreYOLO RTMDet-t': (LibreRTMDet(size='t', device='cpu').predict, None)}  # 640 px
+
+
+def read(args):
+    """The image of --image, or noise."""
     if args.image:
         import cv2
 
-        image = cv2.imread(str(args.image))
-    else:
-        shape = (args.size * 3 // 4, args.size, 3)
-        image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    sides = {**torch_sides(args, image), **exported_sides(args, image), **peer_sides(args, image)}
+        return cv2.imread(str(args.image))
+    shape = (args.size * 3 // 4, args.size, 3)
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+def main(argv=None):
+    parser = make_parser(__doc__, batch_size=1, repeats=30)
+    parser.add_argument('--checkpoint', help='of configs/my_rtmdet_tiny.py or a recipe on it')
+    parser.add_argument('--image', help='image file')
+    args = parser.parse_args(argv)
+    sides, image = {}, read(args)
+    with tempfile.TemporaryDirectory() as folder:
+        for rows in (in_torch, in_onnx_runtime, in_openvino, in_ultralytics, in_libreyolo):
+            try:
+                found = rows(args, Path(folder))
+            except ModuleNotFoundError as error:
+                print(f'without the rows of {rows.__name__[3:]}: {error}')
+                continue
+            sides |= {
+                name: (functools.partial(f, image), dtype) for name, (f, dtype) in found.items()
+            }
     compare('detection', sides, args)
 
 

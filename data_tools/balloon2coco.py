@@ -14,27 +14,23 @@ the box; an image without regions is kept as a negative. The same input gives th
 is written before everything has been converted.
 """
 
-import argparse
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from mmballoon.data.conversion import Source, add_arguments, check_arguments, convert
+from mmballoon.data.convert import Source, add_arguments, check_arguments, convert
 from mmballoon.data.via import find_annotation, read_via
-from mmballoon.errors import UserError, report_errors
+from mmballoon.errors import report_errors
 
 
-def load(annotation, images=None):
+def load(annotation, images):
     """Source of a VIA file, or of a folder that holds one."""
-    if annotation.is_dir() or not annotation.suffix:
-        return Source(find_annotation(annotation), images or annotation, read_via)
-    if images and not images.is_dir():
-        raise UserError(f'{images}: no such folder; next: name the folder of the images')
-    return Source(annotation, images or annotation.parent, read_via)
+    is_folder = annotation.is_dir() or not annotation.suffix
+    file = find_annotation(annotation) if is_folder else annotation
+    return Source(file, images or file.parent, read_via)
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     add = parser.add_argument
     add('annotation', nargs='?', type=Path, help='VIA file or folder (default: train/ and val/)')
     add('images', nargs='?', type=Path, help='folder of its images, if another one')

@@ -8,9 +8,9 @@ Plain text on the terminal; contact sheets of the images with their boxes and po
 histograms, as PNG in OUT. The exit status is 2 if something is wrong with the data.
 """
 
-import argparse
 import os
 import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from mmballoon.data.checks import findings
@@ -19,29 +19,15 @@ from mmballoon.errors import UserError, report_errors
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     root = Path(os.environ.get('BALLOON_ROOT') or 'data/balloon')
-    parser.add_argument(
-        'annotations',
-        nargs='*',
-        type=Path,
-        default=[root / 'coco_train.json', root / 'coco_val.json'],
-        help='COCO files ($BALLOON_ROOT/coco_{train,val}.json)',
-    )
-    parser.add_argument(
-        '--images',
-        nargs='+',
-        type=Path,
-        help="each file's images (coco_NAME.json: NAME/ beside it)",
-    )
-    parser.add_argument(
-        '--img-size', type=int, default=640, help="the network's input in pixels (%(default)s)"
-    )
-    parser.add_argument(
-        '--out', type=Path, default=Path('outputs/check'), help='where the PNGs go (%(default)s)'
-    )
+    files, out = [root / 'coco_train.json', root / 'coco_val.json'], Path('outputs/check')
+    about = 'COCO files ($BALLOON_ROOT/coco_{train,val}.json)'
+    add = parser.add_argument
+    add('annotations', nargs='*', type=Path, default=files, help=about)
+    add('--images', nargs='+', type=Path, help="each file's images (coco_NAME.json: NAME/)")
+    add('--img-size', type=int, default=640, help="the network's input in pixels (%(default)s)")
+    add('--out', type=Path, default=out, help='where the PNGs go (%(default)s)')
     args = parser.parse_intermixed_args(argv)
     if args.images and len(args.images) != len(args.annotations):
         parser.error(f'--images takes {len(args.annotations)} folders, one for each COCO file')
@@ -67,10 +53,8 @@ def main(argv=None):
             print(f'wrong: {problem}', file=sys.stderr)
         if problems:
             files = ', '.join(map(str, args.annotations))
-            raise UserError(
-                f'{len(problems)} problems in {files}; next: correct the files or annotations and '
-                'convert again'
-            )
+            advice = 'correct the files or annotations and convert again'
+            raise UserError(f'{len(problems)} problems in {files}; next: {advice}')
 
 
 if __name__ == '__main__':

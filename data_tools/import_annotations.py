@@ -1,4 +1,4 @@
-"""Convert annotations of YOLO, Pascal VOC, LabelMe or another COCO file to the COCO JSON used here.
+"""Convert annotations of other programs to the COCO JSON used here.
 
     python data_tools/import_annotations.py labels images --split 0.8        YOLO: .txt files
     python data_tools/import_annotations.py Annotations JPEGImages           Pascal VOC: .xml files
@@ -10,18 +10,16 @@ that of --classes. Everything else is as in balloon2coco.py. mmballoon/data/form
 format cannot carry.
 """
 
-import argparse
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from mmballoon.data.conversion import Source, add_arguments, check_arguments, convert
+from mmballoon.data.convert import Source, add_arguments, check_arguments, convert
 from mmballoon.data.formats import READERS, detect_format
-from mmballoon.errors import UserError, report_errors
+from mmballoon.errors import report_errors
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument('annotation', type=Path, help='folder of the annotations, or a COCO file')
     parser.add_argument('images', nargs='?', type=Path, help='folder of the images, if another one')
     parser.add_argument('--format', choices=READERS, help='(default: from the files)')
@@ -39,9 +37,7 @@ def main(argv=None):
 
         def load(annotation, images):
             folder = images or (annotation if annotation.is_dir() else annotation.parent)
-            if not folder.is_dir():
-                raise UserError(f'{folder}: no such folder; next: name the folder of the images')
-            return Source(annotation, folder, lambda path: read(path, folder))
+            return Source(annotation, folder, lambda path: (read(path, folder), {}))
 
         convert(args, load)
 

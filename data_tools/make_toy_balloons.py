@@ -1,52 +1,38 @@
-"""Render a synthetic balloon data set in exactly the original's layout and VIA format: no network,
-no photographs.
+"""Render a synthetic balloon data set in the original's layout and VIA format, without a network.
 
     python data_tools/make_toy_balloons.py                          (96 + 16 images in data/toy_balloon)
     python data_tools/make_toy_balloons.py --train 2000 --val 200 --out data/toy_large --seed 1
+    python data_tools/make_toy_balloons.py --photos data/balloon --out data/toy_mixed
 
 The same seed and versions give the same bytes. An outline follows what a person could see: a
 balloon in front takes its part from the one behind, the image's border cuts it, and one that is
-almost hidden is not annotated.
+almost hidden is not annotated. With --photos, half of the images are parts of photographs, whose
+annotated objects stay annotated.
 """
 
-import argparse
 import json
 import shutil
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from mmballoon.data.scene import background
+from mmballoon.data import coco
+from mmballoon.data.scene import background, photograph
 from mmballoon.errors import UserError, report_errors
 
-SIZES = (
-    (640, 480),
-    (640, 427),
-    (480, 640),
-    (512, 512),
-)  # width, height: wide, tall and square, as photographs come
+SIZES = ((640, 480), (640, 427), (480, 640), (512, 512))  # width, height, as photographs come
 BALLOONS = (
-    (40, 35, 215),
-    (40, 120, 240),
-    (50, 205, 245),
-    (70, 175, 60),
-    (205, 120, 40),
-    (165, 60, 130),
-    (175, 110, 235),
-    (235, 225, 225),
-    (190, 190, 60),
-    (45, 45, 50),
-    (110, 190, 235),
-)  # BGR
+    (40, 35, 215), (40, 120, 240), (50, 205, 245), (70, 175, 60), (205, 120, 40), (165, 60, 130),
+    (175, 110, 235), (235, 225, 225), (190, 190, 60), (45, 45, 50), (110, 190, 235),
+)  # fmt: skip  # BGR
 MIN_VISIBLE = 0.3  # a balloon of which less is seen is not annotated
 MIN_SIDE = 8  # nor one smaller than this, in pixels
 
 
 def outline(rng, radius):
-    """An outline around (0, 0), (48, 2) float64 in pixels, and its lower end: an ellipse drawn out
-    to a point there.
-    """
+    """An ellipse around (0, 0) that is drawn out to a point, (48, 2) float64 in pixels, and the point."""
     t = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     taper, long = rng.uniform(0.0, 0.28), rng.uniform(1.0, 1.35)
     down = (1 - np.cos(t)) / 2  # 0 at the top, 1 at the knot
@@ -58,8 +44,7 @@ def outline(rng, radius):
 
 
 def draw_balloon(rng, image, center, radius, light):
-    """Paint a shaded balloon with highlight, knot and string; return its body as a mask, (H, W)
-    bool.
+    """Paint a shaded balloon with highlight, knot and string; return its body as a mask, (H, W) bool.
 
     light: (2,) direction to the light in the image plane, shared by all balloons of an image.
     """
@@ -70,13 +55,10 @@ def draw_balloon(rng, image, center, radius, light):
     cv2.fillPoly(mask, [np.int32(points * 16)], 255, cv2.LINE_AA, shift=4)
     color = np.float32(BALLOONS[rng.integers(len(BALLOONS))]) + rng.normal(0, 14, 3)
 
-    (left, top), (right, bottom) = (
-        np.int32(np.clip(points.min(0) - 1, 0, None)),
-        np.int32(points.max(0) + 2),
-    )
-    window = np.s_[
-        top : max(top, bottom), left : max(left, right)
-    ]  # all of the image that this balloon touches
+    left, top = np.int32(np.clip(points.min(0) - 1, 0, None))
+    right, bottom = np.int32(points.max(0) + 2)
+    # All of the image that this balloon touches.
+    window = np.s_[top : max(top, bottom), left : max(left, right)]
     ys, xs = np.arange(height)[window[0], None], np.arange(width)[None, window[1]]
     u, v = (xs - center[0]) / radius, (ys - center[1]) / (1.15 * radius)
     depth = np.sqrt(np.clip(1 - u**2 - v**2, 0, 1))
@@ -85,81 +67,60 @@ def draw_balloon(rng, image, center, radius, light):
     spot = np.array(light) * 0.45
     shine = np.exp(-(((u - spot[0]) / 0.16) ** 2 + ((v - spot[1]) / 0.22) ** 2))[..., None]
     shaded = shaded + shine * rng.uniform(90, 200)
-    alpha = (mask[window][..., None] / 255.0) * (
-        rng.uniform(0.72, 0.95) if rng.random() < 0.2 else 1.0
-    )
+    opacity = rng.uniform(0.72, 0.95) if rng.random() < 0.2 else 1.0
+    alpha = mask[window][..., None] / 255.0 * opacity
     image[window] = np.clip(image[window] * (1 - alpha) + shaded * alpha, 0, 255)
 
     if rng.random() < 0.75:  # knot and string
-        k, dark = max(2.0, radius * 0.09), tuple(float(c) for c in np.clip(color * 0.7, 0, 255))
-        cv2.fillPoly(
-            image, [np.int32((knot + [(0, -k), (-k, k), (k, k)]) * 16)], dark, cv2.LINE_AA, shift=4
-        )
+        k, dark = max(2.0, radius * 0.09), np.clip(color * 0.7, 0, 255).tolist()
+        triangle = np.int32((knot + [(0, -k), (-k, k), (k, k)]) * 16)
+        cv2.fillPoly(image, [triangle], dark, cv2.LINE_AA, shift=4)
         s = np.linspace(0, 1, 20)
-        sway = (
-            knot[0]
-            + radius * 0.3 * np.sin(s * rng.uniform(2, 7)) * s
-            + s * rng.normal(0, radius * 0.4)
-        )
-        string = np.stack([sway, knot[1] + k + s * radius * rng.uniform(1.5, 5)], 1)
-        cv2.polylines(
-            image,
-            [np.int32(string * 16)],
-            False,
-            (235, 235, 235),
-            max(1, round(radius / 40)),
-            cv2.LINE_AA,
-            shift=4,
-        )
+        x = knot[0] + radius * 0.3 * np.sin(s * rng.uniform(2, 7)) * s
+        x = x + s * rng.normal(0, radius * 0.4)
+        string = np.stack([x, knot[1] + k + s * radius * rng.uniform(1.5, 5)], 1)
+        points, white, width = [np.int32(string * 16)], (235, 235, 235), max(1, round(radius / 40))
+        cv2.polylines(image, points, False, white, width, cv2.LINE_AA, shift=4)
     return mask > 127
 
 
+def scatter(rng, width, height, count, radius):
+    """Centers anywhere and radii of ``count`` balloons, [(x, y, radius())] in pixels."""
+    return [(rng.uniform(0, width), rng.uniform(0, height), radius()) for _ in range(count)]
+
+
 def place_balloons(rng, width, height):
-    """Centers and radii, far to near, [(x, y, radius)] in pixels: large ones, bunches, small ones,
-    or all sizes.
-    """
+    """Centers and radii, [(x, y, radius)] in pixels: large ones, a bunch, small ones, or all sizes."""
     side, kind = min(width, height), rng.random()
     if kind < 0.25:  # one to three large ones
-        spots = [
-            (rng.uniform(0, width), rng.uniform(0, height), side * rng.uniform(0.12, 0.42))
-            for _ in range(rng.integers(1, 4))
-        ]
+        count = rng.integers(1, 4)
+        spots = scatter(rng, width, height, count, lambda: side * rng.uniform(0.12, 0.42))
     elif kind < 0.55:  # a bunch
-        x, y, r = (
-            rng.uniform(0.2, 0.8) * width,
-            rng.uniform(0.2, 0.7) * height,
-            side * rng.uniform(0.06, 0.16),
-        )
+        x, y = rng.uniform(0.2, 0.8) * width, rng.uniform(0.2, 0.7) * height
+        r = side * rng.uniform(0.06, 0.16)
         spots = [
             (x + rng.normal(0, 1.7 * r), y + rng.normal(0, 1.5 * r), r * rng.uniform(0.75, 1.2))
             for _ in range(rng.integers(3, 9))
         ]
     elif kind < 0.75:  # scattered small ones
-        spots = [
-            (rng.uniform(0, width), rng.uniform(0, height), side * rng.uniform(0.04, 0.12))
-            for _ in range(rng.integers(3, 12))
-        ]
-    else:  # one close to the camera, others at any distance
-        spots = [
-            (
-                rng.uniform(0.2, 0.8) * width,
-                rng.uniform(0.2, 0.8) * height,
-                side * rng.uniform(0.4, 0.6),
-            )
-        ]
-        spots += [
-            (rng.uniform(0, width), rng.uniform(0, height), side * 0.05 * 5 ** rng.random())
-            for _ in range(rng.integers(1, 6))
-        ]
-    return (
-        spots if kind >= 0.75 else sorted(spots, key=lambda spot: spot[2])
-    )  # the last: small ones hover in front
+        count = rng.integers(3, 12)
+        spots = scatter(rng, width, height, count, lambda: side * rng.uniform(0.04, 0.12))
+    else:  # one close to the camera, others at any distance; small ones hover in front
+        x, y = rng.uniform(0.2, 0.8) * width, rng.uniform(0.2, 0.8) * height
+        close, count = (x, y, side * rng.uniform(0.4, 0.6)), rng.integers(1, 6)
+        others = scatter(rng, width, height, count, lambda: side * 0.05 * 5 ** rng.random())
+        return [close, *others]
+    return sorted(spots, key=lambda spot: spot[2])
+
+
+def place_anywhere(rng, width, height):
+    """Centers and radii of a few balloons of any size, most of them small: [(x, y, radius)]."""
+    side, count = min(width, height), rng.integers(1, 10)
+    return scatter(rng, width, height, count, lambda: side * 0.012 * 20 ** rng.random())
 
 
 def visible_outline(mask):
-    """The largest visible part's outline as VIA writes it, two closed lists of ints, or None if too
-    little is left.
-    """
+    """The largest part's outline as VIA writes it, two closed lists of ints, or None if it is small."""
     contours, _ = cv2.findContours(np.uint8(mask), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     if not contours:
         return None
@@ -172,56 +133,68 @@ def visible_outline(mask):
     return closed[:, 0].tolist(), closed[:, 1].tolist()
 
 
-def render(rng):
-    """One image, (H, W, 3) uint8 BGR, and the outlines of its balloons, [(xs, ys)] closed, in
-    pixels.
+def render(rng, photos=()):
+    """One image, (H, W, 3) uint8 BGR, and the closed outlines of its balloons, [(xs, ys)] in pixels.
+
+    photos: as in ``photograph``; half of the images are painted on one of them.
     """
     width, height = SIZES[rng.integers(len(SIZES))]
-    image = background(rng, width, height)
-    angle = rng.uniform(-2.4, -0.7)
-    masks = []
-    for x, y, radius in place_balloons(rng, width, height):
+    if photos and rng.random() < 0.5:
+        image, objects = photograph(rng, photos, width, height)
+        masks = [(mask, int(mask.sum())) for mask in objects]
+        spots = place_anywhere(rng, width, height)
+        angle = rng.uniform(-2.4, -0.7)
+    else:
+        image, masks = background(rng, width, height), []
+        angle = rng.uniform(-2.4, -0.7)
+        spots = place_balloons(rng, width, height)
+    for x, y, radius in spots:
         mask = draw_balloon(rng, image, np.array([x, y]), radius, (np.cos(angle), np.sin(angle)))
         masks = [(behind & ~mask, area) for behind, area in masks] + [(mask, int(mask.sum()))]
     if rng.random() < 0.25:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.2))
     grain = rng.normal(0, rng.uniform(1, 7), image.shape) + rng.uniform(-18, 18)
     image = np.uint8(np.clip(image + grain, 0, 255))
-    seen = [
-        visible_outline(mask) for mask, area in masks if area and mask.sum() >= MIN_VISIBLE * area
-    ]
-    return image, [points for points in seen if points]
+    seen = [mask for mask, area in masks if area and mask.sum() >= MIN_VISIBLE * area]
+    outlines = [visible_outline(mask) for mask in seen]
+    return image, [points for points in outlines if points]
 
 
 def via_entry(filename, size, outlines):
-    """A VIA 1 entry as the original set has it: regions as a mapping, empty attributes, closed
-    polygons.
-    """
-    regions = {
-        str(i): dict(
-            shape_attributes=dict(name='polygon', all_points_x=xs, all_points_y=ys),
-            region_attributes={},
-        )
-        for i, (xs, ys) in enumerate(outlines)
-    }
-    return dict(
-        fileref='',
-        size=size,
-        filename=filename,
-        base64_img_data='',
-        file_attributes={},
-        regions=regions,
-    )
+    """A VIA 1 entry as the original set has it: regions as a mapping, closed polygons."""
+    regions = {}
+    for i, (xs, ys) in enumerate(outlines):
+        shape = dict(name='polygon', all_points_x=xs, all_points_y=ys)
+        regions[str(i)] = dict(shape_attributes=shape, region_attributes={})
+    empty = dict(base64_img_data='', file_attributes={})
+    return dict(fileref='', size=size, filename=filename, **empty, regions=regions)
 
 
-def make_split(folder, count, seed):
-    """Render ``count`` images and ``via_region_data.json`` into ``folder``; return the number of
-    balloons.
+def read_photos(root):
+    """[(path, outlines)] of the training images of a data root, as ``photograph`` takes them.
+
+    Raises:
+        UserError: no coco_train.json, an annotation without an outline, or an unreadable image.
     """
+    part, photos = coco.load(root / 'coco_train.json'), []
+    for key, image in part.images.items():
+        path = part.folder / image['file_name']
+        polygons = [box.get('segmentation') for box in part.boxes.get(key, ())]
+        if not all(polygons) or not all(isinstance(polygon, list) for polygon in polygons):
+            raise UserError(f'{path}: an annotation has no outline; next: leave --photos out')
+        if not cv2.haveImageReader(str(path)):
+            raise UserError(f'{path}: not a readable image; next: python data_tools/check_coco.py')
+        photos.append((path, [np.reshape(points, (-1, 2)) for box in polygons for points in box]))
+    return photos
+
+
+def make_split(folder, count, seed, photos=()):
+    """Render ``count`` images and their annotations into ``folder``; return the number of balloons."""
     folder.mkdir(parents=True)
     via = {}
     for i in range(count):
-        image, outlines = render(np.random.default_rng([*seed, i]))  # each image has its own stream
+        rng = np.random.default_rng([*seed, i])  # each image has its own stream
+        image, outlines = render(rng, photos)
         name = f'toy_{folder.name.split(".")[0]}_{i:05d}.jpg'
         data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
         (folder / name).write_bytes(data)
@@ -233,15 +206,13 @@ def make_split(folder, count, seed):
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        '--out', type=Path, default=Path('data/toy_balloon'), help='data root to make (%(default)s)'
-    )
-    parser.add_argument('--train', type=int, default=96, help='training images (%(default)s)')
-    parser.add_argument('--val', type=int, default=16, help='validation images (%(default)s)')
-    parser.add_argument('--seed', type=int, default=0, help='random seed (%(default)s)')
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    add, out = parser.add_argument, Path('data/toy_balloon')
+    add('--out', type=Path, default=out, help='data root to make (%(default)s)')
+    add('--train', type=int, default=96, help='training images (%(default)s)')
+    add('--val', type=int, default=16, help='validation images (%(default)s)')
+    add('--photos', type=Path, metavar='ROOT', help='a converted data root, to paint on its images')
+    add('--seed', type=int, default=0, help='random seed (%(default)s)')
     args = parser.parse_args(argv)
     if min(args.train, args.val) < 1 or args.seed < 0:
         parser.error('--train and --val take 1 or more, --seed 0 or more')
@@ -252,10 +223,11 @@ def main(argv=None):
     args = parse_args(argv)
     with report_errors():
         check_data_root(args.out)
+        photos = read_photos(args.photos) if args.photos else ()
         for number, (split, count) in enumerate((('train', args.train), ('val', args.val))):
             folder, new = args.out / split, args.out / f'{split}.part'
             shutil.rmtree(new, ignore_errors=True)
-            balloons = make_split(new, count, (args.seed, number))
+            balloons = make_split(new, count, (args.seed, number), photos)
             shutil.rmtree(folder, ignore_errors=True)
             new.rename(folder)
             print(f'{folder}: {count} images, {balloons} balloons')
@@ -271,17 +243,12 @@ def check_data_root(root):
         return
     own = ('train', 'val', 'train.part', 'val.part', 'coco_train.json', 'coco_val.json')
     foreign = [path for path in root.iterdir() if path.name not in own]
-    for split in ('train', 'val'):
-        if (root / split).is_dir():
-            foreign += [
-                p
-                for p in (root / split).iterdir()
-                if not p.name.startswith(('toy_', 'via_region_data'))
-            ]
+    for path in (*root.glob('train/*'), *root.glob('val/*')):
+        if not path.name.startswith(('toy_', 'via_region_data')):
+            foreign.append(path)
     if foreign:
-        raise UserError(
-            f'{foreign[0]}: not a file of this command; next: choose a new folder with --out'
-        )
+        advice = 'choose a new folder with --out'
+        raise UserError(f'{foreign[0]}: not a file of this command; next: {advice}')
 
 
 if __name__ == '__main__':

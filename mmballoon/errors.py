@@ -53,6 +53,7 @@ TWO_BUILDS = (
     'torch and torchvision are different builds: install both with one command, from one index '
     '(pip install --force-reinstall torch torchvision)'
 )
+EXPORT_PACKAGES = 'pip install -r requirements-export.txt -c constraints.txt'
 CHECK_PATH = 'check the path (checkpoints are in work_dirs/<config name>/)'
 
 # (exception type, end of the file name of the function that raises it, that function, what to do)
@@ -130,7 +131,10 @@ def explain(error):
     if isinstance(error, ModuleNotFoundError):
         from mmballoon import environment
 
-        if (error.name or '').split('.')[0] in environment.REQUIREMENTS:
+        package = (error.name or '').split('.')[0]
+        if package in ('onnx', 'onnxruntime', 'onnxscript'):
+            return f'{package} is not installed; next: {EXPORT_PACKAGES}'
+        if package in environment.REQUIREMENTS:
             return (
                 environment.problems(environment.REQUIREMENTS) or f'{error}; next: {BAD_PACKAGES}'
             )

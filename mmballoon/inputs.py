@@ -5,17 +5,8 @@ from pathlib import Path
 
 from mmballoon.errors import UserError
 
-IMG_EXTENSIONS = (
-    '.jpg',
-    '.jpeg',
-    '.png',
-    '.ppm',
-    '.bmp',
-    '.pgm',
-    '.tif',
-    '.tiff',
-    '.webp',
-)  # mmdet's own list
+# Those of mmdet's DetInferencer
+IMG_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp')
 
 
 def list_images(inputs):
@@ -23,21 +14,18 @@ def list_images(inputs):
     patterns, each read once.
 
     Raises:
-        UserError: a path that is not there, a folder without images, a file that is no image, or
-        two of one name, whose
-            results would overwrite each other.
+        UserError: a path that is not there, a folder without images, a file that is no image, or two
+            images of one name, whose results would overwrite each other.
     """
     found = []
     for item in inputs:
         path = Path(item)
         if path.is_dir():
             images = sorted(p for p in path.iterdir() if p.suffix.lower() in IMG_EXTENSIONS)
+        elif path.is_file():
+            images = [path]
         else:
-            images = (
-                [path]
-                if path.is_file()
-                else sorted(Path(p) for p in glob.glob(item) if Path(p).is_file())
-            )
+            images = sorted(match for match in map(Path, glob.glob(item)) if match.is_file())
         if not images:
             raise UserError(f'{item}: no such image, or no image in it; next: check the path')
         found += images

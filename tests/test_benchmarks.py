@@ -1,9 +1,12 @@
 """The benchmarks run and print what they promise; how fast it is here is nobody's test."""
 
+import os
 import re
+import shutil
+import subprocess
 
 import pytest
-from conftest import run
+from conftest import ROOT, run
 
 
 @pytest.mark.parametrize(
@@ -25,3 +28,30 @@ def test_pipeline_benchmark(tiny_data):
         'stage 1',
         'stage 2',
     ]
+
+
+def test_the_gpu_report_with_pretended_programs(tmp_path):
+    """python, make and nvidia-smi print what they would; the report has a section for each command."""
+    programs = {
+        '.venv/bin/python': 'echo "Epoch(train) [1][ 5/8]  eta: 0:01  time: 0.0400  data_time: 0.01"',
+        'bin/make': 'echo "mAP         0.593"; exit 3',
+        'bin/nvidia-smi': '[[ "$*" != *loop* ]] || for _ in 1 2 3; do echo 95; done; sleep 0.2',
+        'data/balloon/coco_train.json': '',
+    }
+    for name, lines in programs.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f'#!/usr/bin/env bash\n{lines}\n')
+        path.chmod(0o755)
+    (tmp_path / 'benchmarks').mkdir()
+    shutil.copy(ROOT / 'benchmarks/gpu.sh', tmp_path / 'benchmarks')
+    env = dict(os.environ, PATH=f'{tmp_path / "bin"}:{os.environ["PATH"]}')
+    subprocess.run(['bash', tmp_path / 'benchmarks/gpu.sh'], env=env, check=True, timeout=60)
+    report = (tmp_path / 'outputs/gpu.md').read_text()
+    script = (ROOT / 'benchmarks/gpu.sh').read_text()
+    sections = re.findall(r'^ *section .', script, re.M)
+    assert report.count('\n## ') == len(sections) + 2  # three seeds in one line of the script
+    main = report.split('## Main config, --amp, 200 epochs')[1].split('## ')[0]
+    assert 'load_from=work_dirs/my_rtmdet_tiny_rendered/epoch_4.pth`: status 0, ' in main
+    assert '300.0 images per second' in main and 'GPU busy: 95 %' in main  # 12 images in 0.04 s
+    assert 'mAP         0.593' in report and '`make demo`: status 3, ' in report

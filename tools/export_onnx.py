@@ -12,7 +12,7 @@ it; tools/onnx_demo.py runs it.
 import argparse
 from pathlib import Path
 
-from mmballoon.errors import UserError, report_errors
+from mmballoon.errors import report_errors
 
 
 def parse_args(argv=None):
@@ -46,20 +46,12 @@ def main(argv=None):
             from mmballoon.inputs import list_images
 
             files = list_images(args.images)
-        try:
-            import mmballoon.patches  # noqa: F401
+        import mmballoon.patches  # noqa: F401
 
-            import onnxruntime  # noqa: F401
-            from mmengine.config import Config
+        import onnxruntime  # noqa: F401  (the check needs it)
+        from mmengine.config import Config
 
-            from mmballoon.export import onnx_file, parity
-        except ModuleNotFoundError as error:
-            if not (error.name or '').startswith('onnx'):
-                raise
-            raise UserError(
-                f'{error.name} is not installed; next: pip install -r requirements-export.txt -c '
-                'constraints.txt'
-            ) from None
+        from mmballoon.export import onnx_file, parity
         from mmballoon.files import atomic_write
 
         cfg = Config.fromfile(args.config)

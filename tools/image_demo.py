@@ -46,9 +46,7 @@ def parse_args(argv=None):
     parser.add_argument('--no-save-pred', action='store_true', help='save no predictions')
     parser.add_argument('--print-result', action='store_true', help='print the predictions')
     args = parser.parse_args(argv)
-    if args.model.endswith(
-        '.pth'
-    ):  # upstream then runs the config code inside the checkpoint, whoever wrote it
+    if args.model.endswith('.pth'):  # upstream would run the config code inside the checkpoint
         parser.error(
             f'{args.model} is a checkpoint, expected a config; next: image_demo.py IMAGES CONFIG '
             f'--weights {args.model}'
@@ -86,10 +84,8 @@ def main(argv=None):
     for file, prediction in zip(files, results['predictions']):
         scores = prediction['scores']
         kept = sum(score >= args.pred_score_thr for score in scores)
-        print(
-            f'{file}: {kept} boxes with a score of {args.pred_score_thr:g} or more'
-            f' (highest {max(scores, default=0):.2f})'
-        )
+        highest = f'highest {max(scores, default=0):.2f}'
+        print(f'{file}: {kept} boxes with a score of {args.pred_score_thr:g} or more ({highest})')
     for part, skipped in (('vis', args.no_save_vis), ('preds', args.no_save_pred)):
         if not skipped:
             print(f'saved: {Path(args.out_dir) / part}')

@@ -1,8 +1,8 @@
-"""Test a detector: MMDetection's own tools/test.py, unchanged, with this project's patches applied.
+"""Test a detector: MMDetection's own tools/test.py, unchanged, with this project's patches.
 
     python tools/test.py configs/my_rtmdet_tiny.py work_dirs/my_rtmdet_tiny/best_coco_bbox_mAP_epoch_*.pth
-    python tools/test.py CONFIG CHECKPOINT --show-dir vis          (images: truth left, prediction right)
-    python tools/test.py CONFIG CHECKPOINT --out results.pkl       (predictions, for MMDetection's analysis tools)
+    python tools/test.py CONFIG CHECKPOINT --show-dir vis          (images: truth left)
+    python tools/test.py CONFIG CHECKPOINT --out results.pkl       (predictions, for tools/report.py)
     python tools/test.py CONFIG CHECKPOINT --tta                   (several sizes and flips, merged)
 
 All options are those of MMDetection; --help lists them.

@@ -1,5 +1,4 @@
-"""Train a detector: MMDetection's own tools/train.py, unchanged, with this project's patches
-applied.
+"""Train a detector: MMDetection's own tools/train.py, unchanged, with this project's patches.
 
     python tools/train.py configs/my_rtmdet_tiny.py
     python tools/train.py configs/my_rtmdet_tiny.py --resume

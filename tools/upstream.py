@@ -1,11 +1,9 @@
 r"""Run one of upstream's own scripts, with this project's patches applied.
 
-    python tools/upstream.py mmdet tools/analysis_tools/browse_dataset.py configs/my_rtmdet_tiny.py
-    \
-        --output-dir out --not-show
-    python tools/upstream.py mmdet tools/analysis_tools/analyze_logs.py plot_curve LOG.json --keys loss --out loss.png
-    python tools/upstream.py ~/mmyolo/demo/boxam_vis_demo.py IMG CONFIG CHECKPOINT      (a script of your own clone)
-    python tools/upstream.py mmdet                                                      (lists mmdet's scripts)
+    python tools/upstream.py mmdet                             (lists the scripts of MMDetection)
+    python tools/upstream.py mmdet tools/analysis_tools/browse_dataset.py \
+        configs/my_rtmdet_tiny.py --output-dir out --not-show
+    python tools/upstream.py ~/mmyolo/demo/boxam_vis_demo.py IMAGE CONFIG CHECKPOINT    (of your clone)
 
 Everything after the script is the script's own arguments; ``--help`` there prints its help.
 """
@@ -24,7 +22,7 @@ def main(argv):
     elif argv[0] not in upstream.PACKAGES:
         sys.argv = argv
         with report_errors():
-            import mmballoon.patches.grad_cam  # noqa: F401  (only Box AM needs it: it takes seconds to import)
+            import mmballoon.patches.grad_cam  # noqa: F401  (a clone's script may be Box AM)
         upstream.run(Path(argv[0]))
     elif len(argv) == 1:
         with report_errors():

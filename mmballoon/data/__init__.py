@@ -1,3 +1,1 @@
-"""Annotations: read, converted, checked, split and rendered. Nothing here knows about torch or
-MMDetection.
-"""
+"""Annotations: read, converted, checked, split and rendered. Nothing here knows about MMDetection."""

@@ -23,9 +23,7 @@ class Part:
     boxes: dict  # image id -> its annotations
     names: dict  # category id -> name
     problems: list = field(default_factory=list)
-    thumbnails: dict = field(
-        default_factory=dict
-    )  # image id -> PIL image, at most THUMBNAIL pixels
+    thumbnails: dict = field(default_factory=dict)  # image id -> PIL image of THUMBNAIL pixels
     hashes: dict = field(default_factory=dict)  # image id -> (digest of the bytes, 256 bits)
 
 
@@ -42,22 +40,22 @@ def load(path, folder=None):
         boxes = defaultdict(list)
         for a in data['annotations']:
             if a['image_id'] not in images or a['category_id'] not in names or len(a['bbox']) != 4:
-                raise UserError(
-                    f'{path}: annotation {a["id"]} names image {a["image_id"]} or category '
-                    f'{a["category_id"]}, which is not there; next: convert again'
-                )
+                found = f'image {a["image_id"]} or category {a["category_id"]}, which is not there'
+                raise UserError(f'{path}: annotation {a["id"]} names {found}; next: convert again')
             boxes[a['image_id']].append(dict(a, bbox=[float(v) for v in a['bbox']]))
         for image in images.values():
             image['width'], image['height'] = int(image['width']), int(image['height'])
     except FileNotFoundError:
         raise UserError(f'{path}: no such file; next: python data_tools/balloon2coco.py') from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f'{path}: not COCO JSON ({type(error).__name__}: {error}); next: convert with '
-            'python data_tools/balloon2coco.py'
-        ) from None
+        found = f'not COCO JSON ({type(error).__name__}: {error})'
+        raise UserError(f'{path}: {found}; next: python data_tools/balloon2coco.py') from None
     name = path.stem.removeprefix('coco_')
     return Part(name, folder or path.parent / name, images, boxes, names)
+
+
+def annotation_file(dataset):
+    return Path(dataset.get('data_root') or '') / dataset.ann_file
 
 
 def load_dataset(dataset):
@@ -66,15 +64,14 @@ def load_dataset(dataset):
     Raises:
         UserError: as ``load``; or the file has none of the classes.
     """
-    root = Path(dataset.get('data_root') or '')
-    part = load(root / dataset.ann_file, root / dataset.data_prefix.img)
+    path = annotation_file(dataset)
+    part = load(path, Path(dataset.get('data_root') or '') / dataset.data_prefix.img)
     classes = dataset.get('metainfo', {}).get('classes') or part.names.values()
     part.names = {key: name for key, name in part.names.items() if name in classes}
     if not part.names:
-        raise UserError(
-            f'{root / dataset.ann_file}: no category named {", ".join(classes)}; next: make '
-            "metainfo['classes'] in the config name categories of this file"
-        )
+        found = f'no category named {", ".join(classes)}'
+        advice = "make metainfo['classes'] in the config name categories of this file"
+        raise UserError(f'{path}: {found}; next: {advice}')
     for key, boxes in part.boxes.items():
         part.boxes[key] = [a for a in boxes if a['category_id'] in part.names]
     return part
@@ -82,11 +79,8 @@ def load_dataset(dataset):
 
 def to_dict(part):
     """COCO (dict) of a Part; every annotation has an area and iscrowd."""
-    annotations = [
-        dict(a, area=a.get('area', a['bbox'][2] * a['bbox'][3]), iscrowd=a.get('iscrowd', 0))
-        for boxes in part.boxes.values()
-        for a in boxes
-    ]
+    annotations = [a for boxes in part.boxes.values() for a in boxes]
+    annotations = [dict(area=a['bbox'][2] * a['bbox'][3], iscrowd=0) | a for a in annotations]
     categories = [dict(id=key, name=name) for key, name in part.names.items()]
     return dict(images=list(part.images.values()), annotations=annotations, categories=categories)
 
@@ -102,10 +96,10 @@ def thumbnail(path, side=THUMBNAIL):
 
 def network_sizes(part, img_size):
     """Square root of each box's area in pixels once its image's long side is ``img_size``."""
-    return [
-        (max(0, a['bbox'][2] * a['bbox'][3])) ** 0.5
-        * img_size
-        / max(image['width'], image['height'])
-        for key, image in part.images.items()
-        for a in part.boxes.get(key, ())
-    ]
+    sizes = []
+    for key, image in part.images.items():
+        scale = img_size / max(image['width'], image['height'])
+        sizes += [
+            max(0, a['bbox'][2] * a['bbox'][3]) ** 0.5 * scale for a in part.boxes.get(key, ())
+        ]
+    return sizes

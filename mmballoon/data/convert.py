@@ -1,135 +1,273 @@
-"""VIA entries to COCO, in memory."""
+"""From annotation files and images to COCO files: what the two converting commands share."""
 
+import contextlib
+import json
+import os
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
-from mmballoon.data.shapes import TINY, clip_polygon, crosses_itself, polygon_area, polygon_box
-from mmballoon.data.via import Entry, Region
+from mmballoon.data.images import ImageFolder, image_size
+from mmballoon.data.split import link_images, split_entries
+from mmballoon.data.to_coco import region_class, via_to_coco
+from mmballoon.errors import UserError
+from mmballoon.files import atomic_write
+
+SPLITS = ('train', 'val')
 
 
-@dataclass
-class Report:
-    """What became of the images and regions.
+class Source:
+    """Annotations and the folder of their images, read and matched.
 
-    counts: 'images', 'without regions', 'regions', 'shape <name>', 'converted', 'clipped to the
-    image', 'skipped: <reason>'. examples: {reason: where it was seen first}. left_out: names of the
-    images whose regions were all skipped.
+    read: function from the annotation path to (entries, options). entries: those of the file, with
+    the names of the files in the folder. sizes: {name: (width, height)}. findings: {kind: names that
+    do not fit}.
     """
 
-    counts: Counter = field(default_factory=Counter)
-    examples: dict[str, str] = field(default_factory=dict)
-    left_out: list[str] = field(default_factory=list)
+    def __init__(self, annotation, folder, read):
+        self.annotation, self.folder = annotation, folder
+        entries, self.options = read(annotation)
+        if not folder.is_dir():
+            raise UserError(f'{folder}: no such folder; next: name the folder of the images')
+        if not entries:
+            raise UserError(f'{annotation}: no image in it; next: annotate images and export again')
+        images = ImageFolder(folder)
+        self.entries, self.sizes = [], {}
+        missing, changed, renamed = [], [], []
+        for entry in entries:
+            name = images.find(entry.filename)
+            if name in self.sizes:
+                found = f"two entries mean the image '{name}'"
+                raise UserError(f'{annotation}: {found}; next: remove one of them')
+            self.entries.append(replace(entry, filename=name or entry.filename))
+            if name is None:
+                missing.append(entry.filename)
+                continue
+            self.sizes[name] = image_size(folder / name)
+            if name != entry.filename:
+                renamed.append(f"'{entry.filename}' as {name}")
+            if entry.size and entry.size != (folder / name).stat().st_size:
+                changed.append(name)
+        if not self.sizes:
+            found = f"none of its {len(entries)} images is in {folder} (the first: '{missing[0]}')"
+            download = 'download the images, then ' if '://' in missing[0] else ''
+            advice = f'{download}name their folder after the annotation file'
+            raise UserError(f'{annotation}: {found}; next: {advice}')
+        self.findings = {
+            'entries without an image': missing,
+            'images of another size in bytes than VIA saw': changed,
+            'images found under another name': renamed,
+            'images without an entry': [name for name in images.images() if name not in self.sizes],
+        }
+        self.incomplete = bool(missing or changed)
 
-    def skip(self, reason: str, where: str, detail: str = ''):
-        self.counts[f'skipped: {reason}'] += 1
-        self.examples.setdefault(reason, where + (f' ({detail:.100})' if detail else ''))
-
-    @property
-    def skipped(self) -> int:
-        return sum(n for key, n in self.counts.items() if key.startswith('skipped: '))
+    def class_of(self, attributes, key):
+        """The class that the attributes of a region give under ``key``, or None."""
+        return region_class(attributes, key, self.options.get(key, {}))
 
 
-def region_class(attributes: dict, key: str, options: dict) -> str | None:
-    """The class name that the attributes of a region give under ``key``, or None without exactly one.
+def convert(args, load):
+    """Convert what the arguments of a command name, and write the COCO files, all or none.
 
-    Text is trimmed. The id of an option (radio button, dropdown) becomes its name, from ``options``
-    ({id: name}). Of a checkbox group ({id: true, ...}) the one that is ticked counts.
+    load: function from (annotation, image folder or None) to a Source.
+
+    Raises:
+        UserError: anything that cannot be converted.
     """
-    value = attributes.get(key)
-    if isinstance(value, dict):
-        ticked = [option for option, on in value.items() if on and on != 'false']
-        value = ticked[0] if len(ticked) == 1 else None
-    if value is None or isinstance(value, (bool, list, dict)):
-        return None
-    name = str(value).strip()
-    return options.get(name, name) or None
+    jobs = plan(args, load)
+    sources = list(dict.fromkeys(source for source, _ in jobs.values()))
+    values = attribute_values(sources)
+    classes = choose_classes(args, sources[0].annotation, values)
+    results, reports = {}, {}
+    for path, (source, entries) in jobs.items():
+        key = args.class_attribute
+        class_of = partial(source.class_of, key=key) if key else None
+        coco, report = via_to_coco(entries, source.sizes, classes, class_of, args.drop_empty)
+        results[path], reports[path] = coco, (source, report)
+    print(table({path: report for path, (_, report) in reports.items()}))
+    check(args, list(reports.values()), values)
+    texts = {path: to_json(path, coco) for path, coco in results.items()}
+    with contextlib.ExitStack() as stack:  # all files get their names at its end, or none does
+        for path, text in texts.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(atomic_write(path)).write(text)
+        if args.split:
+            names = [[entry.filename for entry in entries] for _, entries in jobs.values()]
+            folders = [path.with_name(split) for path, split in zip(jobs, SPLITS)]
+            link_images(sources[0].folder, dict(zip(folders, names)))
+    for path, coco in results.items():
+        print(f'{path}: {len(coco["images"])} images, {len(coco["annotations"])} boxes')
+    print(f'for the config: classes={tuple(classes)!r}')
 
 
-def via_to_coco(
-    entries: Iterable[Entry],
-    image_sizes: dict[str, tuple[int, int]],
-    classes: list[str],
-    class_of: Callable[[dict], str | None] | None = None,
-    drop_empty: bool = False,
-) -> tuple[dict, Report]:
-    """COCO (dict) of VIA entries, and a Report.
+def plan(args, load):
+    """{COCO file to write: (Source, its entries for this file)}"""
+    if not args.annotation:
+        root = args.data_root or Path(os.environ.get('BALLOON_ROOT') or 'data/balloon')
+        sources = {root / f'coco_{split}.json': load(root / split, None) for split in SPLITS}
+        return {path: (source, source.entries) for path, source in sources.items()}
+    source = load(args.annotation, args.images)
+    folder = source.folder.resolve()
+    root = args.data_root or folder.parent
+    if not args.split:
+        return {args.out or root / f'coco_{folder.name}.json': (source, source.entries)}
+    present = [entry for entry in source.entries if entry.filename in source.sizes]
+    if len(present) < 2:
+        found = f'{len(present)} image, but a split needs 2'
+        raise UserError(f'{source.annotation}: {found}; next: add images')
+    parts = zip(SPLITS, split_entries(present, args.split, args.seed))
+    return {root / f'coco_{split}.json': (source, entries) for split, entries in parts}
 
-    Image and annotation ids count from 1 in the order of the entries, category ids in the order of
-    ``classes``. An image without regions is kept as a negative, unless ``drop_empty``. An image whose
-    regions were all skipped is left out: it would be a wrong negative.
 
-    image_sizes: {file name: (width, height) in pixels}; entries without one are skipped.
-    class_of: function from the attributes of a region to a class name or None; by default every
-        region has the first class.
+def attribute_values(sources):
+    """{region attribute: set of the classes in it} over all regions."""
+    found = {}
+    for source in sources:
+        for attributes in (region.attributes for e in source.entries for region in e.regions):
+            for key in attributes:
+                found.setdefault(key, set()).add(source.class_of(attributes, key))
+    return {key: classes - {None} for key, classes in found.items()}
+
+
+def choose_classes(args, file, values):
+    if args.classes or not args.class_attribute:
+        return args.classes or [args.class_name]
+    if args.class_attribute not in values:
+        found = f"no region has a class in its attribute '{args.class_attribute}'"
+        seen = f'attributes seen: {", ".join(sorted(values)) or "none"}'
+        advice = 'name one of them, or drop --class-attribute'
+        raise UserError(f'{file}: {found} ({seen}); next: {advice}')
+    return sorted(values[args.class_attribute])
+
+
+# The beginnings of the lines of the table, from the last one.
+LINES = (
+    'images left',
+    'skipped',
+    '  clipped',
+    'converted',
+    '  shape',
+    'regions',
+    '  without',
+    'images',
+)
+
+
+def table(reports):
+    """Table (str) of what became of images and regions; one column per file."""
+    columns = []
+    for report in reports.values():
+        left_out = {'images left out: all their regions skipped': len(report.left_out)}
+        skipped = {f'skipped: {reason}': n for reason, n in report.skipped.items()}
+        columns.append(Counter(report.counts | skipped | left_out))
+    labels = {label for column in columns for label in +column}
+    labels = sorted(labels, key=lambda label: ([label.startswith(line) for line in LINES], label))
+    rows = [('', [path.stem.removeprefix('coco_') for path in reports])]
+    rows += [(label, [column[label] for column in columns]) for label in labels]
+    width = max(len(label) for label in labels)
+    cells = [f'{label:{width}}' + ''.join(f'  {c!s:>9}' for c in counts) for label, counts in rows]
+    return '\n'.join(cells)
+
+
+# Beginning of a reason -> what to do where it is the most common one.
+LIKELY_CAUSES = {
+    'no single class': 'is --class-attribute the right attribute?',
+    'class ': 'does --classes name all classes?',
+    'wholly outside': 'are these the images that were annotated, at the same size?',
+    'its image is missing': 'is this the folder of the images that were annotated?',
+    'a shape without area': 'points have no box: draw rectangles or polygons',
+    'a line without area': 'a line has no box: draw rectangles or polygons',
+    'broken': 'was the file written by another program than VIA?',
+}
+
+
+def check(args, results, values):
+    """Print what a person should know, and refuse what cannot be meant.
+
+    results: [(Source, Report)]. values: from attribute_values.
+
+    Raises:
+        UserError: nothing was converted for a file; or, with --strict, anything was skipped.
     """
-    report, images, annotations = Report(), [], []
-    category_ids = {name: i for i, name in enumerate(classes, start=1)}
-    for entry in entries:
-        size = image_sizes.get(entry.filename)
-        found = []
-        for number, region in enumerate(entry.regions):
-            report.counts.update(['regions', f'shape {region.shape:.20}'])
-            where = f"image '{entry.filename}', region {number}"
-            name = class_of(region.attributes) if class_of else classes[0]
-            if size is None:
-                report.skip('its image is missing', where)
-            elif region.problem:
-                report.skip('broken', where, region.problem)
-            elif name is None:
-                report.skip('no single class in its attributes', where)
-            elif name not in category_ids:
-                report.skip(f"class '{name:.40}' not in --classes", where)
-            else:
-                polygon, reason = fit(region, size)
-                if reason:
-                    report.skip(reason, where)
-                    continue
-                report.counts.update(['converted'])
-                report.counts['clipped to the image'] += polygon is not region.polygon
-                found.append(_annotation(polygon, size, category_ids[name]))
-        if size is None or (drop_empty and not entry.regions):
-            continue
-        if entry.regions and not found:
-            report.left_out.append(entry.filename)
-            continue
-        report.counts.update(['images'] if found else ['images', 'without regions'])
-        image_id = len(images) + 1
-        images.append(dict(id=image_id, file_name=entry.filename, width=size[0], height=size[1]))
-        for annotation in found:
-            annotations.append(dict(id=len(annotations) + 1, image_id=image_id, **annotation))
-    categories = [dict(id=i, name=name, supercategory='') for name, i in category_ids.items()]
-    return dict(images=images, annotations=annotations, categories=categories), report
+    first, skipped = {}, Counter()
+    for source, report in results:
+        skipped += report.skipped
+        for reason, where in report.examples.items():
+            first.setdefault(reason, f'skipped, {reason}: first in {source.annotation}, {where}')
+    notes, sources = [*first.values()], dict.fromkeys(source for source, _ in results)
+    for source in sources:
+        notes += [listed(what, names) for what, names in source.findings.items() if names]
+    file = results[0][0].annotation
+    if args.strict and (skipped or any(source.incomplete for source in sources)):
+        found = [f'{skipped.total()} regions skipped', *notes] if skipped else notes
+        raise UserError(f'{file}: {"; ".join(found)}; next: correct these, or drop --strict')
+    for source, report in results:
+        regions = report.counts['regions']
+        if regions and not report.counts['converted']:
+            reason, cause = likely_cause(report.skipped)
+            found = (
+                f'all {regions} regions were skipped ({reason}, first {report.examples[reason]})'
+            )
+            raise UserError(f'{source.annotation}: {found}; next: {cause}')
+    left_out = [name for _, report in results for name in report.left_out]
+    if left_out:
+        notes.append(listed('images left out', left_out))
+    for key, classes in values.items():
+        if len(classes) > 1 and not args.class_attribute:
+            what = listed(f"values of attribute '{key}'", sorted(classes), most=8)
+            notes.append(f'{what}; for a class each, pass --class-attribute {key}')
+    for note in notes:
+        print(f'note: {note}')
+    regions = sum(report.counts['regions'] for _, report in results)
+    if skipped.total() > regions / 2:
+        reason, cause = likely_cause(skipped)
+        print(f'warning: {skipped.total()} of {regions} regions skipped ({reason}): {cause}')
 
 
-def fit(region: Region, size: tuple[int, int]) -> tuple[list[float], str]:
-    """(the polygon of a region clipped to the image, why it is skipped or '')."""
-    polygon = region.polygon
-    if polygon is None:
-        return [], 'a shape without area'
-    distinct = len(set(zip(polygon[::2], polygon[1::2])))
-    if distinct < 3 or (polygon_area(polygon) < TINY and not crosses_itself(polygon)):
-        if region.shape == 'polyline' and distinct > 1:
-            return [], 'a line without area'
-        return [], 'fewer than 3 distinct points' if distinct < 3 else 'zero area'
-    inside = clip_polygon(polygon, *size)
-    if len(inside) < 6 or not all(polygon_box(inside)[2:]):
-        return [], 'wholly outside the image'
-    return inside, ''
+def likely_cause(skipped):
+    """(the most common reason, what to do about it)"""
+    reason = max(skipped, key=skipped.get)
+    causes = [cause for start, cause in LIKELY_CAUSES.items() if reason.startswith(start)]
+    return reason, causes[0] if causes else 'look at this region'
 
 
-def _annotation(polygon, size, category_id):
-    x, y, width, height = box = polygon_box(polygon)
-    area = polygon_area(polygon)
-    if crosses_itself(polygon):
-        # COCO's own rule: the pixels inside. It needs numpy, which other outlines do not.
-        from pycocotools import mask
+def listed(what, names, most=5):
+    """'2 entries without an image: a.jpg, b.jpg'."""
+    more = f' and {len(names) - most} more' if len(names) > most else ''
+    return f'{len(names)} {what}: {", ".join(names[:most])}{more}'
 
-        area = float(mask.area(mask.frPyObjects([polygon], *size[::-1]))[0])
-    return dict(
-        category_id=category_id,
-        bbox=box,
-        area=min(area, width * height),  # a polygon that winds around twice has twice its area
-        iscrowd=0,
-        segmentation=[polygon],
-    )
+
+def to_json(path, coco):
+    """COCO JSON (bytes) for the file ``path``, with one annotation or image per line."""
+    encode = json.JSONEncoder(ensure_ascii=False, separators=(',', ':')).encode
+    text = '{"annotations":[\n' + ',\n'.join(encode(a) for a in coco['annotations'])
+    text += '],\n"images":[\n' + ',\n'.join(encode(image) for image in coco['images'])
+    text += '],\n"categories":' + encode(coco['categories']) + '}\n'
+    try:
+        return text.encode('utf-8')
+    except UnicodeEncodeError as error:
+        near = text[error.start - 20 : error.end + 20].encode('ascii', 'backslashreplace').decode()
+        found = f'a name has an invalid character (near {near})'
+        raise UserError(f'{path}: {found}; next: correct it in the annotations') from None
+
+
+def add_arguments(parser):
+    """The arguments that both commands take."""
+    add = parser.add_argument
+    add('--data-root', type=Path, help='for the COCO files (default: the folder above the images)')
+    add('--out', type=Path, help='file to write (default: DATA_ROOT/coco_<image folder>.json)')
+    add('--classes', nargs='+', metavar='NAME', help='in the order of their ids (default: sorted)')
+    add('--split', type=float, metavar='SHARE', help='link this share to train/, the rest to val/')
+    add('--seed', type=int, default=0, help='random seed of the split (%(default)s)')
+    add('--drop-empty', action='store_true', help='leave out images without regions')
+    add('--strict', action='store_true', help='write nothing if anything is skipped or missing')
+
+
+def check_arguments(parser, args):
+    if args.split is not None and (not 0 < args.split < 1 or not args.annotation or args.out):
+        parser.error('--split takes a number between 0 and 1, annotations, and no --out')
+    if args.out and not args.annotation:
+        parser.error('--out needs annotations')
+    if args.classes and len(set(args.classes)) < len(args.classes):
+        parser.error('--classes takes different names')

@@ -3,14 +3,14 @@
 import os
 import unicodedata
 import warnings
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from PIL import Image, JpegImagePlugin, UnidentifiedImageError  # noqa: F401  (loaded once, here)
+from PIL import Image, UnidentifiedImageError
 
 from mmballoon.errors import UserError
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.gif')
-MAX_PIXELS = 178_956_970  # Pillow takes more for a decompression bomb: 512 MiB once decoded
 EXIF_ORIENTATION = 0x0112
 TURNED = (5, 6, 7, 8)  # orientations that swap width and height
 
@@ -22,30 +22,26 @@ def image_size(path) -> tuple[int, int]:
     Nothing is decoded here.
 
     Raises:
-        UserError: no image, a truncated JPEG, or a header with too many pixels.
+        UserError: no image, a truncated JPEG, or more pixels than Pillow takes (178 million).
     """
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), Image.open(path) as image:
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                width, height = image.size
-                # Pillow itself swaps the size of a TIFF.
-                turned = 'exif' in image.info and image.getexif().get(EXIF_ORIENTATION) in TURNED
-                whole = image.format != 'JPEG' or _has_end_marker(image.fp)
-    except Image.DecompressionBombError:
-        width, height, turned, whole = MAX_PIXELS, MAX_PIXELS, False, True
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        reason = str(error).splitlines()[0][:80]
-        raise UserError(
-            f'{path}: not a readable image ({reason}); next: replace it, or delete its entry in VIA'
-        ) from None
-    if width * height > MAX_PIXELS:
-        raise UserError(
-            f'{path}: its header says more than {MAX_PIXELS // 10**6} million pixels; next: replace '
-            'the file, or scale it down'
-        )
-    if not whole:
-        raise UserError(f'{path}: truncated JPEG (no end marker); next: copy or download it again')
+            width, height = image.size
+            # Pillow itself swaps the size of a TIFF.
+            turned = 'exif' in image.info and image.getexif().get(EXIF_ORIENTATION) in TURNED
+            if image.format == 'JPEG' and not _has_end_marker(image.fp):
+                raise ValueError('truncated JPEG, without its end marker')
+    except (
+        UnidentifiedImageError,
+        Image.DecompressionBombError,
+        OSError,
+        SyntaxError,
+        ValueError,
+    ) as e:
+        reason = str(e).splitlines()[0][:80]
+        advice = 'replace it, or delete its entry in the annotations'
+        raise UserError(f'{path}: not a readable image ({reason}); next: {advice}') from None
     return (height, width) if turned else (width, height)
 
 
@@ -60,7 +56,6 @@ class ImageFolder:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._by_name = None
 
     def find(self, name: str) -> str | None:
         """The path below the folder (with /) of the file that ``name`` means, or None.
@@ -72,21 +67,21 @@ class ImageFolder:
         inside = not path.is_absolute() and '..' not in path.parts and '\0' not in name
         if inside and (self.folder / path).is_file():
             return str(path)
-        found = self._files().get(_key(name), [])
+        found = self._by_name.get(_key(name), [])
         return found[0] if len(found) == 1 else None
 
     def images(self) -> list[str]:
         """The paths of all image files below the folder."""
-        return [path for paths in self._files().values() for path in paths]
+        return [path for paths in self._by_name.values() for path in paths]
 
-    def _files(self):
-        if self._by_name is None:
-            self._by_name = {}
-            for path in sorted(self.folder.rglob('*')):
-                if path.suffix.lower() in SUFFIXES and not path.name.startswith('.'):
-                    relative = path.relative_to(self.folder).as_posix()
-                    self._by_name.setdefault(_key(relative), []).append(relative)
-        return self._by_name
+    @cached_property
+    def _by_name(self):
+        found = {}
+        for path in sorted(self.folder.rglob('*')):
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith('.'):
+                relative = path.relative_to(self.folder).as_posix()
+                found.setdefault(_key(relative), []).append(relative)
+        return found
 
 
 def _key(name):

@@ -6,20 +6,11 @@ from PIL import Image, ImageDraw, ImageFont
 from mmballoon.data.coco import STRIDES, THUMBNAIL, network_sizes
 
 COLUMNS, MAX_TILES, LABEL, GAP = 8, 96, 16, 4
-COLORS = (
-    (255, 60, 90),
-    (40, 190, 255),
-    (90, 220, 90),
-    (255, 180, 40),
-    (200, 110, 240),
-    (0, 210, 190),
-)
+COLORS = '#ff3c5a', '#28beff', '#5adc5a', '#ffb428', '#c86ef0', '#00d2be'
 
 
 def tile(part, key):
-    """One image's thumbnail with boxes (thin) and polygons (bold), its name and number of boxes
-    below.
-    """
+    """One thumbnail with boxes (thin) and polygons (bold), the number of boxes and its name below."""
     side = THUMBNAIL
     picture, image = Image.new('RGB', (side, side + LABEL), 'white'), part.images[key]
     small = part.thumbnails[key]
@@ -38,9 +29,7 @@ def tile(part, key):
 
 
 def contact_sheet(part, out):
-    """Save the sheet of a part's images, an even choice of them if there are many; returns its
-    path.
-    """
+    """Save a sheet of a part's images (of many, an even choice); returns its path."""
     keys = list(part.thumbnails)
     if len(keys) > MAX_TILES:
         keys = [keys[i] for i in np.linspace(0, len(keys) - 1, MAX_TILES).astype(int)]
@@ -56,7 +45,7 @@ def contact_sheet(part, out):
 
 
 def histograms(parts, img_size, out):
-    """Save box sizes against the strides, box shapes, and boxes an image; returns the path."""
+    """Save box sizes against the strides, box shapes, and boxes per image; returns the path."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -70,33 +59,17 @@ def histograms(parts, img_size, out):
     left.xaxis.set_major_formatter('{x:.0f}')
     for stride in STRIDES:
         left.axvline(stride, color='gray', linestyle='--', linewidth=1)
-        left.text(
-            stride,
-            1,
-            f' {stride}',
-            transform=left.get_xaxis_transform(),
-            va='top',
-            fontsize=8,
-            color='gray',
-        )
-    left.set(
-        title=f'box size at {img_size} px, and the strides',
-        xlabel='square root of the box area, px',
-        ylabel='boxes',
-    )
-    boxes = [
-        [a['bbox'] for found in part.boxes.values() for a in found if a['bbox'][3] > 0]
-        for part in parts
-    ]
-    middle.hist(
-        [[w / h for _, _, w, h in found] for found in boxes],
-        bins=np.linspace(0, 3, 31),
-        label=names,
-    )
+        top = dict(transform=left.get_xaxis_transform(), va='top')
+        left.text(stride, 1, f' {stride}', fontsize=8, color='gray', **top)
+    left.set(title=f'box size at {img_size} px, and the strides')
+    left.set(xlabel='square root of the box area, px', ylabel='boxes')
+    boxes = [[a['bbox'] for found in part.boxes.values() for a in found] for part in parts]
+    ratios = [[w / h for _, _, w, h in found if h > 0] for found in boxes]
+    middle.hist(ratios, bins=np.linspace(0, 3, 31), label=names)
     middle.set(title='box shape', xlabel='width / height')
     counts = [[len(part.boxes.get(key, ())) for key in part.images] for part in parts]
     right.hist(counts, bins=np.arange(max(map(max, counts)) + 2) - 0.5, label=names)
-    right.set(title='boxes an image', xlabel='boxes', ylabel='images')
+    right.set(title='boxes per image', xlabel='boxes', ylabel='images')
     right.legend()
     path = out / 'histograms.png'
     figure.savefig(path, dpi=110)

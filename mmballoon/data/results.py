@@ -47,16 +47,14 @@ def read_results(path, categories):
             return [{key: item[key] for key in keys} for item in found]
         with open(path, 'rb') as file:
             samples = Restricted(file).load()
-        return [
-            row
-            for sample in samples
-            for row in coco_results(sample['img_id'], sample['pred_instances'], categories)
-        ]
+        found = []
+        for sample in samples:
+            found += coco_results(sample['img_id'], sample['pred_instances'], categories)
+        return found
     except (ValueError, LookupError, TypeError, EOFError, pickle.PickleError) as error:
-        raise UserError(
-            f'{path}: not a file of detections ({type(error).__name__}: {error}); next: pass '
-            'results.pkl of tools/test.py --out, or a COCO results JSON'
-        ) from None
+        found = f'not a file of detections ({type(error).__name__}: {error})'
+        advice = 'pass results.pkl of tools/test.py --out, or a COCO results JSON'
+        raise UserError(f'{path}: {found}; next: {advice}') from None
 
 
 def coco_results(image_id, found, categories):

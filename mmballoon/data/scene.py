@@ -1,6 +1,6 @@
-"""What make_toy_balloons.py paints its balloons on: scenes with everything in them but a balloon.
+"""What make_toy_balloons.py paints its balloons on: scenes without a balloon, and photographs.
 
-Each thing is painted in place on ``image``, (H, W, 3) uint8 BGR; ``ground`` is the row at which the
+Each thing of a scene is painted in place on ``image``, (H, W, 3) uint8 BGR; ``ground`` is the row at which the
 ground begins.
 """
 
@@ -8,27 +8,24 @@ import cv2
 import numpy as np
 
 SKIES = (
-    ((225, 170, 105), (245, 225, 200)),
-    ((200, 140, 90), (190, 215, 245)),
-    ((120, 90, 70), (120, 150, 230)),
-    ((215, 215, 215), (240, 240, 240)),
+    ((225, 170, 105), (245, 225, 200)), ((200, 140, 90), (190, 215, 245)),
+    ((120, 90, 70), (120, 150, 230)), ((215, 215, 215), (240, 240, 240)),
     ((80, 60, 50), (130, 110, 100)),
-)  # top, horizon: BGR
+)  # fmt: skip  # top, horizon: BGR
+SKINS = (150, 180, 225), (110, 150, 205), (70, 100, 150), (45, 65, 100)
+AA = cv2.LINE_AA
 
 
 def smooth_noise(rng, height, width, cell):
-    """Value noise in [0, 1], (height, width) float32, whose bumps are about ``cell`` pixels
-    wide.
-    """
+    """Value noise in [0, 1], (height, width) float32, with bumps of about ``cell`` pixels."""
     grid = rng.random((height // cell + 3, width // cell + 3), dtype=np.float32)
     return np.clip(cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC), 0, 1)
 
 
 def fractal_noise(rng, height, width):
     """Smooth noise at four scales, (height, width, 1) float32, mean about 0."""
-    layers = [
-        smooth_noise(rng, height, width, cell) / 2**i for i, cell in enumerate((96, 40, 16, 6))
-    ]
+    cells = enumerate((96, 40, 16, 6))
+    layers = [smooth_noise(rng, height, width, cell) / 2**i for i, cell in cells]
     return (sum(layers) / sum(0.5**i for i in range(4)) - 0.5)[..., None]
 
 
@@ -45,11 +42,8 @@ def background(rng, width, height):
     if rng.random() < 0.35:  # indoors: any wall
         top, horizon = random_color(rng, 60), random_color(rng, 60)
     ramp = np.linspace(0, 1, height, dtype=np.float32)[:, None, None] ** rng.uniform(0.6, 1.6)
-    image = (
-        np.float32(top) * (1 - ramp)
-        + np.float32(horizon) * ramp
-        + np.zeros((height, width, 1), np.float32)
-    )
+    image = np.float32(top) * (1 - ramp) + np.float32(horizon) * ramp
+    image = image + np.zeros((height, width, 1), np.float32)
     image += fractal_noise(rng, height, width) * rng.uniform(20, 110)
     image = np.uint8(np.clip(image, 0, 255))
     ground = int(height * rng.uniform(0.55, 1.05))
@@ -63,6 +57,26 @@ def background(rng, width, height):
     if rng.random() < 0.3:  # out of focus, as behind a portrait
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(1, 4))
     return image
+
+
+def photograph(rng, photos, width, height):
+    """A random part of a photograph, (H, W, 3) uint8, and its annotated objects as masks, [(H, W) bool].
+
+    photos: [(path, [(n, 2) float64 outline in pixels of the photograph])].
+    """
+    path, outlines = photos[rng.integers(len(photos))]
+    image = cv2.imread(str(path))
+    full_height, full_width = image.shape[:2]
+    zoom = min(full_width / width, full_height / height) * rng.uniform(0.4, 1)
+    x = int(rng.uniform(0, full_width - zoom * width))
+    y = int(rng.uniform(0, full_height - zoom * height))
+    part = image[y : y + round(zoom * height), x : x + round(zoom * width)]
+    masks = []
+    for points in outlines:
+        mask = np.zeros((height, width), np.uint8)
+        cv2.fillPoly(mask, [np.int32((points - (x, y)) / zoom * 16)], 1, shift=4)
+        masks.append(mask > 0)
+    return cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA), masks
 
 
 def building(rng, image, ground):
@@ -82,24 +96,13 @@ def foliage(rng, image, ground):
     height, width = image.shape[:2]
     center = np.array([rng.uniform(0, width), min(ground, height) * rng.uniform(0.6, 1.0)])
     radius = rng.uniform(0.05, 0.2) * width
-    cv2.line(
-        image,
-        np.int32(center).tolist(),
-        (int(center[0]), int(center[1] + 2 * radius)),
-        (40, 60, 80),
-        6,
-    )
+    x, y = np.int32(center).tolist()
+    cv2.line(image, (x, y), (x, int(center[1] + 2 * radius)), (40, 60, 80), 6)
     base = np.array(random_color(rng, 20, 130))
     for offset, tint in zip(rng.normal(0, radius / 2, (160, 2)), rng.integers(-25, 25, 160)):
         color = tuple(int(c) for c in np.clip(base + tint, 0, 255))
-        cv2.circle(
-            image,
-            np.int32(center + offset).tolist(),
-            int(rng.integers(3, 9)),
-            color,
-            -1,
-            cv2.LINE_AA,
-        )
+        leaf, r = np.int32(center + offset).tolist(), int(rng.integers(3, 9))
+        cv2.circle(image, leaf, r, color, -1, AA)
 
 
 def person(rng, image, ground):
@@ -107,44 +110,27 @@ def person(rng, image, ground):
     height, width = image.shape[:2]
     r = int(rng.uniform(0.03, 0.1) * width)
     x, y = int(rng.uniform(0, width)), int(rng.uniform(0.35, 0.95) * height)
-    skin = [(150, 180, 225), (110, 150, 205), (70, 100, 150), (45, 65, 100)][rng.integers(4)]
-    cv2.ellipse(
-        image,
-        (x, y + 4 * r),
-        (int(1.8 * r), 3 * r),
-        0,
-        180,
-        360,
-        random_color(rng),
-        -1,
-        cv2.LINE_AA,
-    )
-    cv2.rectangle(
-        image, (x - int(1.8 * r), y + 4 * r), (x + int(1.8 * r), height), random_color(rng), -1
-    )
-    cv2.ellipse(image, (x, y), (r, int(1.25 * r)), 0, 0, 360, skin, -1, cv2.LINE_AA)
-    cv2.ellipse(
-        image, (x, y - r // 4), (r, r), 0, 180, 360, random_color(rng, 10, 90), -1, cv2.LINE_AA
-    )
+    skin, wide, chest = SKINS[rng.integers(4)], int(1.8 * r), y + 4 * r
+    cv2.ellipse(image, (x, chest), (wide, 3 * r), 0, 180, 360, random_color(rng), -1, AA)
+    cv2.rectangle(image, (x - wide, chest), (x + wide, height), random_color(rng), -1)
+    cv2.ellipse(image, (x, y), (r, int(1.25 * r)), 0, 0, 360, skin, -1, AA)
+    hair = random_color(rng, 10, 90)
+    cv2.ellipse(image, (x, y - r // 4), (r, r), 0, 180, 360, hair, -1, AA)
     for side in (-1, 1):
-        cv2.circle(
-            image, (x + side * r // 3, y + r // 8), max(1, r // 9), (30, 30, 30), -1, cv2.LINE_AA
-        )
-    cv2.ellipse(image, (x, y + r // 2), (r // 3, r // 5), 0, 0, 180, (60, 60, 150), 2, cv2.LINE_AA)
+        eye = x + side * r // 3, y + r // 8
+        cv2.circle(image, eye, max(1, r // 9), (30, 30, 30), -1, AA)
+    cv2.ellipse(image, (x, y + r // 2), (r // 3, r // 5), 0, 0, 180, (60, 60, 150), 2, AA)
 
 
 def sign(rng, image, ground):
     """A flat round or square sign on a post, with a rim and a bar."""
     height, width = image.shape[:2]
-    r, x, y = (
-        int(rng.uniform(0.025, 0.1) * width),
-        int(rng.uniform(0, width)),
-        int(rng.uniform(0.2, 0.8) * height),
-    )
+    r, x = int(rng.uniform(0.025, 0.1) * width), int(rng.uniform(0, width))
+    y = int(rng.uniform(0.2, 0.8) * height)
     cv2.line(image, (x, y), (x, height), (120, 120, 120), max(2, r // 6))
     if rng.random() < 0.6:
-        cv2.circle(image, (x, y), r, random_color(rng), -1, cv2.LINE_AA)
-        cv2.circle(image, (x, y), r, random_color(rng), max(2, r // 5), cv2.LINE_AA)
+        cv2.circle(image, (x, y), r, random_color(rng), -1, AA)
+        cv2.circle(image, (x, y), r, random_color(rng), max(2, r // 5), AA)
     else:
         cv2.rectangle(image, (x - r, y - r), (x + r, y + r), random_color(rng), -1)
     cv2.rectangle(image, (x - r // 2, y - r // 6), (x + r // 2, y + r // 6), random_color(rng), -1)
@@ -155,11 +141,9 @@ def lamp(rng, image, ground):
     height, width = image.shape[:2]
     center, r = rng.uniform(0, 1, 2) * (width, height * 0.6), rng.uniform(0.02, 0.06) * width
     ys, xs = np.ogrid[:height, :width]
-    glow = np.exp(-((xs - center[0]) ** 2 + (ys - center[1]) ** 2) / (2 * (1.5 * r) ** 2))[
-        ..., None
-    ]
-    image[:] = np.clip(image + glow * (90, 150, 170), 0, 255)
-    cv2.circle(image, np.int32(center).tolist(), int(r), (225, 245, 255), -1, cv2.LINE_AA)
+    glow = np.exp(-((xs - center[0]) ** 2 + (ys - center[1]) ** 2) / (2 * (1.5 * r) ** 2))
+    image[:] = np.clip(image + glow[..., None] * (90, 150, 170), 0, 255)
+    cv2.circle(image, np.int32(center).tolist(), int(r), (225, 245, 255), -1, AA)
 
 
 def stripes(rng, image, ground):

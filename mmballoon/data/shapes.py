@@ -7,72 +7,74 @@ the first point is not repeated at the end.
 """
 
 import math
+import reprlib
 
 CURVE_POINTS = 72  # touches all sides of its ellipse, and has 99.87 % of its area
-LIMIT = 1e6  # pixels; a larger number cannot be a coordinate in an image
+LIMIT = 1_000_000  # pixels; a larger number cannot be a coordinate in an image
 TINY = 1e-6  # an area in square pixels, or the product of two; what is smaller is rounding
 
+_shortener = reprlib.Repr()
+_shortener.maxstring = 60
+short = _shortener.repr  # a value in quotes, as messages show it: [1, 2, 3, 4, 5, 6, ...]
 
-class BadShape(Exception):
-    """A broken shape; the message says what was found."""
+
+class Skip(Exception):
+    """A region that gives no box. args: the reason, then what was found in the file, if it matters."""
 
 
-def shape_to_polygon(shape: dict) -> list[float] | None:
-    """The polygon of a VIA shape (its shape_attributes); None for a shape that has no area (a point).
+def shape_to_polygon(shape: dict) -> list[float]:
+    """The polygon of a VIA shape (its shape_attributes).
 
     polygon and polyline: their points; rect: 4 corners; circle and ellipse (theta in radians,
     clockwise on the screen): CURVE_POINTS points on the curve.
 
     Raises:
-        BadShape: a number that is missing, no number, not finite or too large; or x and y lists of
-            different lengths.
+        Skip: a shape that has no area, such as a point; a number that is missing, no number, not
+            finite or too large; or x and y lists of different lengths.
     """
+
+    def number(key, least=-LIMIT):
+        return _number(key, shape.get(key), least)
+
     name = shape['name']
     if name in ('polygon', 'polyline'):
         xs, ys = shape.get('all_points_x'), shape.get('all_points_y')
         if not isinstance(xs, list) or not isinstance(ys, list) or len(xs) != len(ys):
-            raise BadShape('all_points_x and all_points_y are not two lists of equal length')
-        points = []
-        for x, y in zip(xs, ys):
-            points += [_number('x', x), _number('y', y)]
+            raise Skip('broken: all_points_x and all_points_y are not two lists of equal length')
+        points = [_number(key, value) for point in zip(xs, ys) for key, value in zip('xy', point)]
         closed = len(points) > 2 and points[:2] == points[-2:]
         return points[:-2] if closed else points
     if name == 'rect':
-        x, y = _number('x', shape.get('x')), _number('y', shape.get('y'))
-        w = _number('width', shape.get('width'), least=0)
-        h = _number('height', shape.get('height'), least=0)
+        x, y, w, h = number('x'), number('y'), number('width', 0), number('height', 0)
         return [x, y, x + w, y, x + w, y + h, x, y + h]
-    if name in ('circle', 'ellipse'):
-        center = _number('cx', shape.get('cx')), _number('cy', shape.get('cy'))
-        radii = ('r', 'r') if name == 'circle' else ('rx', 'ry')
-        rx, ry = (_number(key, shape.get(key), least=0) for key in radii)
-        theta = _number('theta', shape.get('theta', 0)) if name == 'ellipse' else 0
-        return _ellipse(center, rx, ry, theta)
-    return None
+    if name == 'circle':
+        return _ellipse(number('cx'), number('cy'), number('r', 0), number('r', 0), 0)
+    if name == 'ellipse':
+        theta = number('theta') if 'theta' in shape else 0
+        return _ellipse(number('cx'), number('cy'), number('rx', 0), number('ry', 0), theta)
+    raise Skip('a shape without area')
 
 
-def _ellipse(center, rx, ry, theta):
+def _ellipse(cx, cy, rx, ry, theta):
     points = []
     for i in range(CURVE_POINTS):
         t = 2 * math.pi * i / CURVE_POINTS
         u, v = rx * math.cos(t), ry * math.sin(t)
-        points.append(center[0] + u * math.cos(theta) - v * math.sin(theta))
-        points.append(center[1] + u * math.sin(theta) + v * math.cos(theta))
+        points.append(cx + u * math.cos(theta) - v * math.sin(theta))
+        points.append(cy + u * math.sin(theta) + v * math.cos(theta))
     return points
 
 
 def _number(key, value, least=-LIMIT):
     if type(value) not in (int, float):
-        raise BadShape(f'{key} is {value!r:.40}, not a number')
+        raise Skip(f'broken: {key} is not a number', short(value))
     if not least <= value <= LIMIT:  # also false for nan
-        raise BadShape(f'{key} is {value!r:.40}, expected {least:g} to {LIMIT:g} pixels')
+        raise Skip(f'broken: {key} is not between {least:,} and {LIMIT:,} pixels', short(value))
     return float(value)
 
 
 def polygon_area(points: list[float]) -> float:
     """Area in square pixels of a polygon that does not cross itself (shoelace formula)."""
-    if len(points) < 6:
-        return 0.0
     x0, y0 = points[:2]  # products of differences keep their digits far from the origin
     xs = [x - x0 for x in points[::2]]
     ys = [y - y0 for y in points[1::2]]
@@ -86,27 +88,22 @@ def crosses_itself(points: list[float]) -> bool:
     """Whether two sides of a polygon that are not neighbours cross each other."""
     corners = list(zip(points[::2], points[1::2]))
     count = len(corners)
-    sides = []
-    for i, (x1, y1) in enumerate(corners):
-        x2, y2 = corners[(i + 1) % count]
-        sides.append((min(x1, x2), max(x1, x2), x1, y1, x2, y2, i))
-    sides.sort()
-    for n, (_, right, ax, ay, bx, by, i) in enumerate(sides):
-        for left, _, cx, cy, dx, dy, j in sides[n + 1 :]:
-            if left > right:
+    sides = [(corners[i - 1], corners[i], i) for i in range(count)]
+    sides.sort(key=lambda side: min(side[0][0], side[1][0]))
+    for n, (a, b, i) in enumerate(sides):
+        for c, d, j in sides[n + 1 :]:
+            if min(c[0], d[0]) > max(a[0], b[0]):
                 break  # all further sides begin to the right of this one
-            if (i - j) % count in (1, count - 1):
-                continue
-            if _side(ax, ay, bx, by, cx, cy) * _side(ax, ay, bx, by, dx, dy) < -TINY and (
-                _side(cx, cy, dx, dy, ax, ay) * _side(cx, cy, dx, dy, bx, by) < -TINY
-            ):
+            neighbours = (i - j) % count in (1, count - 1)
+            if not neighbours and _separates(a, b, c, d) and _separates(c, d, a, b):
                 return True
     return False
 
 
-def _side(ax, ay, bx, by, px, py):
-    """Positive on one side of the line from a to b, negative on the other, 0 on it."""
-    return (bx - ax) * (py - ay) - (by - ay) * (px - ax)
+def _separates(a, b, c, d):
+    """Whether the line through the points a and b has c on one side and d on the other."""
+    side_c, side_d = ((b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0]) for x, y in (c, d))
+    return side_c * side_d < -TINY
 
 
 def polygon_box(points: list[float]) -> list[float]:

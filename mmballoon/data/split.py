@@ -28,25 +28,26 @@ def split_entries(entries: list[Entry], fraction: float, seed: int) -> tuple[lis
     return [e for e in entries if e.filename not in val], [e for e in entries if e.filename in val]
 
 
-def link_images(folder: Path, names: list[str], target: Path):
-    """Fill the folder ``target`` with the named images: hard links, or copies on another disk.
+def link_images(folder: Path, targets: dict[Path, list[str]]):
+    """Fill each target folder with its images: hard links, or copies on another disk.
 
     Raises:
-        UserError: ``target`` holds anything that is not in ``folder``.
+        UserError: a target holds anything that is not in ``folder``; then all stay as they are.
     """
-    if target.exists():
-        files = [path for path in target.rglob('*') if path.is_file()]
-        foreign = [p for p in files if not (folder / p.relative_to(target)).is_file()]
-        if foreign or target.samefile(folder):
-            what = foreign[0].name if foreign else 'the images themselves'
+    for target in targets:
+        files = [path.relative_to(target) for path in target.rglob('*') if path.is_file()]
+        foreign = [path for path in files if not (folder / path).is_file()]
+        if foreign or (target.exists() and target.samefile(folder)):
+            what = foreign[0] if foreign else 'the images themselves'
             raise UserError(f'{target}: holds {what}; next: choose another folder with --data-root')
-    part = target.with_name(target.name + '.part')
-    shutil.rmtree(part, ignore_errors=True)
-    for name in names:
-        (part / name).parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(folder / name, part / name)
-        except OSError:
-            shutil.copy2(folder / name, part / name)
-    shutil.rmtree(target, ignore_errors=True)
-    part.rename(target)
+    for target, names in targets.items():
+        part = target.with_name(target.name + '.part')
+        shutil.rmtree(part, ignore_errors=True)
+        for name in names:
+            (part / name).parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(folder / name, part / name)
+            except OSError:
+                shutil.copy2(folder / name, part / name)
+        shutil.rmtree(target, ignore_errors=True)
+        part.rename(target)

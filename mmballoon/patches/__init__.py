@@ -10,7 +10,7 @@ from mmballoon.environment import check
 
 check()  # in one line, before the first patch imports what may be missing
 
-from . import warnings_filter, find_loader, mmcv_ext, device  # noqa: F401, E402  isort: skip  (before the others)
+from . import warnings_filter, find_loader, mmcv_ext, batch_norm_eps, device  # noqa: F401, E402  isort: skip  (before the others)
 from . import (  # noqa: F401, E402
     amp,
     checkpoint,
@@ -19,9 +19,12 @@ from . import (  # noqa: F401, E402
     head_module,
     local_backend,
     nms_best_first,
+    paste_mask,
     pkg_resources,
     resume,
     screen,
+    spawn,
+    ssd_head,
     visualizer,
     weights,
 )

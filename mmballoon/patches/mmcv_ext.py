@@ -17,7 +17,7 @@ import sys
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-from .ops import attention, carafe, deform, focal, masked_conv, nms, roi
+from .ops import attention, carafe, deform, deform_roi_pool, focal, masked_conv, nms, roi, sync_bn
 
 
 class _Ext(ModuleType):
@@ -47,7 +47,7 @@ def apply():
     ext.masked_im2col_forward = masked_conv.masked_im2col_forward
     ext.masked_col2im_forward = masked_conv.masked_col2im_forward
     sys.modules['mmcv._ext'] = ext
-    for operators in (roi, deform, focal, attention, carafe):
+    for operators in (roi, deform, deform_roi_pool, focal, attention, carafe, sync_bn):
         operators.apply()
 
 

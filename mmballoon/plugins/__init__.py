@@ -1,5 +1,5 @@
-"""What this project registers with MMEngine: ``custom_imports =
-dict(imports=['mmballoon.plugins'])`` in a config.
+"""What this project registers with MMEngine, for configs with
+``custom_imports = dict(imports=['mmballoon.plugins'])``.
 """
 
 from . import channels_last, copy_paste, curves, depthwise, fast_pipeline, transfer  # noqa: F401

@@ -12,15 +12,14 @@ from mmballoon.files import atomic_write
 
 @HOOKS.register_module()
 class CurvesHook(Hook):
-    """Draw loss and mAP by epoch into ``<work_dir>/curves.png``, at each validation; the last epoch
-    always has one.
+    """Draw loss and mAP by epoch into ``<work_dir>/curves.png`` after each validation.
 
-    It reads what MMEngine's LocalVisBackend wrote (``<work_dir>/*/vis_data/scalars.json``), so that
-    a run that was resumed is drawn whole. (Upstream's analyze_logs.py draws one log and one kind of
-    value a time; it needs seaborn.)
+    It reads what MMEngine's LocalVisBackend wrote (``<work_dir>/*/vis_data/scalars.json``), so that a
+    resumed run is drawn whole. (Upstream's analyze_logs.py draws one log and one kind of value at a
+    time, and needs seaborn.)
     """
 
-    priority = 'LOWEST'  # after what this epoch gave is written
+    priority = 'LOWEST'  # after the metrics of this epoch are written
 
     @master_only  # one file, however many processes train
     def after_val_epoch(self, runner, metrics=None):
@@ -28,22 +27,18 @@ class CurvesHook(Hook):
 
 
 def read_scalars(work_dir):
-    """Losses and metrics of a run and of what it was resumed from.
+    """({epoch: [loss]}, {metric: {epoch: value}}) of a run and of the runs that it resumed.
 
-    Returns:
-        ({epoch: [loss]}, {metric: {epoch: value}}): later runs replace the epochs that earlier ones
-        had.
+    A later run replaces the epochs of an earlier one.
     """
     losses, metrics = {}, {}
-    for path in sorted(
-        work_dir.glob('*/vis_data/scalars.json')
-    ):  # the folders' names are their times
-        lines = path.read_text().splitlines()
-        records = [
-            json.loads(line) for line in lines if line[:1] + line[-1:] == '{}'
-        ]  # a killed run's last may be cut
+    logs = work_dir.glob('*/vis_data/scalars.json')
+    for path in sorted(logs):  # the names of the folders are their times
         epochs = {}
-        for record in records:
+        for line in path.read_text().splitlines():
+            if not (line.startswith('{') and line.endswith('}')):
+                continue  # cut off by a kill
+            record = json.loads(line)
             if 'loss' in record and 'epoch' in record:
                 epochs.setdefault(record['epoch'], []).append(record['loss'])
             for name in ('bbox_mAP', 'bbox_mAP_50'):
@@ -54,13 +49,12 @@ def read_scalars(work_dir):
 
 
 def draw_curves(work_dir, max_epochs):
-    """Write ``work_dir/curves.png``; nothing where no epoch was logged yet."""
+    """Write ``work_dir/curves.png``, unless no epoch was logged yet."""
     losses, metrics = read_scalars(work_dir)
     if not losses:
         return
-    from matplotlib.figure import (
-        Figure,
-    )  # not pyplot: no window system, no state shared with the visualizers
+    # Not pyplot, which needs a window system and shares its state with the visualizers.
+    from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4), layout='constrained')
     left, right = figure.subplots(1, 2)
@@ -69,12 +63,8 @@ def draw_curves(work_dir, max_epochs):
     left.set(title='Training loss', ylabel='mean of the epoch', ylim=(0, None))
     for name, values in metrics.items():
         epochs = sorted(values)
-        right.plot(
-            epochs,
-            [values[e] for e in epochs],
-            marker='.',
-            label=f'{name}, last {values[epochs[-1]]:.3f}',
-        )
+        label = f'{name}, last {values[epochs[-1]]:.3f}'
+        right.plot(epochs, [values[e] for e in epochs], marker='.', label=label)
     right.set(title='Validation', ylabel='average precision', ylim=(0, 1))
     if metrics:
         right.legend(loc='lower right')

@@ -20,20 +20,15 @@ class DepthwiseFloat32Hook(Hook):
 
 
 def wrap(model):
-    """Let the model's depthwise convolutions compute in float32 while they train under the CPU's
-    autocast.
-    """
+    """Let depthwise convolutions compute in float32 while they train under the CPU's autocast."""
     for module in model.modules():
         if isinstance(module, Conv2d) and module.groups == module.in_channels > 1:
             module.forward = _forward.__get__(module)
 
 
 def _forward(self, x):
-    if (
-        x.device.type != 'cpu'
-        or not torch.is_grad_enabled()
-        or not torch.is_autocast_enabled('cpu')
-    ):
+    training = torch.is_grad_enabled() and torch.is_autocast_enabled('cpu')
+    if x.device.type != 'cpu' or not training:
         return Conv2d.forward(self, x)
     with torch.autocast('cpu', enabled=False):
         out = Conv2d.forward(self, x.float())

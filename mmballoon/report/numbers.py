@@ -1,8 +1,6 @@
 """The numbers of the report. Every metric is hotcoco's; this module asks for them, and names failures."""
 
 import contextlib
-import io
-import math
 from collections import Counter
 
 import hotcoco
@@ -13,9 +11,10 @@ from mmballoon.data.checks import AREAS, SIZE_EDGES
 RESAMPLES, SEED = 1000, 0
 METRICS = {'AP': None, 'AP50': None, 'AP75': None, 'APs': 'small', 'APm': 'medium', 'APl': 'large'}
 IOU, BACKGROUND = 0.5, 0.1  # TIDE's: a hit from 0.5, no relation to an object below 0.1
-# hotcoco counts a resample without an object of a size as 0. With objects in five images or more,
-# less than 1 % of the resamples are such.
-MIN_IMAGES = 5
+TIDE = dict(
+    missed='Miss', false_alarm='Bkg', double='Dupe', shifted='Loc', wrong_class='Cls', both='Both'
+)
+MIN_IMAGES = 5  # with fewer, above 1 % of the resamples have no such object; hotcoco takes 0 there
 
 
 def measure(data, detections, other, img_size):
@@ -30,33 +29,43 @@ def measure(data, detections, other, img_size):
     truth = hotcoco.COCO(data)
     objects = sum(not a['iscrowd'] for a in data['annotations'])
     whole, nothing = evaluate(truth, detections), evaluate(truth, [])
+    metrics = intervals(whole, nothing)
+    reference = pycocotools_stats(data, detections) if detections else whole.stats
+    agree = np.allclose(reference, whole.stats, rtol=0, atol=1e-9)
+    for row, value in zip(metrics.values(), [] if agree else reference):
+        if row:
+            row['value'] = float(value)
     diagnosis = whole.image_diagnostics(IOU)
     curve = threshold_curve(diagnosis, detections, objects)
     shown = [d for d in detections if d['score'] >= curve['threshold']]
     at_limit = evaluate(truth, shown)
-    found = failures(at_limit.image_diagnostics(IOU), data, shown)
-    result = dict(
+    status = at_limit.image_diagnostics(IOU)
+    found = failures(status, data, shown)
+    confusion = at_limit.confusion_matrix(IOU)
+    costs = whole.tide_errors(IOU, BACKGROUND)['delta_ap'] if objects else {}
+    return dict(
         images=len(data['images']),
         objects=objects,
         detections=len(detections),
         img_size=img_size,
-        metrics=intervals(whole, nothing),
+        metrics=metrics,
+        pycocotools=None if agree else reference.tolist(),
         difference=intervals(whole, evaluate(truth, other)) if other is not None else None,
         threshold=curve,
         shown=shown,
         failures=found,
         kinds=Counter(f['kind'] for f in found),
-        per_image=at_limit.image_diagnostics(IOU)['img_summary'],
-        tide=whole.tide_errors(IOU, BACKGROUND)['delta_ap'] if objects else {},
+        per_image=status['img_summary'],
+        tide={kind: costs[name] for kind, name in TIDE.items() if name in costs},
         calibration=whole.calibration(),
         curves={key: np.asarray(v).tolist() for key, v in whole.report()['curves'].items()},
-        confusion=at_limit.confusion_matrix(IOU)['matrix'].tolist(),
-        label_errors=label_errors(diagnosis, data, detections),
+        confusion=dict(ids=confusion['cat_ids'], matrix=confusion['matrix'].tolist()),
+        label_errors=[
+            *(_failure(e['type'], detections[e['dt_id'] - 1]) for e in diagnosis['label_errors']),
+            *(_failure('never_found', a) for a in _unmatched(diagnosis, data)),
+        ],
         sizes=ap_by_size(data, detections, img_size),
     )
-    reference = pycocotools_stats(data, detections) if detections else whole.stats
-    agree = np.allclose(reference, whole.stats, rtol=0, atol=1e-9)
-    return dict(result, pycocotools=None if agree else reference.tolist())
 
 
 def evaluate(truth, detections):
@@ -78,7 +87,7 @@ def intervals(evaluation, baseline):
     result = hotcoco.compare(baseline, evaluation, n_bootstrap=RESAMPLES, seed=SEED)
     rows = dict.fromkeys(METRICS)
     for name, size in METRICS.items():
-        low, high = AREAS.get(size, (0, math.inf))
+        low, high = AREAS.get(size, (0, np.inf))
         objects = evaluation.coco_gt.dataset['annotations']
         few = len({a['image_id'] for a in objects if low <= a['area'] < high}) < MIN_IMAGES
         ci = dict(lower=None, upper=None) if few else result['ci'][name]
@@ -93,8 +102,7 @@ def threshold_curve(diagnosis, detections, objects):
     A row for each thousandth at which something changes, highest first. Matching runs from the
     highest score down, so a detection's hit or miss does not depend on those below it.
     """
-    status = diagnosis['dt_status']
-    pairs = [(d['score'], status.get(i)) for i, d in enumerate(detections, start=1)]
+    pairs = [(d['score'], diagnosis['dt_status'].get(i)) for i, d in enumerate(detections, start=1)]
     pairs = sorted((pair for pair in pairs if pair[1] in ('tp', 'fp')), reverse=True)
     scores = np.array([score for score, _ in pairs])
     hits = np.cumsum([kind == 'tp' for _, kind in pairs])
@@ -103,14 +111,14 @@ def threshold_curve(diagnosis, detections, objects):
         count = int((scores >= threshold).sum())
         tp = int(hits[count - 1])
         row = dict(score=float(threshold), tp=tp, fp=count - tp, fn=objects - tp)
-        row.update(precision=tp / count, recall=tp / objects if objects else 0.0)
-        rows.append(dict(row, f1=2 * tp / (count + objects)))
+        fractions = dict(precision=tp / count, recall=tp / max(1, objects))
+        rows.append(row | fractions | dict(f1=2 * tp / (count + objects)))
     best = max((row for row in rows if row['f1']), key=lambda row: row['f1'], default=None)
     return dict(rows=rows, best=best, threshold=best['score'] if best else 0.3)
 
 
 def failures(status, data, detections):
-    """[{'kind', 'image_id', 'category_id', 'box', 'truth', 'score', 'iou'}], worst first.
+    """Failures (list of dicts of ``_failure``) of detections, worst first.
 
     status: hotcoco's image_diagnostics of these detections. The kinds follow TIDE (Bolya et al.,
     ECCV 2020), which hotcoco counts but does not list. A surplus detection is judged by the object
@@ -123,48 +131,37 @@ def failures(status, data, detections):
     for i, detection in enumerate(detections, start=1):
         if status['dt_status'].get(i) == 'fp':
             kind, near, iou = _judge(detection, objects.get(detection['image_id'], []))
-            near = near if iou >= BACKGROUND else dict(id=None, bbox=None)
-            touched.add(near['id'])
-            found.append(_failure(kind, detection, near['bbox'], detection['score'], iou))
-    missed = [
-        _failure('missed', a, a['bbox'])
-        for a in data['annotations']
-        if status['gt_status'].get(a['id']) == 'fn' and a['id'] not in touched
-    ]
-    missed.sort(key=lambda f: -f['box'][2] * f['box'][3])
+            touched.add(near and near['id'])
+            found.append(_failure(kind, detection, near, iou))
+    missed = [_failure('missed', a) for a in _unmatched(status, data) if a['id'] not in touched]
+    missed.sort(key=lambda f: -f['bbox'][2] * f['bbox'][3])
     return missed + sorted(found, key=lambda f: -f['score'])
 
 
-def _failure(kind, item, truth, score=None, iou=None):
-    ids = dict(image_id=item['image_id'], category_id=item['category_id'])
-    return dict(ids, kind=kind, box=item['bbox'], truth=truth, score=score, iou=iou)
+def _unmatched(status, data):
+    return [a for a in data['annotations'] if status['gt_status'].get(a['id']) == 'fn']
+
+
+def _failure(kind, item, truth=None, iou=None):
+    """What the page draws of a detection or annotation; truth: the annotation it was judged by."""
+    keys = ('image_id', 'category_id', 'bbox', 'score')
+    truth = truth and {key: truth[key] for key in ('category_id', 'bbox')}
+    return dict({key: item.get(key) for key in keys}, kind=kind, truth=truth, iou=iou)
 
 
 def _judge(detection, objects):
     """(kind, nearest object or None, IoU) of a detection that matches no object."""
     if not objects:
-        return 'empty_image', None, 0.0
+        return 'empty_image', None, None
     boxes = np.array([detection['bbox']], float), np.array([a['bbox'] for a in objects], float)
     ious = hotcoco.mask.iou(*boxes, [bool(a['iscrowd']) for a in objects])[0]
     same = np.array([a['category_id'] == detection['category_id'] for a in objects])
     own, other = np.where(same, ious, -1), np.where(same, -1, ious)
-    if own.max() >= IOU:
-        return 'double', objects[own.argmax()], float(own.max())
-    if other.max() >= IOU:
-        return 'wrong_class', objects[other.argmax()], float(other.max())
-    if own.max() >= BACKGROUND:
-        return 'shifted', objects[own.argmax()], float(own.max())
-    return 'false_alarm', objects[ious.argmax()], float(ious.max())
-
-
-def label_errors(status, data, detections):
-    """What may be errors of the annotation: hotcoco's candidates, and objects that nothing finds."""
-    found = [
-        _failure(e['type'], detections[e['dt_id'] - 1], None, e['dt_score'], e['iou'])
-        for e in status['label_errors']
-    ]
-    lost = [a for a in data['annotations'] if status['gt_status'].get(a['id']) == 'fn']
-    return found + [_failure('never_found', a, a['bbox']) for a in lost]
+    for limit, kinds in ((IOU, ('double', 'wrong_class')), (BACKGROUND, ('shifted', 'both'))):
+        for kind, values in zip(kinds, (own, other)):
+            if values.max() >= limit:
+                return kind, objects[values.argmax()], float(values.max())
+    return 'false_alarm', None, None
 
 
 def ap_by_size(data, detections, img_size):
@@ -183,8 +180,8 @@ def ap_by_size(data, detections, img_size):
     evaluation.params.area_rng_lbl = [str(row['low']) for row in rows]
     evaluation.evaluate()
     evaluation.accumulate()
+    areas = [a['area'] for a in scaled['annotations'] if not a['iscrowd']]
     for i, row in enumerate(rows):
-        areas = [a['area'] for a in scaled['annotations']]
         row['objects'] = sum(row['low'] ** 2 <= area < row['high'] ** 2 for area in areas)
         precision = evaluation.eval['precision'][:, :, :, i, -1]  # (IoU, recall, class)
         row['AP'] = float(precision[precision > -1].mean()) if row['objects'] else None
@@ -196,7 +193,7 @@ def pycocotools_stats(dataset, detections):
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(None):
         truth = COCO()
         truth.dataset = dict(dataset, info={})
         truth.createIndex()

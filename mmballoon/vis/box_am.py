@@ -63,29 +63,20 @@ class BoxAM:
         checkpoint: path of its weights.
         method: a key of METHODS.
         max_shape: [height, width] to which activations are scaled down to save memory, or [-1].
-        batch_size, ratio_channels_to_ablate: of ablationcam.
+        ablation: batch_size and ratio_channels_to_ablate of ablationcam.
 
     Raises:
         UserError: a head that MMYOLO's demo does not know.
     """
 
     def __init__(
-        self,
-        cfg,
-        checkpoint,
-        method='gradcam',
-        device='cpu',
-        max_shape=(-1,),
-        batch_size=1,
-        ratio_channels_to_ablate=0.5,
+        self, cfg, checkpoint, method='gradcam', device='cpu', max_shape=(-1,), **ablation
     ):
         self.method = method
         self.needs_grad = method in GRAD_BASED
         self.device = device
         self.max_shape = list(max_shape)
-        self.ablation = dict(
-            batch_size=batch_size, ratio_channels_to_ablate=ratio_channels_to_ablate
-        )
+        self.ablation = ablation
         self.wrapper = BatchWrapper(cfg, checkpoint, 0, device=device)
         self.detector = prepare(self.wrapper.detector, fuse=False)
         head = type(self.detector.bbox_head).__name__
@@ -96,7 +87,7 @@ class BoxAM:
         self.ignored_losses = IGNORED_LOSSES[families[0]]
         MessageHub.get_current_instance().update_info(
             'epoch', 0
-        )  # the losses of some heads read it
+        )  # read by the losses of some heads
 
     def detect(self, image, names=()):
         """Detections on an image ((H, W, 3) uint8 BGR): a DetDataSample, boxes [x1, y1, x2, y2] in pixels.
@@ -135,14 +126,13 @@ class BoxAM:
         sample: what ``detect`` returned, with those detections that are to be explained.
         """
         instances = sample.pred_instances
+        reshape = partial(reshape_transform, max_shape=self.max_shape, is_need_grad=self.needs_grad)
         visualizer = BoxAMDetectorVisualizer(
             METHODS[self.method],
             self.wrapper,
             [find_layer(self.detector, name) for name in names],
             is_need_grad=self.needs_grad,
-            reshape_transform=partial(
-                reshape_transform, max_shape=self.max_shape, is_need_grad=self.needs_grad
-            ),
+            reshape_transform=reshape,
             extra_params=dict(self.ablation, ablation_layer=DetAblationLayer()),
         )
         target = DetBoxScoreTarget(

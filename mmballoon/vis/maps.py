@@ -8,6 +8,7 @@ undoes the pipeline instead.
 
 import difflib
 import re
+from functools import partial
 
 import cv2
 import numpy as np
@@ -45,24 +46,24 @@ def _bracketed(name):
 
 
 def capture_outputs(layers, forward):
-    """What each layer puts out while ``forward()`` runs: (forward's result, [outputs of layer 0,
-    ...]).
+    """What ``forward()`` returns, and what each layer puts out meanwhile: [outputs] per layer.
 
-    An output is the list of its tensors, nested ones flattened; a layer called n times has n of
-    them.
+    An output is the list of its tensors, nested ones flattened; a layer called n times has n outputs.
     """
-    found = [[] for _ in layers]
-    handles = [
-        layer.register_forward_hook(
-            lambda module, args, out, kept=kept: kept.append(list(_tensors(out)))
-        )
-        for layer, kept in zip(layers, found)
-    ]
+    found, handles = [], []
+    for layer in layers:
+        outputs = []
+        found.append(outputs)
+        handles.append(layer.register_forward_hook(partial(_keep, outputs)))
     try:
         return forward(), found
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _keep(outputs, module, args, output):
+    outputs.append(list(_tensors(output)))
 
 
 def _tensors(output):
@@ -74,33 +75,27 @@ def _tensors(output):
 
 
 def map_to_image(values, metainfo):
-    """A map over the network's input, cut and scaled to lie on the image: (h, w) array ->
-    ori_shape, float32.
+    """A map over the network's input, (h, w), cut and scaled to lie on the image: float32, ori_shape.
 
     metainfo: of the detection's data sample: ori_shape (height, width) of the image, scale_factor
     (width, height) with which the pipeline resized it, batch_input_shape (height, width) of the
     padded input, all in pixels.
     """
     (ori_h, ori_w), (in_h, in_w) = metainfo['ori_shape'], metainfo['batch_input_shape']
-    x_scale = metainfo['scale_factor'][0] * values.shape[1] / in_w  # cells an image pixel
+    x_scale = metainfo['scale_factor'][0] * values.shape[1] / in_w  # cells per pixel of the image
     y_scale = metainfo['scale_factor'][1] * values.shape[0] / in_h
     # Pixel centres: image pixel x lies at cell (x + 0.5) * x_scale - 0.5.
     back = np.float32([[x_scale, 0, x_scale / 2 - 0.5], [0, y_scale, y_scale / 2 - 0.5]])
-    return cv2.warpAffine(
-        np.float32(values),
-        back,
-        (ori_w, ori_h),
-        borderMode=cv2.BORDER_REPLICATE,
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-    )
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    size = (ori_w, ori_h)
+    return cv2.warpAffine(np.float32(values), back, size, None, flags, cv2.BORDER_REPLICATE)
 
 
 def reduce_channels(featmap, channel_reduction, topk):
-    """(C, H, W) tensor to the (H, W) arrays to draw, with MMEngine's draw_featmap's meaning of the
-    arguments.
+    """The (H, W) arrays to draw of a (C, H, W) tensor; arguments as in MMEngine's draw_featmap.
 
-    'squeeze_mean': the mean over channels; 'select_max': the channel with the largest sum; None:
-    the ``topk`` channels with the largest sums (-1: all), largest first.
+    'squeeze_mean': the mean over channels; 'select_max': the channel with the largest sum; None: the
+    ``topk`` channels with the largest sums (-1: all), largest first.
     """
     if channel_reduction == 'squeeze_mean':
         return [featmap.mean(0).cpu().numpy()]

@@ -280,28 +280,34 @@ BROKEN = {
     ),
     'no shape': (
         json.dumps({'a': dict(filename='a.jpg', regions=[{}])}),
-        "image 'a.jpg', region 0 (it has no shape)",
+        "(broken: it has no shape, first image 'a.jpg', region 0)",
     ),
     'no name': (json.dumps({'a': dict(filename=5, regions=[])}), "entry 'a' has no file name"),
     'NaN': (
         shape(all_points_x=[float('nan'), 1, 2, 3, 4]),
-        "image 'a.jpg', region 0 (x is nan, expected",
+        "x is not between -1,000,000 and 1,000,000 pixels, first image 'a.jpg', region 0, found nan)",
     ),
     '1e308': (
         shape(all_points_y=[1e308, 1, 2, 3, 4]),
-        'y is 1e+308, expected -1e+06 to 1e+06 pixels',
+        "y is not between -1,000,000 and 1,000,000 pixels, first image 'a.jpg', region 0, found 1e+308",
     ),
-    'strings': (shape(all_points_x=list('01234')), "x is '0', not a number"),
-    'booleans': (shape(all_points_x=[True] * 5), 'x is True, not a number'),
+    'strings': (
+        shape(all_points_x=list('01234')),
+        "(broken: x is not a number, first image 'a.jpg', region 0, found '0')",
+    ),
+    'booleans': (
+        shape(all_points_x=[True] * 5),
+        "x is not a number, first image 'a.jpg', region 0, found True",
+    ),
     'lengths': (shape(all_points_x=[1, 2]), 'not two lists of equal length'),
     'points missing': (shape(all_points_x=None), 'not two lists of equal length'),
     'negative width': (
         v.via2([v.entry('a.jpg', dict(v.RECT, width=-3))]),
-        'width is -3, expected 0 to',
+        "width is not between 0 and 1,000,000 pixels, first image 'a.jpg', region 0, found -3",
     ),
     'no radius': (
         v.via2([v.entry('a.jpg', dict(name='circle', cx=1, cy=1))]),
-        'r is None, not a number',
+        "r is not a number, first image 'a.jpg', region 0, found None",
     ),
     'outside its folder': (v.via2([v.entry('../whole.jpg', v.RECT)]), 'none of its 1 images is in'),
     'no image there': (v.via2([v.entry('b.jpg', v.RECT)]), 'none of its 1 images is in'),
@@ -327,7 +333,7 @@ def test_broken_annotation(tmp_path, capsys, case):
 def test_not_utf8(tmp_path, capsys):
     path = write(tmp_path, '')
     path.write_bytes(b'\xff\xfe\x00{')
-    assert 'not a text file in UTF-8' in refuse(capsys, path)
+    assert 'not in UTF-8 (byte 0); next: save it as UTF-8' in refuse(capsys, path)
 
 
 def jpeg(tmp_path):
@@ -343,7 +349,7 @@ def jpeg(tmp_path):
         (lambda data: data[: len(data) // 2], 'truncated JPEG'),
         (
             lambda data: data.replace(b'\x00\xc8\x01\x2c', b'\xff\xff\xff\xff'),
-            'header says more than 178 million pixels',
+            'exceeds limit of 178956970 pixels',
         ),
     ],
     ids=['html', 'empty', 'truncated', 'huge header'],

@@ -142,8 +142,12 @@ def test_real_set_comes_back(tmp_path, write):
 @pytest.mark.parametrize(
     'name, text, message',
     [
-        ('a.txt', '0 0.5 0.5', 'all 1 regions were skipped (broken'),
-        ('a.txt', 'cat 0.5 0.5 0.1 0.1', 'is not a line of numbers'),
+        ('a.txt', '0 0.5 0.5', 'all 1 regions were skipped (broken: neither 4 numbers nor pairs'),
+        (
+            'a.txt',
+            'cat 0.5 0.5 0.1 0.1',
+            "not an object of this format, first image 'a.jpg', region 0, found 'cat 0.5",
+        ),
         ('a.xml', '<annotation>', 'not valid XML'),
         ('a.json', '{', 'not valid JSON'),
         ('a.png.bak', '', 'no .xml (Pascal VOC), .json (LabelMe) or .txt (YOLO) files'),

@@ -6,6 +6,7 @@ import cv2
 import make_toy_balloons as toy
 import numpy as np
 import pytest
+from balloon2coco import main as convert
 
 from mmballoon.data.via import read_via
 
@@ -82,3 +83,31 @@ def test_a_folder_with_other_files_is_refused_and_left_as_it_is(tmp_path, capsys
         toy.main(['--out', str(tmp_path), '--train', '1', '--val', '1'])
     assert stop.value.code == 2 and 'not a file of this command' in capsys.readouterr().err
     assert sorted(tmp_path.rglob('*')) == before
+
+
+def test_on_photographs_annotated_objects_stay_annotated(tmp_path):
+    """A photograph with one annotated square: it is found again, less what is painted over it."""
+    photo = tmp_path / 'photo.png'
+    cv2.imwrite(str(photo), np.full((300, 400, 3), 90, np.uint8))
+    square = np.array([[100, 80], [260, 80], [260, 240], [100, 240]], float)
+    rng = np.random.default_rng(0)
+    image, [mask] = toy.photograph(rng, [(photo, [square])], 200, 150)
+    assert image.shape == (150, 200, 3) and mask.shape == (150, 200)
+    assert np.ptp(np.nonzero(mask)[1]) > 60  # 160 pixels at half size, or larger
+    seen = [len(toy.render(np.random.default_rng(i), [(photo, [square])])[1]) for i in range(8)]
+    assert min(seen) >= 1
+
+    whole = toy.photograph(np.random.default_rng(3), [(photo, [square])], 400, 300)[1][0]
+    assert 160**2 * 0.9 < whole.sum() < 160**2 / 0.4**2
+
+
+def test_photographs_are_read_from_a_converted_data_root(tmp_path, capsys):
+    toy.main(['--out', str(tmp_path / 'a'), '--train', '2', '--val', '1'])
+    convert(['--data-root', str(tmp_path / 'a')])
+    arguments = ['--train', '4', '--val', '1', '--photos', str(tmp_path / 'a')]
+    toy.main([*arguments, '--out', str(tmp_path / 'b')])
+    assert 'b/train: 4 images' in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stop:
+        toy.main(['--out', str(tmp_path / 'c'), '--photos', str(tmp_path / 'b')])
+    assert stop.value.code == 2 and not (tmp_path / 'c').exists()
+    assert 'coco_train.json: no such file' in capsys.readouterr().err

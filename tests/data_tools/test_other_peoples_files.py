@@ -162,25 +162,39 @@ def test_undefined_means_not_set(convert):
 # ---- 7. broken regions
 
 
+NESTED = [[1, 2, 3, 4, 5, 6, 7, 8]]
+
+
 @pytest.mark.parametrize(
-    'broken',
+    'broken, reason, found',
     [
-        dict(name='polygon', all_points_x=[[1, 2, 3, 4]], all_points_y=[[1, 2, 3, 4]]),
-        dict(name='rect', x='1', y=1, width=3, height=3),
-        dict(name='rect', x=None, y=1, width=3, height=3),
-        dict(name='rect', x=1, y=1, width=-3, height=3),
+        (
+            dict(name='polygon', all_points_x=NESTED, all_points_y=NESTED),
+            'x is not a number',
+            '[1, 2, 3, 4, 5, 6, ...]',
+        ),
+        (dict(v.RECT, x='1'), 'x is not a number', "'1'"),
+        (dict(v.RECT, y=None), 'y is not a number', 'None'),
+        (dict(v.RECT, width=-3), 'width is not between 0 and 1,000,000 pixels', '-3'),
     ],
 )
-def test_broken_regions_are_skipped_and_counted(convert, broken):
+def test_broken_regions_are_skipped_and_counted(convert, broken, reason, found):
     text = v.via2([v.entry('a.jpg', v.RECT, broken, v.POLYGON, broken)])
     coco, printed, _ = convert(text)
     assert len(coco['annotations']) == 2
-    assert "note: skipped, broken: first image 'a.jpg', region 1 (" in printed
+    assert f'skipped: broken: {reason} 2' in ' '.join(printed.split())
+    first = f"via.json, image 'a.jpg', region 1, found {found}\n"
+    assert f'note: skipped, broken: {reason}: first in ' in printed and first in printed
     _, printed, status = convert(text, '--strict')
-    assert (
-        status == 2
-        and "2 regions skipped; skipped, broken: first image 'a.jpg', region 1 (" in printed
-    )
+    assert status == 2 and f'2 regions skipped; skipped, broken: {reason}: first in ' in printed
+
+
+def test_strict_names_every_reason_in_one_line(convert):
+    text = v.via2([v.entry('a.jpg', dict(v.RECT, x='1'), v.RECT, dict(v.RECT, width=-3), v.POINT)])
+    _, printed, status = convert(text, '--strict')
+    (line,) = [line for line in printed.splitlines() if line.startswith('error: ')]
+    assert status == 2 and '3 regions skipped; ' in line and 'a shape without area' in line
+    assert "region 0, found '1'" in line and 'region 2, found -3' in line
 
 
 # ---- 8. one entry
@@ -249,7 +263,9 @@ def test_table_of_a_split_counts_each_part(tmp_path, capsys):
 def test_strict_refuses_a_missing_image_without_regions(convert):
     text = v.via2([v.entry('a.jpg', v.RECT), v.entry('gone.jpg')])
     _, printed, status = convert(text, '--strict')
-    assert status == 2 and '1 entries without an image: gone.jpg' in printed
+    assert (
+        status == 2 and 'via.json: 1 entries without an image: gone.jpg; next: correct' in printed
+    )
 
 
 def test_csv_lines_are_counted_with_blank_ones(convert):
@@ -267,17 +283,24 @@ def test_csv_file_name_with_a_comma(convert):
 # ---- 14., 15. bytes and characters
 
 
-def test_binary_file(convert):
-    _, printed, status = convert(b'\x89PNG\r\n\x1a\n\xff\xfe')
-    assert (
-        status == 2
-        and 'not a text file in UTF-8 (byte 0); next: name the annotation file' in printed
-    )
+@pytest.mark.parametrize(
+    'data, message',
+    [
+        (b'\x89PNG\r\n\x1a\n\0\0\xff', 'not a text file; next: name the annotation file'),
+        ('{}'.encode('utf-16'), 'not in UTF-8 (byte 0); next: save it as UTF-8'),
+        (b'{"a": "na\xefve"}', 'not in UTF-8 (byte 9); next: save it as UTF-8'),
+    ],
+)
+def test_bytes_that_are_not_utf8(convert, data, message):
+    _, printed, status = convert(data)
+    assert status == 2 and message in printed
 
 
 def test_coordinate_with_400_digits(convert):
     coco, printed, _ = convert(v.via2([v.entry('a.jpg', v.RECT, dict(v.RECT, x=10**400))]))
-    assert len(coco['annotations']) == 1 and 'skipped, broken' in printed
+    assert len(coco['annotations']) == 1
+    assert 'x is not between -1,000,000 and 1,000,000 pixels' in printed
+    assert 'found 10000' in printed and '...' in printed
 
 
 def test_lone_surrogate_in_a_class_name(convert):

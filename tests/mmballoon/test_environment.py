@@ -44,7 +44,7 @@ def test_an_empty_environment_is_told_everything():
     assert status == 2 and line.startswith('error: numpy is not installed, torch is not installed')
     assert line.endswith(
         '; next: pip install "numpy>=1.26" "torch>=2.6" "torchvision" "mmengine>=0.10.4,<0.11" '
-        '"mmcv-lite>=2.0.1,<2.1" "mmdet>=3.3.0,<3.4"'
+        '"mmcv-lite>=2.0.1,<2.1" "mmdet>=3.0.0,<3.4"'
     )
     status, line = python(*IMPORT, flags=['-S'])
     assert status == 1 and line.startswith('mmballoon.errors.UserError: numpy is not installed')
@@ -78,8 +78,8 @@ def test_every_command_says_it(tmp_path, command):
     pretend(tmp_path, 'mmdet', '3.4.0')
     status, line = python(*command, path=tmp_path)
     assert status == 2 and line == (
-        'error: mmdet 3.4.0 is installed, expected <3.4,>=3.3.0; '
-        'next: pip install "mmdet>=3.3.0,<3.4"'
+        'error: mmdet 3.4.0 is installed, expected <3.4,>=3.0.0; '
+        'next: pip install "mmdet>=3.0.0,<3.4"'
     )
 
 

@@ -23,9 +23,9 @@ def results(tiny, tmp_path_factory):
     return folder / 'results.pkl', run('tools/test.py', *args, env=tiny.env).stdout
 
 
-def test_the_same_map_as_tools_test(in_process, tiny, results, tmp_path):
+def test_the_same_values_as_tools_test(in_process, tiny, results, tmp_path):
     """Detected by the report itself, and read from results.pkl: the last digit is the same."""
-    printed = re.findall(r'coco/bbox_mAP: ([0-9.]+)', results[1])[-1]
+    printed = dict(re.findall(r'coco/bbox_(mAP\w*): (-?[0-9.]+)', results[1]))
     for name, source in (
         ('a', [tiny.checkpoint]),
         ('b', [tiny.checkpoint, '--predictions', results[0], '--lang', 'zh']),
@@ -36,8 +36,10 @@ def test_the_same_map_as_tools_test(in_process, tiny, results, tmp_path):
         )
         assert done.status == 0 and f'saved: {tmp_path / name / "report.html"}' in done.out
         report = json.loads((tmp_path / name / 'report.json').read_text())
-        assert f'{report["metrics"]["AP"]["value"]:.3f}' == f'{float(printed):.3f}'
-        assert 'note: ' in report['findings'] and 'val: 4 images' in report['findings']
+        for key, row in zip(printed, report['metrics'].values(), strict=True):
+            assert f'{row["value"] if row else -1:.3f}' == f'{float(printed[key]):.3f}', key
+        findings = '\n'.join(report['findings'])
+        assert '\nnote: ' in findings and 'val: 4 images' in findings
     assert time.perf_counter() - start < 10  # nothing was detected in the second
     page = (tmp_path / 'b/report.html').read_text()
     assert 'lang="zh"' in page and 'src="data:image/jpeg' in page  # the curves
@@ -79,24 +81,58 @@ def test_results_json_of_other_images(mistake, tiny, tmp_path):
     assert 'detections in image 99, which the annotations do not have' in line
 
 
+def test_compare_says_whether_the_difference_could_be_chance(in_process, tiny, results, tmp_path):
+    """With itself: a difference of 0, which its interval contains."""
+    args = ['--predictions', results[0], '--compare', results[0], '--out', tmp_path]
+    in_process('tools/report.py', tiny.config, *args, env=tiny.env)
+    report = json.loads((tmp_path / 'report.json').read_text())
+    assert report['difference']['AP']['value'] == 0
+    assert report['made']['compare_sha256'] == report['made']['predictions_sha256']
+    assert 'the mAP differs by +0.000.' in (tmp_path / 'report.html').read_text()
+
+
+# Uses the page as a person would, in a frame as wide as a telephone, and writes what it finds into
+# the title of the page around it.
+IN_FRAME = """<iframe src="report.html" width="390" height="800"></iframe><script>onload = () => {
+const { document: page, performance } = document.querySelector('iframe').contentWindow;
+const order = page.querySelector('#order');
+order.value = 'best';
+order.dispatchEvent(new Event('change'));
+const values = [...page.querySelectorAll('[data-f1]')].map((card) => Number(card.dataset.f1));
+const slider = page.querySelector('#slider');
+if (slider) { slider.value = 0; slider.dispatchEvent(new Event('input')); }
+page.querySelector('[data-f1] button').click();
+document.title = JSON.stringify({
+  requests: performance.getEntriesByType('resource').length,
+  width: page.documentElement.scrollWidth,
+  sorted: values.length > 1 && values.every((value, i) => i === 0 || value <= values[i - 1]),
+  at: slider && page.querySelector('#at').textContent,
+  enlarged: page.querySelectorAll('dialog[open] svg').length,
+});};</script>"""
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not CHROMIUM, reason='needs chromium')
 @pytest.mark.parametrize('lang', ['en', 'zh'])
-def test_in_a_browser(in_process, tiny, results, tmp_path, lang):
-    """No line on the console, no request, and no horizontal scrolling on a telephone."""
-    args = [tiny.checkpoint, '--predictions', results[0], '--lang', lang, '--out', tmp_path]
+def test_in_a_browser(in_process, tiny, tmp_path, lang):
+    """No line on the console, no request, no horizontal scrolling; sorting, slider, enlarging work."""
+    rows = [
+        dict(image_id=image, category_id=1, bbox=a['bbox'], score=0.9)
+        for image in (1, 2)
+        for a in json.loads((tiny.root / 'coco_val.json').read_text())['annotations']
+        if a['image_id'] == image
+    ]
+    (tmp_path / 'found.json').write_text(json.dumps(rows))
+    args = ['--predictions', tmp_path / 'found.json', '--lang', lang, '--out', tmp_path]
     in_process('tools/report.py', tiny.config, *args, env=tiny.env)
-    (tmp_path / 'phone.html').write_text(
-        '<iframe src="report.html" width="390" height="800"></iframe><script>onload = () => {'
-        'const page = document.querySelector("iframe").contentWindow;'
-        'const root = page.document.documentElement;'
-        'const requests = page.performance.getEntriesByType("resource").length;'
-        'document.title = `${root.scrollWidth} ${root.clientWidth} ${requests}`; };</script>'
-    )
+    (tmp_path / 'frame.html').write_text(IN_FRAME)
     options = ['--headless', '--no-sandbox', '--disable-gpu', '--enable-logging=stderr']
+    options += ['--disable-quic', '--no-first-run', '--disable-background-networking']
+    options += ['--disable-component-update', '--disable-sync', f'--user-data-dir={tmp_path}/user']
     options += ['--allow-file-access-from-files', '--virtual-time-budget=5000', '--dump-dom']
-    command = [CHROMIUM, *options, f'file://{tmp_path / "phone.html"}']
+    command = [CHROMIUM, *options, f'file://{tmp_path / "frame.html"}']
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert 'CONSOLE' not in done.stderr, done.stderr
-    width, client, requests = re.search(r'<title>(\d+) (\d+) (\d+)<', done.stdout).groups()
-    assert int(width) <= int(client) <= 390 and requests == '0'
+    found = json.loads(re.search(r'<title>(.+)</title>', done.stdout)[1])
+    assert found.pop('width') <= 390
+    assert found == dict(requests=0, sorted=True, at='0.000', enlarged=1)

@@ -156,10 +156,40 @@ def test_roi_pool(dtype, scale):
     assert mmcv.ops.roi_pool(x, rois[:0], (3, 2), scale).shape == (0, 3, 3, 2)
 
 
+def slow_deform_roi_pool(x, rois, offset, size, scale, samples, gamma):
+    out = torch.zeros(len(rois), x.shape[1], *size, dtype=x.dtype)
+    for k, c, i, j in product(*map(range, out.shape)):
+        x1, y1, x2, y2 = (float(v) * scale - 0.5 for v in rois[k, 1:])
+        w, h = x2 - x1, y2 - y1
+        ny, nx = samples or math.ceil(h / size[0]), samples or math.ceil(w / size[1])
+        dx, dy = (0, 0) if offset is None else (float(v) for v in offset[k, :, i, j])
+        for sy, sx in product(range(ny), range(nx)):
+            y = y1 + gamma * h * dy + (i + (sy + 0.5) / ny) * h / size[0]
+            z = x1 + gamma * w * dx + (j + (sx + 0.5) / nx) * w / size[1]
+            if -1 <= y <= x.shape[2] and -1 <= z <= x.shape[3]:
+                y, z = min(max(y, 0), x.shape[2] - 1), min(max(z, 0), x.shape[3] - 1)
+                out[k, c, i, j] += bilinear(x[int(rois[k, 0]), c], y, z) / (ny * nx)
+    return out
+
+
+@BOTH
+@pytest.mark.parametrize('scale, samples, gamma', [(1, 2, 0.1), (0.5, 0, 0.5), (1.1, 0, 1)])
+def test_deformable_roi_pool(dtype, scale, samples, gamma):
+    rois = torch.cat([ROIS, torch.tensor([[0, 5.0, 5, 5, 9]])]).to(dtype)  # the last one is empty
+    x, offset = rand(2, 3, 9, 8, dtype=dtype), rand(4, 2, 3, 2, dtype=dtype)
+    rest = ((3, 2), scale, samples, gamma)
+    for moved in (offset, None):
+        got = mmcv.ops.deform_roi_pool(x, rois, moved, *rest)
+        close(got, slow_deform_roi_pool(x, rois, moved, *rest))
+    assert mmcv.ops.deform_roi_pool(x, rois[:0], offset[:0], *rest).shape == (0, 3, 3, 2)
+
+
 def test_roi_gradients():
     x, rois = rand(2, 2, 6, 5), ROIS.double()
     assert gradcheck(lambda t: mmcv.ops.roi_align(t, rois, (2, 3), 0.5, 0, 'avg', True), (x,))
     assert gradcheck(lambda t: mmcv.ops.roi_pool(t, rois, (2, 3), 0.5), (x,))
+    function, offset = mmcv.ops.deform_roi_pool, rand(3, 2, 2, 3)
+    assert gradcheck(lambda *t: function(t[0], rois, t[1], (2, 3), 0.5, 0, 0.3), (x, offset))
 
 
 @BOTH
@@ -286,6 +316,18 @@ def test_nms_match_and_offset():
     # One pixel larger, the first two boxes share 6 of 12 cells: IoU 1/2.
     assert nms.nms(BOXES, dets[:, 4], 0.4, offset=1).tolist() == [1, 2]
     assert nms.nms(BOXES, dets[:, 4], 0.4, offset=0).tolist() == [1, 0, 2]
+
+
+def test_synchronised_batch_norm_is_built_without_a_process_group():
+    """Training with one process, MMEngine reverts it."""
+    from mmcv.cnn import build_norm_layer
+    from mmengine.model import revert_sync_batchnorm
+
+    name, layer = build_norm_layer(dict(type='MMSyncBN'), 2)
+    x, layer = torch.randn(4, 2, 3, 3), revert_sync_batchnorm(layer)
+    out = (x - x.mean((0, 2, 3), True)) / (x.var((0, 2, 3), False, keepdim=True) + 1e-5).sqrt()
+    close(layer(x), out)
+    assert name == 'bn' and mmcv.ops.SyncBatchNorm is torch.nn.SyncBatchNorm
 
 
 def test_what_is_missing_says_what_it_is():

@@ -242,6 +242,16 @@ def test_amp_is_float32_where_bfloat16_is_slow(supported):
     assert ('no instructions for bfloat16' in output) is not supported
 
 
+@pytest.mark.parametrize('instructions', ['AVX2', 'AVX512_CORE', 'AVX512_CORE_BF16', None])
+def test_the_switch_of_onednn_is_read(monkeypatch, instructions):
+    monkeypatch.setattr(torch.cpu, '_is_avx512_bf16_supported', lambda: True)
+    monkeypatch.delenv('ONEDNN_MAX_CPU_ISA', raising=False)
+    if instructions:
+        monkeypatch.setenv('ONEDNN_MAX_CPU_ISA', instructions)
+    expected = instructions in ('AVX512_CORE_BF16', None)
+    assert mmballoon.patches.amp.fast_bfloat16() is expected
+
+
 VISUALIZER = """
 import mmballoon.patches, numpy as np
 from mmengine.visualization import Visualizer
@@ -292,6 +302,52 @@ def test_applying_twice_changes_nothing():
     assert status == 0, output
 
 
+SSD = """
+import mmballoon.patches, torch
+from mmengine.config import ConfigDict
+from mmdet.models.dense_heads import SSDHead
+anchors = dict(type='AnchorGenerator', scales=[1], ratios=[1.0], strides=[8])
+head = SSDHead(num_classes=2, in_channels=(4,), anchor_generator=anchors).eval()
+cfg = ConfigDict(nms_pre=4, score_thr=0, max_per_img=3, nms=dict(type='nms', iou_threshold=0.5))
+maps = head([torch.zeros(1, 4, 2, 2)])
+found = head.predict_by_feat(*maps, batch_img_metas=[dict(img_shape=(16, 16))], cfg=cfg)
+assert len(found[0]) == 3
+"""
+
+PASTE = """
+import mmballoon.patches, torch
+from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
+for beside in ([9.0, 1, 12, 3], [-9.0, 1, -6, 3], [1.0, -9, 3, -6], [1.0, 9, 3, 12]):
+    mask, place = _do_paste_mask(torch.ones(1, 1, 4, 4), torch.tensor([beside]), 6, 6)
+    assert mask.shape == (1, 6, 6) and not mask.any() and place == ()
+mask, place = _do_paste_mask(torch.ones(1, 1, 4, 4), torch.tensor([[1.0, 1, 3, 3]]), 6, 6)
+assert mask.shape == (1, 4, 4) and place == (slice(0, 4), slice(0, 4))
+"""
+
+EPS = """
+import mmballoon.patches, torch
+from mmcv.cnn import build_norm_layer
+from mmcv.cnn.bricks import ConvModule
+name, layer = build_norm_layer(dict(type='BN', eps=0, requires_grad=False), 1)
+layer.running_var.fill_(4)
+assert name == 'bn' and layer.eval()(torch.full((1, 1, 1, 1), 6.0)).item() == 3
+ConvModule(1, 1, 1, norm_cfg=dict(type='BN', eps=0)).eval()(torch.zeros(1, 1, 1, 1))
+assert build_norm_layer(dict(type='BN', eps=0.5), 1)[1].eps == 0.5
+"""
+
+
+def test_ssd_head():
+    with_and_without('ssd_head', SSD, "'SSDHead' object has no attribute 'loss_cls'")
+
+
+def test_paste_mask():
+    with_and_without('paste_mask', PASTE, 'upper bound and lower bound inconsistent')
+
+
+def test_batch_norm_eps():
+    with_and_without('batch_norm_eps', EPS, 'batch_norm eps must be positive, but got 0')
+
+
 MAC = """
 import torch
 torch.backends.mps.is_available = lambda: True  # a Mac, pretended before anything imports mmengine
@@ -308,6 +364,21 @@ def test_on_a_mac_the_cpu_is_used_unless_mps_is_asked_for(monkeypatch):
     assert 'device mps' in output, output  # what MMEngine does
     status, output = python(f'import os\nos.environ["BALLOON_DEVICE"] = "mps"\n{MAC}')
     assert status == 0 and 'device mps' in output, output
+
+
+def test_on_a_mac_workers_are_spawned(monkeypatch):
+    from mmballoon.patches import spawn
+
+    from mmengine.runner import runner
+
+    started = []
+    monkeypatch.setattr(runner, 'set_multi_processing', lambda **kwargs: started.append(kwargs))
+    for system in ('linux', 'darwin'):
+        monkeypatch.setattr(sys, 'platform', system)
+        spawn.apply()
+        runner.set_multi_processing(mp_start_method='fork', opencv_num_threads=0)
+    methods = [kwargs['mp_start_method'] for kwargs in started]
+    assert methods == ['fork', 'spawn'] and started[1]['opencv_num_threads'] == 0
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def html(data, detections, tmp_path, lang='en'):
     path = tmp_path / 'coco_val.json'
     path.write_text(json.dumps(data))
     result = measure(data, detections)
-    result.update(made=dict(config='config.py', checkpoint='a.pth'), use='', findings='')
+    result.update(made=dict(config='config.py', checkpoint='a.pth'), use='', findings=[])
     return build.render(result, coco.load(path), lang), result
 
 
@@ -96,6 +96,7 @@ def test_disagreement_shows_the_values_of_pycocotools(monkeypatch, tmp_path):
         ('double', [[100, 100, 50, 50]], [detection(1, [100, 100, 50, 50]), detection(1, [105, 100, 50, 50], 0.8)]),
         ('shifted', [[100, 100, 50, 50]], [detection(1, [125, 100, 50, 50])]),  # IoU 1 / 3
         ('wrong_class', [[100, 100, 50, 50]], [detection(1, [100, 100, 50, 50], category=2)]),
+        ('both', [[100, 100, 50, 50]], [detection(1, [125, 100, 50, 50], category=2)]),
     ],
 )  # fmt: skip
 def test_planted_failure_has_its_name(kind, annotations, found):
@@ -110,13 +111,13 @@ def test_planted_failure_has_its_name(kind, annotations, found):
 def test_object_without_annotation_is_a_possible_label_error():
     found = [detection(1, [10, 10, 100, 100]), detection(1, [250, 250, 80, 80], 0.95)]
     errors = measure(data_set([annotation(1, 1, [10, 10, 100, 100])]), found)['label_errors']
-    assert [(e['kind'], e['box']) for e in errors] == [('missing_annotation', [250, 250, 80, 80])]
+    assert [(e['kind'], e['bbox']) for e in errors] == [('missing_annotation', [250, 250, 80, 80])]
 
 
 def test_object_that_nothing_finds_is_a_possible_label_error():
     boxes = [annotation(1, 1, [10, 10, 100, 100]), annotation(2, 2, [10, 10, 50, 50])]
     errors = measure(data_set(boxes), [detection(1, [10, 10, 100, 100])])['label_errors']
-    assert [(e['kind'], e['box']) for e in errors] == [('never_found', [10, 10, 50, 50])]
+    assert [(e['kind'], e['bbox']) for e in errors] == [('never_found', [10, 10, 50, 50])]
 
 
 def test_map_by_the_size_in_the_network():
@@ -187,7 +188,8 @@ def test_500_images_with_many_failures(tmp_path):
     start = time.perf_counter()
     text, result = html(data_set(boxes, 500), found, tmp_path)
     assert time.perf_counter() - start < 60
-    assert len(result['failures']) > 500 and text.count('data-kind=') == len(result['failures'])
+    cards = len(result['failures']) + len(result['label_errors'])
+    assert len(result['failures']) > 500 and text.count('data-kind=') == cards
     assert text.count('data-f1=') == 500 and len(text) < 30e6
 
 
