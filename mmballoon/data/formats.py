@@ -42,7 +42,8 @@ def _polygon(xs, ys):
 
 def _files(folder, suffix):
     """The files of a folder, without those that macOS adds (they start with ._)."""
-    return sorted(path for path in folder.glob(f'*{suffix}') if not path.name.startswith('.'))
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in paths if path.suffix == suffix and path.name[:1] != '.']
 
 
 def _load(path, kind, parse):
@@ -103,11 +104,11 @@ def _names_in_yaml(data):
 
     try:
         names = yaml.safe_load(data)['names']
+        if isinstance(names, dict):
+            return {int(key): name for key, name in names.items()}
+        return dict(enumerate(names))
     except (yaml.YAMLError, LookupError, TypeError) as error:
         raise ValueError(f'no names: {error}') from None
-    return (
-        {int(k): v for k, v in names.items()} if isinstance(names, dict) else dict(enumerate(names))
-    )
 
 
 def read_voc(folder, images):
