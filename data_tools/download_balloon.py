@@ -20,6 +20,7 @@ from pathlib import Path
 
 from mmballoon.data.via import read_via
 from mmballoon.errors import UserError, report_errors
+from mmballoon.files import replace_folder
 
 URLS = (
     'https://github.com/matterport/Mask_RCNN/releases/download/v2.1/balloon_dataset.zip',
@@ -60,7 +61,10 @@ def install(source, root):
         for split in SPLITS:
             (part / split).mkdir(parents=True)
             copy(source / split / VIA_FILE, part / split / VIA_FILE)
-            entries, _ = read_via(part / split / VIA_FILE)
+            try:
+                entries, _ = read_via(part / split / VIA_FILE)
+            except UserError as error:
+                raise UserError(str(error).replace(str(part), str(source))) from None
             for entry in entries:
                 name = entry.filename
                 if Path(name.replace('\\', '/')).name != name:
@@ -70,8 +74,7 @@ def install(source, root):
                 copy(source / split / name, part / split / name, entry.size)
             counts[split] = len(entries)
         for split in SPLITS:
-            shutil.rmtree(root / split, ignore_errors=True)
-            (part / split).rename(root / split)
+            replace_folder(part / split, root / split)
         return counts
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 from pathlib import Path
 
 
@@ -26,8 +27,16 @@ def atomic_write(path, mode='wb', instead_of=None, **options):
         os.replace(part, path)
     except BaseException as error:
         part.unlink(missing_ok=True)
-        if isinstance(
-            error, OSError
-        ):  # a full disk: the operating system does not say of which file
+        if isinstance(error, OSError):  # for a full disk, the system does not say of which file
             error.filename = error.filename or str(path)
         raise
+
+
+def replace_folder(new, path):
+    """Give a finished folder the name ``path`` (both Path); what had it goes after that."""
+    old = path.with_name(f'{path.name}.old')
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        path.rename(old)
+    new.rename(path)
+    shutil.rmtree(old, ignore_errors=True)

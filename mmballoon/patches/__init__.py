@@ -16,6 +16,7 @@ from . import (  # noqa: F401, E402
     checkpoint,
     checkpoint_hook,
     cpu_dist,
+    fit,
     head_module,
     local_backend,
     nms_best_first,
