@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import pickle
 
 from mmballoon.errors import UserError
@@ -43,8 +44,7 @@ def read_results(path, categories):
     try:
         if path.suffix == '.json':
             found = json.loads(path.read_text(encoding='utf-8'))
-            keys = ('image_id', 'category_id', 'bbox', 'score')
-            return [{key: item[key] for key in keys} for item in found]
+            return [_coco_result(item) for item in found]
         with open(path, 'rb') as file:
             samples = Restricted(file).load()
         found = []
@@ -55,6 +55,17 @@ def read_results(path, categories):
         found = f'not a file of detections ({type(error).__name__}: {error})'
         advice = 'pass results.pkl of tools/test.py --out, or a COCO results JSON'
         raise UserError(f'{path}: {found}; next: {advice}') from None
+
+
+def _coco_result(item):
+    x, y, width, height = (float(value) for value in item['bbox'])
+    score = float(item['score'])
+    if not all(map(math.isfinite, (x, y, width, height, score))):
+        raise ValueError('a number is not finite')
+    box = [x, y, width, height]
+    return dict(
+        image_id=int(item['image_id']), category_id=item['category_id'], bbox=box, score=score
+    )
 
 
 def coco_results(image_id, found, categories):

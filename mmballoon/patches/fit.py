@@ -10,11 +10,13 @@ Delete:   when MMEngine refuses to test a model whose weights were not all loade
 """
 
 import functools
+import zipfile
 
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner, checkpoint
 
-from mmballoon.errors import UserError
+from mmballoon.errors import DAMAGED, UserError
+from mmballoon.patches.resume import is_whole
 
 
 def misfits(model, weights):
@@ -46,6 +48,10 @@ def _check(model, loaded):
 def _load(load):
     @functools.wraps(load)
     def wrapped(filename, *args, **kwargs):
+        if zipfile.is_zipfile(filename) and not is_whole(
+            filename
+        ):  # torch does not compare checksums
+            raise UserError(f'{filename}: its content does not have its checksum; next: {DAMAGED}')
         loaded = load(filename, *args, **kwargs)
         weights = loaded.get('state_dict', loaded) if isinstance(loaded, dict) else None
         if not isinstance(weights, dict):
@@ -59,8 +65,8 @@ def _load(load):
 
 def _to_model(load):
     @functools.wraps(load)
-    def wrapped(model, loaded, strict=False, logger=None, **kwargs):
-        load(model, loaded, strict, logger, **kwargs)
+    def wrapped(model, loaded, strict=False, logger=None, *args, **kwargs):
+        load(model, loaded, strict, logger, *args, **kwargs)
         if logger is None:  # init_cfg=dict(type='Pretrained') passes one
             _check(model, loaded)
         return loaded
