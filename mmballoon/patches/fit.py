@@ -12,11 +12,12 @@ Delete:   when MMEngine refuses to test a model whose weights were not all loade
 import functools
 import zipfile
 
+from mmballoon.patches.resume import is_whole
+
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner, checkpoint
 
 from mmballoon.errors import DAMAGED, UserError
-from mmballoon.patches.resume import is_whole
 
 
 def misfits(model, weights):
