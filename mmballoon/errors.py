@@ -175,7 +175,8 @@ def _is_in_config(error):
     """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     functions = _functions(error)
-    if any(name == 'import_modules_from_strings' for _, name in functions):
+    imports = any(name == 'import_modules_from_strings' for _, name in functions)
+    if imports or isinstance(error, ImportError):
         return False
     if any(file.endswith('mmengine/config/config.py') for file, _ in functions):
         return True
