@@ -176,7 +176,7 @@ def _is_in_config(error):
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     functions = _functions(error)
     imports = any(name == 'import_modules_from_strings' for _, name in functions)
-    if imports or isinstance(error, ImportError):
+    if imports or isinstance(error, (ImportError, OSError)):
         return False
     if any(file.endswith('mmengine/config/config.py') for file, _ in functions):
         return True
