@@ -9,6 +9,7 @@ import contextlib
 import errno
 import functools
 import io
+import logging
 import os
 import re
 import signal
@@ -82,6 +83,7 @@ KNOWN_ERRORS = (
     ('JSONDecodeError', 'mmengine/config/config.py', 'fromfile', 'correct the config there'),
     ('OSError', 'mmengine/config/config.py', 'fromfile', 'pass a .py, .yml or .json config'),
     ('RuntimeError', 'torch/nn/modules/conv.py', '_conv_forward', WRONG_CHANNELS),
+    ('AssertionError', 'mmdet/.mim/tools/test.py', 'main', 'name the file of --out with .pkl'),
     ('error', 'mmcv/image/geometric.py', 'imresize', TOO_NARROW),  # cv2.error
     ('AssertionError', 'mmdet/__init__.py', '<module>', BAD_PACKAGES),
     ('AssertionError', 'mmyolo/__init__.py', '<module>', BAD_PACKAGES),
@@ -113,6 +115,7 @@ def report_errors():
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, 'reconfigure'):
             stream.reconfigure(errors='backslashreplace')  # a terminal that cannot show a character
+    logging.raiseExceptions = False  # on a full disk, each line of a log would print a traceback
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, functools.partial(_terminate, os.getpid()))
     try:
@@ -172,7 +175,8 @@ def _is_in_config(error):
     """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     functions = _functions(error)
-    if any(name == 'import_modules_from_strings' for _, name in functions):
+    imports = any(name == 'import_modules_from_strings' for _, name in functions)
+    if imports or isinstance(error, (ImportError, OSError)):
         return False
     if any(file.endswith('mmengine/config/config.py') for file, _ in functions):
         return True
@@ -182,9 +186,15 @@ def _is_in_config(error):
         if file.endswith('mmengine/registry/build_functions.py')
         or (file.endswith('mmengine/runner/runner.py') and re.match(BUILDERS, name))
     ]
+    if not built:
+        return False
+    # Compiled modules have no absolute path. A patch may stand between, but not fail itself.
     installed = tuple(sysconfig.get_path(name) for name in ('stdlib', 'purelib', 'platlib'))
-    return bool(built) and all(
-        frame.f_code.co_filename.startswith((*installed, '<')) for frame in frames[built[-1] :]
+    patches = str(Path(__file__).with_name('patches'))
+    *between, last = [frame.f_code.co_filename for frame in frames[built[-1] :]]
+    return all(
+        file.startswith(installed) or not os.path.isabs(file)
+        for file in (*(file for file in between if not file.startswith(patches)), last)
     )
 
 

@@ -156,7 +156,7 @@ def legal_images(folder):
     photo.convert('CMYK').save(folder / 'cmyk.jpg')
     moving = [photo, photo.rotate(90)]
     photo.save(folder / 'animated.webp', save_all=True, append_images=moving)
-    photo.save(folder / 'animated.png', save_all=True, append_images=moving)
+    photo.save(folder / 'moving.png', save_all=True, append_images=moving)
     photo.save(folder / 'pages.tif', save_all=True, append_images=moving)
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -58,6 +58,14 @@ def without_privileges():
         assert libc.capset(header, data) == 0
 
 
+@pytest.fixture(autouse=True)
+def config_as_it_is(monkeypatch):
+    """MMEngine formats the whole config four times in a run, which takes most of the time here."""
+    from yapf.yapflib import yapf_api
+
+    monkeypatch.setattr(yapf_api, 'FormatCode', lambda text, **options: (text, True))
+
+
 @pytest.fixture(scope='module')
 def files(tiny, tmp_path_factory):
     """{placeholder: path}"""

@@ -9,12 +9,15 @@ Delete:   when MMEngine refuses to test a model whose weights were not all loade
 ``load_from`` and ``init_cfg`` in a training may load a part: what is missing there is learned.
 """
 
-import functools
+import zipfile
+from functools import partial
+
+from mmballoon.patches.resume import is_whole
 
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner, checkpoint
 
-from mmballoon.errors import UserError
+from mmballoon.errors import DAMAGED, UserError
 
 
 def misfits(model, weights):
@@ -33,60 +36,44 @@ def misfits(model, weights):
 
 def _check(model, loaded):
     weights = {k.removeprefix('module.'): v for k, v in loaded.get('state_dict', loaded).items()}
-    state = model.state_dict()
-    names, shapes = misfits(state, weights)
+    names, shapes = misfits(model.state_dict(), weights)
     if names:
-        raise UserError(
-            f'the checkpoint does not fit the model: {len(names)} of {len(state)} tensors are missing or '
-            f'of another shape, such as {names[0]}{f" ({shapes})" if shapes else ""}; next: use the '
-            'config that it was trained with'
-        )
+        found = f'{len(names)} tensors are missing or of another shape, such as {names[0]} {shapes}'
+        advice = 'use the config that it was trained with'
+        raise UserError(f'the checkpoint does not fit the model: {found.strip()}; next: {advice}')
 
 
-def _load(load):
-    @functools.wraps(load)
-    def wrapped(filename, *args, **kwargs):
-        loaded = load(filename, *args, **kwargs)
-        weights = loaded.get('state_dict', loaded) if isinstance(loaded, dict) else None
-        if not isinstance(weights, dict):
-            raise UserError(
-                f'{filename}: holds no weights; next: pass a checkpoint of tools/train.py'
-            )
-        return loaded
-
-    return wrapped
+def _load(load, filename, *args, **kwargs):
+    if zipfile.is_zipfile(filename) and not is_whole(filename):  # torch compares no checksums
+        raise UserError(f'{filename}: its content does not have its checksum; next: {DAMAGED}')
+    loaded = load(filename, *args, **kwargs)
+    if not isinstance(loaded, dict) or not isinstance(loaded.get('state_dict', loaded), dict):
+        raise UserError(f'{filename}: holds no weights; next: pass a checkpoint of tools/train.py')
+    return loaded
 
 
-def _to_model(load):
-    @functools.wraps(load)
-    def wrapped(model, loaded, strict=False, logger=None, **kwargs):
-        load(model, loaded, strict, logger, **kwargs)
-        if logger is None:  # init_cfg=dict(type='Pretrained') passes one
-            _check(model, loaded)
-        return loaded
-
-    return wrapped
+def _to_model(load, model, loaded, strict=False, logger=None, *args, **kwargs):
+    load(model, loaded, strict, logger, *args, **kwargs)
+    if logger is None:  # init_cfg=dict(type='Pretrained') passes one
+        _check(model, loaded)
+    return loaded
 
 
-def _in_runner(load):
-    @functools.wraps(load)
-    def wrapped(self, *args, **kwargs):
-        loaded = load(self, *args, **kwargs)
-        if self._resume or not isinstance(self._train_loop, BaseLoop):
-            _check(self.model.module if is_model_wrapper(self.model) else self.model, loaded)
-        return loaded
-
-    return wrapped
+def _in_runner(load, self, *args, **kwargs):
+    loaded = load(self, *args, **kwargs)
+    if self._resume or not isinstance(self._train_loop, BaseLoop):
+        _check(self.model.module if is_model_wrapper(self.model) else self.model, loaded)
+    return loaded
 
 
 def apply():
     """Check after each of the three functions that load."""
-    if hasattr(Runner.load_checkpoint, '__wrapped__'):
-        return
-    loader = checkpoint.CheckpointLoader
-    loader.load_checkpoint = staticmethod(_load(loader.load_checkpoint))
-    checkpoint._load_checkpoint_to_model = _to_model(checkpoint._load_checkpoint_to_model)
-    Runner.load_checkpoint = _in_runner(Runner.load_checkpoint)
+    loader, in_runner = checkpoint.CheckpointLoader, Runner.load_checkpoint
+    if not isinstance(loader.load_checkpoint, partial):
+        loader.load_checkpoint = partial(_load, loader.load_checkpoint)
+        to_model = partial(_to_model, checkpoint._load_checkpoint_to_model)
+        checkpoint._load_checkpoint_to_model = to_model
+        Runner.load_checkpoint = lambda self, *args, **kw: _in_runner(in_runner, self, *args, **kw)
 
 
 apply()

@@ -56,7 +56,9 @@ def wait_for(condition, *launchers):
 def ends_well(work_dir, *launchers):
     """Every launcher ends by itself with status 0, and all epochs are done."""
     for launcher in launchers:
-        assert launcher.wait(240) == 0, launcher.log.read_text()[-3000:]
+        assert launcher.wait(240) == 0, [
+            path.read_text()[-3000:] for path in work_dir.glob('*.txt')
+        ]
     lines = launchers[0].log.read_text().splitlines()
     print(*lines[-2:], sep='\n')
     assert (work_dir / f'epoch_{EPOCHS}.pth').is_file()
@@ -88,6 +90,7 @@ def test_a_worker_that_is_killed(tiny_data, tmp_path):
 def test_two_machines_and_one_that_dies_and_comes_back(tiny_data, tmp_path):
     port = ports()
     first = machine(tiny_data, tmp_path, port)
+    time.sleep(15)  # so that the first one keeps the list of the machines
     second = machine(tiny_data, tmp_path, port)
     wait_for((tmp_path / 'last_checkpoint').exists, first, second)
     assert '[1][2/2]' in first.log.read_text()  # 8 images, 2 in each of two processes
@@ -95,9 +98,12 @@ def test_two_machines_and_one_that_dies_and_comes_back(tiny_data, tmp_path):
     for pid in (second.pid, *dead):
         os.kill(pid, signal.SIGKILL)
     second.wait()
-    time.sleep(2)
-    back = machine(tiny_data, tmp_path, port)
-    ends_well(tmp_path, first, back)
+    assert (
+        first.wait(240) == 1
+    )  # torch 2.11 counts on the dead machine, and gives up after a minute
+    port = ports()
+    first = machine(tiny_data, tmp_path, port)
+    ends_well(tmp_path, first, machine(tiny_data, tmp_path, port))
     assert re.search(r'resumed epoch: [1-3]', first.log.read_text())
 
 
@@ -117,3 +123,15 @@ def test_the_same_command_gives_the_same_losses_and_map(tiny_data, tmp_path):
         run('tools/train.py', TOY, *args, env=tiny_data.env)
         found.append(losses(tmp_path / name))
     assert found[0] == found[1] and len(found[0]) == 5 and 'coco/bbox_mAP' in found[0][-1]
+
+
+def test_sigterm_ends_all_processes(tiny_data, tmp_path):
+    launcher = launch(tiny_data, tmp_path, '--standalone', '--nproc_per_node=2')
+    wait_for((tmp_path / 'last_checkpoint').exists, launcher)
+    training = workers(launcher)
+    launcher.send_signal(signal.SIGTERM)
+    assert launcher.wait(120)
+    log = launcher.log.read_text()
+    assert 'stopped; every finished epoch is saved, and --resume continues from there' in log, log
+    assert not [pid for pid in training if Path(f'/proc/{pid}').exists()]
+    print(log[-3000:])
