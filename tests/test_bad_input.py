@@ -60,10 +60,10 @@ def without_privileges():
 
 @pytest.fixture(autouse=True)
 def config_as_it_is(monkeypatch):
-    """MMEngine formats the whole config four times in a run, which takes most of the time here."""
-    from yapf.yapflib import yapf_api
+    """MMEngine formats the whole config, which takes most of the time here."""
+    from mmengine.config import config
 
-    monkeypatch.setattr(yapf_api, 'FormatCode', lambda text, **options: (text, True))
+    monkeypatch.setattr(config, 'FormatCode', lambda text, **options: (text, True))
 
 
 @pytest.fixture(scope='module')

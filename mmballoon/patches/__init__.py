@@ -15,6 +15,7 @@ from . import (  # noqa: F401, E402
     amp,
     checkpoint,
     checkpoint_hook,
+    config_text,
     cpu_dist,
     fit,
     head_module,
