@@ -267,9 +267,9 @@ def test_visualizer():
 
 
 def test_the_text_of_a_config_is_formatted_once():
-    import mmengine.config.config
-
     from mmballoon.patches import config_text
+
+    import mmengine.config.config
 
     calls = []
     once = config_text._once(lambda text, **options: (text, calls.append((text, options))))
