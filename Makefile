@@ -40,9 +40,8 @@ data: setup  ## download the images and convert their annotations
 	$(PY) data_tools/download_balloon.py
 	$(PY) data_tools/balloon2coco.py
 
-# upstream's --resume drops load_from, so it is given only when there is something to resume
 train: setup  ## fine-tune RTMDet-tiny from COCO weights on the photographs (resumes)
-	$(PY) tools/train.py configs/my_rtmdet_tiny.py --amp $(if $(wildcard work_dirs/my_rtmdet_tiny/last_checkpoint),--resume)
+	$(PY) tools/train.py configs/my_rtmdet_tiny.py --amp --resume
 
 data/rendered_balloon/coco_val.json: | setup
 	$(PY) data_tools/make_toy_balloons.py --train 3000 --val 60 --out data/rendered_balloon --seed 7
@@ -56,7 +55,7 @@ photographs:
 	@test -f "$${BALLOON_ROOT:-data/balloon}/coco_train.json" || { echo "error: $${BALLOON_ROOT:-data/balloon}/coco_train.json is missing; next: make data" >&2; exit 1; }
 
 scratch: setup photographs $(RENDERED_DONE)  ## train on rendered balloons, then on the photographs; downloads no weights (resumes)
-	$(PY) tools/train.py configs/my_rtmdet_tiny_scratch.py $(if $(wildcard work_dirs/my_rtmdet_tiny_scratch/last_checkpoint),--resume)
+	$(PY) tools/train.py configs/my_rtmdet_tiny_scratch.py --resume
 
 data/toy_balloon/coco_val.json: | setup
 	$(PY) data_tools/make_toy_balloons.py --out data/toy_balloon

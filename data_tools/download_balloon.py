@@ -20,6 +20,7 @@ from pathlib import Path
 
 from mmballoon.data.via import read_via
 from mmballoon.errors import UserError, report_errors
+from mmballoon.files import replace_folder
 
 URLS = (
     'https://github.com/matterport/Mask_RCNN/releases/download/v2.1/balloon_dataset.zip',
@@ -60,7 +61,10 @@ def install(source, root):
         for split in SPLITS:
             (part / split).mkdir(parents=True)
             copy(source / split / VIA_FILE, part / split / VIA_FILE)
-            entries, _ = read_via(part / split / VIA_FILE)
+            try:
+                entries, _ = read_via(part / split / VIA_FILE)
+            except UserError as error:
+                raise UserError(str(error).replace(str(part), str(source))) from None
             for entry in entries:
                 name = entry.filename
                 if Path(name.replace('\\', '/')).name != name:
@@ -70,8 +74,7 @@ def install(source, root):
                 copy(source / split / name, part / split / name, entry.size)
             counts[split] = len(entries)
         for split in SPLITS:
-            shutil.rmtree(root / split, ignore_errors=True)
-            (part / split).rename(root / split)
+            replace_folder(part / split, root / split)
         return counts
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -156,9 +159,8 @@ def fetch(url, part):
 def parse_args(argv=None):
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     root = Path(os.environ.get('BALLOON_ROOT') or 'data/balloon')
-    parser.add_argument(
-        '--data-root', type=Path, default=root, help='target (default: %(default)s)'
-    )
+    about = 'target (default: %(default)s)'
+    parser.add_argument('--data-root', type=Path, default=root, help=about)
     add = parser.add_mutually_exclusive_group().add_argument
     add('--zip', type=Path, metavar='FILE', help='take the dataset from an archive')
     add('--from', type=Path, metavar='DIR', dest='folder', help='take the dataset from a folder')

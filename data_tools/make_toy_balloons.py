@@ -11,6 +11,7 @@ annotated objects stay annotated.
 """
 
 import json
+import re
 import shutil
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
@@ -21,6 +22,7 @@ import numpy as np
 from mmballoon.data import coco
 from mmballoon.data.scene import background, photograph
 from mmballoon.errors import UserError, report_errors
+from mmballoon.files import replace_folder
 
 SIZES = ((640, 480), (640, 427), (480, 640), (512, 512))  # width, height, as photographs come
 BALLOONS = (
@@ -224,8 +226,7 @@ def main(argv=None):
             folder, new = args.out / split, args.out / f'{split}.part'
             shutil.rmtree(new, ignore_errors=True)
             balloons = make_split(new, count, (args.seed, number), photos)
-            shutil.rmtree(folder, ignore_errors=True)
-            new.rename(folder)
+            replace_folder(new, folder)
             print(f'{folder}: {count} images, {balloons} balloons')
 
 
@@ -233,8 +234,10 @@ def check_data_root(root):
     """Refuse a folder (Path) with content that this command did not write."""
     if not root.exists():
         return
-    own = ('train', 'val', 'train.part', 'val.part', 'coco_train.json', 'coco_val.json')
-    foreign = [path for path in root.iterdir() if path.name not in own]
+    own = (
+        r'(train|val)(\.part|\.old)?|\.?coco_(train|val)\.json(\.part)?'  # the converter's as well
+    )
+    foreign = [path for path in root.iterdir() if not re.fullmatch(own, path.name)]
     for path in (*root.glob('train/*'), *root.glob('val/*')):
         if not path.name.startswith(('toy_', 'via_region_data')):
             foreign.append(path)

@@ -8,10 +8,13 @@ that raises it: the text of a message is never enough to tell them from a bug.
 import contextlib
 import errno
 import functools
+import io
+import logging
 import os
 import re
 import signal
 import sys
+import sysconfig
 import threading
 import traceback
 from pathlib import Path
@@ -54,6 +57,10 @@ TWO_BUILDS = (
     '(pip install --force-reinstall torch torchvision)'
 )
 EXPORT_PACKAGES = 'pip install -r requirements-export.txt -c constraints.txt'
+WRONG_CHANNELS = (
+    'in the config, neighbouring parts of the model must have the same number of channels'
+)
+TOO_NARROW = 'resizing leaves less than a pixel: crop the image, or correct the scale in the pipeline of the config'
 CHECK_PATH = 'check the path (checkpoints are in work_dirs/<config name>/)'
 
 # (exception type, end of the file name of the function that raises it, that function, what to do)
@@ -75,9 +82,15 @@ KNOWN_ERRORS = (
     ('SyntaxError', 'mmengine/config/config.py', '_validate_py_syntax', 'correct the config there'),
     ('JSONDecodeError', 'mmengine/config/config.py', 'fromfile', 'correct the config there'),
     ('OSError', 'mmengine/config/config.py', 'fromfile', 'pass a .py, .yml or .json config'),
+    ('RuntimeError', 'torch/nn/modules/conv.py', '_conv_forward', WRONG_CHANNELS),
+    ('AssertionError', 'mmdet/.mim/tools/test.py', 'main', 'name the file of --out with .pkl'),
+    ('error', 'mmcv/image/geometric.py', 'imresize', TOO_NARROW),  # cv2.error
     ('AssertionError', 'mmdet/__init__.py', '<module>', BAD_PACKAGES),
     ('AssertionError', 'mmyolo/__init__.py', '<module>', BAD_PACKAGES),
     ('RuntimeError', 'torchvision/_meta_registrations.py', '<module>', TWO_BUILDS),
+)
+BUILDERS = (
+    'from_cfg|__init__|build_|register_|set_randomness|wrap_model|scale_lr'  # methods of Runner
 )
 # Errors of the file system: the operating system says what is wrong with which path.
 FILE_SYSTEM = {
@@ -102,6 +115,7 @@ def report_errors():
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, 'reconfigure'):
             stream.reconfigure(errors='backslashreplace')  # a terminal that cannot show a character
+    logging.raiseExceptions = False  # on a full disk, each line of a log would print a traceback
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, functools.partial(_terminate, os.getpid()))
     try:
@@ -145,8 +159,51 @@ def explain(error):
             f.endswith(file) and name == function for f, name in functions
         ):
             return f'{_found(error)}; next: {hint}'
-    if isinstance(error, OSError) and error.errno in FILE_SYSTEM and error.filename:
-        return f'{error.filename}: {error.strerror}; next: {FILE_SYSTEM[error.errno]}'
+    if isinstance(error, OSError) and error.errno in FILE_SYSTEM:
+        file = error.filename or _file_in_use(error)
+        if file:
+            return f'{file}: {error.strerror}; next: {FILE_SYSTEM[error.errno]}'
+    if _is_in_config(error):
+        return f'{type(error).__name__}: {_found(error)}; next: correct the config (DEBUG=1 shows where)'
+    return None
+
+
+def _is_in_config(error):
+    """Whether upstream refused a config: while MMEngine read it, or while it built what it names.
+
+    Errors in modules of one's own, which a config imports or names, are none of these.
+    """
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    functions = _functions(error)
+    imports = any(name == 'import_modules_from_strings' for _, name in functions)
+    if imports or isinstance(error, (ImportError, OSError)):
+        return False
+    if any(file.endswith('mmengine/config/config.py') for file, _ in functions):
+        return True
+    built = [
+        i
+        for i, (file, name) in enumerate(functions)
+        if file.endswith('mmengine/registry/build_functions.py')
+        or (file.endswith('mmengine/runner/runner.py') and re.match(BUILDERS, name))
+    ]
+    if not built:
+        return False
+    # Compiled modules have no absolute path. A patch may stand between, but not fail itself.
+    installed = tuple(sysconfig.get_path(name) for name in ('stdlib', 'purelib', 'platlib'))
+    patches = str(Path(__file__).with_name('patches'))
+    *between, last = [frame.f_code.co_filename for frame in frames[built[-1] :]]
+    return all(
+        file.startswith(installed) or not os.path.isabs(file)
+        for file in (*(file for file in between if not file.startswith(patches)), last)
+    )
+
+
+def _file_in_use(error):
+    """The file that was open when an error of the file system occurred that does not name it."""
+    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+        for value in frame.f_locals.values():
+            if isinstance(value, io.IOBase) and isinstance(getattr(value, 'name', None), str):
+                return value.name
     return None
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 from pathlib import Path
 
 
@@ -9,11 +10,13 @@ from pathlib import Path
 def atomic_write(path, mode='wb', instead_of=None, **options):
     """Open a temporary file beside ``path``; when the block ends well, it takes the name ``path``.
 
-    mode, options: of ``open``. instead_of: an older file under another name, which goes. At any
-    moment there is one of the two files, whole.
+    mode, options: of ``open``; text is UTF-8 on every system. instead_of: an older file under another
+    name, which goes. At any moment there is one of the two files, whole.
     """
     path = Path(path)
     part = path.with_name(f'.{path.name}.part')
+    if 'b' not in mode:
+        options['encoding'] = 'utf-8'
     try:
         with open(part, mode, **options) as file:
             yield file
@@ -24,8 +27,16 @@ def atomic_write(path, mode='wb', instead_of=None, **options):
         os.replace(part, path)
     except BaseException as error:
         part.unlink(missing_ok=True)
-        if isinstance(
-            error, OSError
-        ):  # a full disk: the operating system does not say of which file
+        if isinstance(error, OSError):  # for a full disk, the system does not say of which file
             error.filename = error.filename or str(path)
         raise
+
+
+def replace_folder(new, path):
+    """Give a finished folder the name ``path`` (both Path); what had it goes after that."""
+    old = path.with_name(f'{path.name}.old')
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        path.rename(old)
+    new.rename(path)
+    shutil.rmtree(old, ignore_errors=True)

@@ -66,4 +66,11 @@ def pick_device(device=None):
         raise UserError(
             f'--device {device}: torch sees no CUDA device here; next: --device cpu, or leave it out'
         )
+    try:
+        torch.device(device)
+    except RuntimeError as error:
+        found = str(error).split('. ')[0].splitlines()[0]
+        raise UserError(
+            f'--device {device}: {found}; next: --device cpu, or leave it out'
+        ) from None
     return device

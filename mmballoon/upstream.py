@@ -46,9 +46,13 @@ def run(script):
 
         site.addsitedir(str(script.resolve().parent))  # a script may import the modules beside it
         spec = importlib.util.spec_from_file_location(script.stem, script)
+        if spec is None:
+            raise UserError(f'{script}: no Python script; next: name a file that ends with .py')
         module = importlib.util.module_from_spec(spec)
         sys.modules[script.stem] = module
         spec.loader.exec_module(module)
+        if not hasattr(module, 'main'):
+            raise UserError(f'{script}: has no function main(); next: name a script that has one')
         module.main()
 
 

@@ -61,8 +61,11 @@ def in_process(monkeypatch, capsys):
         monkeypatch.setattr(sys, 'argv', [script, *map(str, args)])
         monkeypatch.setattr(sys, 'path', sys.path[:])
         from mmengine.logging import MMLogger
+        from mmengine.visualization import Visualizer
 
-        MMLogger._instance_dict.clear()  # earlier ones write to streams that pytest has closed
+        # Earlier ones write to streams that pytest has closed, and to folders that are gone.
+        for kind in (MMLogger, Visualizer, *Visualizer.__subclasses__()):
+            kind._instance_dict.clear()
         status = 0
         try:
             runpy.run_path(str(ROOT / script), run_name='__main__')

@@ -13,7 +13,7 @@ options for text prompts and chunks are not here: --texts, --custom-entities, --
 import argparse
 from pathlib import Path
 
-from mmballoon.errors import report_errors
+from mmballoon.errors import UserError, report_errors
 from mmballoon.inputs import list_images, pick_device
 
 
@@ -51,6 +51,8 @@ def parse_args(argv=None):
             f'{args.model} is a checkpoint, expected a config; next: image_demo.py IMAGES CONFIG '
             f'--weights {args.model}'
         )
+    if args.batch_size < 1:
+        parser.error('--batch-size takes 1 or more')
     if args.model.endswith('.py') and not args.weights:
         parser.error(
             f'{args.model} would detect with random weights; next: add --weights CHECKPOINT'
@@ -66,9 +68,13 @@ def main(argv=None):
         import mmballoon.patches  # noqa: F401
 
         from mmdet.apis import DetInferencer
+        from mmengine.config import Config
 
         from mmballoon.inference import prepare
 
+        # With an empty config, DetInferencer would run the one inside the checkpoint.
+        if args.model.endswith('.py') and not Config.fromfile(args.model).get('model'):
+            raise UserError(f'{args.model}: names no model; next: correct the config')
         inferencer = DetInferencer(args.model, args.weights, device, palette=args.palette)
         prepare(inferencer.model, amp=args.amp)
         results = inferencer(

@@ -35,6 +35,8 @@ class Detector:
         self.session = onnxruntime.InferenceSession(path, options, providers=providers)
         entries = self.session.get_modelmeta().custom_metadata_map
         self.metadata = json.loads(entries['detector'])
+        if not {'size', 'pad_value', 'classes', 'palette'} <= set(self.metadata):
+            raise ValueError('no settings in it')
 
     def __call__(self, image):
         """Detect on one image, (height, width, 3) uint8, BGR, of any size.
@@ -70,7 +72,11 @@ def list_images(inputs):
         if path.is_dir():
             images = [p for p in path.iterdir() if p.suffix.lower() in SUFFIXES]
         else:
-            images = [path] if path.is_file() else [Path(p) for p in glob.glob(item)]
+            images = (
+                [path]
+                if path.is_file()
+                else [Path(p) for p in glob.glob(item) if Path(p).is_file()]
+            )
         if not images:
             fail(f'{item}: no such image, or no image in it; next: check the path')
         found += [path for path in sorted(images) if path not in found]

@@ -9,7 +9,7 @@ It prints the same numbers as tools/test.py on the checkpoint that was exported.
 import argparse
 from pathlib import Path
 
-from mmballoon.errors import report_errors
+from mmballoon.errors import UserError, report_errors
 
 
 def parse_args(argv=None):
@@ -36,7 +36,12 @@ def main(argv=None):
         register_all_modules()
         cfg = Config.fromfile(args.config)
         dataset = parity.dataset(cfg.val_dataloader)
-        detect = parity.onnx_detector(parity.runtime()(args.model))
+        try:
+            detect = parity.onnx_detector(parity.runtime()(args.model))
+        except Exception as error:  # ONNX Runtime's errors have no common class
+            found = str(error).splitlines()[0]
+            advice = 'pass a file of tools/export_onnx.py'
+            raise UserError(f'{args.model}: {found}; next: {advice}') from None
         files = parity.image_files(dataset)
         found = [detect(file) for file in files]
         if args.out:

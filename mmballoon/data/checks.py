@@ -30,10 +30,8 @@ def read_images(part):
             size = image_size(path)
             stated = image['width'], image['height']
             if size != stated:
-                found = f'{size[0]} x {size[1]} pixels'
-                part.problems.append(
-                    f'{path}: {found}, the COCO file says {stated[0]} x {stated[1]}'
-                )
+                found, wanted = (f'{width} x {height}' for width, height in (size, stated))
+                part.problems.append(f'{path}: {found} pixels, the COCO file says {wanted}')
             part.thumbnails[key] = thumbnail(path)
             digest = hashlib.sha256(path.read_bytes()).digest()
             part.hashes[key] = digest, difference_hash(part.thumbnails[key])
@@ -108,7 +106,7 @@ def describe(part, img_size):
     bins = list(zip(SIZE_EDGES, SIZE_EDGES[1:]))
     counts = [sum(low <= size < high for size in sizes) for low, high in bins]
     for (low, high), count in zip(bins, counts):
-        yield f'    {low:>4} to {high:<4}{count:>6}  ' + '#' * round(40 * count / max(counts))
+        yield f'    {low:>4} to {high:<4}{count:>6}  ' + '#' * round(40 * count / max(1, *counts))
     ratios = [a['bbox'][2] / a['bbox'][3] for a in annotations if a['bbox'][3] > 0]
     low, middle, high = np.percentile(ratios or [1], (5, 50, 95))
     yield f'  width / height   {low:.2f} to {high:.2f} (5 % to 95 %), median {middle:.2f}'

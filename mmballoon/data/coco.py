@@ -1,6 +1,7 @@
 """A COCO file with its images, as check_coco.py and its contact sheets look at them."""
 
 import json
+import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,16 +39,35 @@ def load(path, folder=None):
             if a['image_id'] not in images or a['category_id'] not in names or len(a['bbox']) != 4:
                 found = f'image {a["image_id"]} or category {a["category_id"]}, which is not there'
                 raise UserError(f'{path}: annotation {a["id"]} names {found}; next: convert again')
+            if 'area' in a:
+                a['area'] = float(a['area'])
             boxes[a['image_id']].append(dict(a, bbox=[float(v) for v in a['bbox']]))
+            _check_outline(a)
         for image in images.values():
             image['width'], image['height'] = int(image['width']), int(image['height'])
+            if min(image['width'], image['height']) < 1 or not isinstance(image['file_name'], str):
+                raise ValueError(f'image {image["id"]} has no size or no name')
+        if not images:
+            raise ValueError('no image in it')
     except FileNotFoundError:
         raise UserError(f'{path}: no such file; next: python data_tools/balloon2coco.py') from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except PermissionError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         found = f'not COCO JSON ({type(error).__name__}: {error})'
         raise UserError(f'{path}: {found}; next: python data_tools/balloon2coco.py') from None
     name = path.stem.removeprefix('coco_')
     return Part(name, folder or path.parent / name, images, boxes, names)
+
+
+def _check_outline(annotation):
+    rings = annotation.get('segmentation') or []
+    numbers = [float(value) for ring in rings for value in ring] if isinstance(rings, list) else []
+    odd = isinstance(rings, list) and any(len(ring) % 2 or len(ring) < 6 for ring in rings)
+    if odd or isinstance(rings, str) or not all(map(math.isfinite, numbers)):
+        raise ValueError(
+            f'annotation {annotation["id"]} has a segmentation that is no list of polygons'
+        )
 
 
 def annotation_file(dataset):

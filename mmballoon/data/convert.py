@@ -50,13 +50,12 @@ class Source:
             if entry.size and entry.size != (folder / name).stat().st_size:
                 changed.append(name)
         if not self.sizes:
-            first = missing[0].replace('\\', '/').split('/')[-1]
-            written = f", written as '{missing[0]}'" if first != missing[0] else ''
-            found = (
-                f"none of its {len(entries)} images is in {folder} (the first: '{first}'{written})"
-            )
-            download = 'download the images, then ' if '://' in missing[0] else ''
-            advice = f'{download}name their folder after the annotation file'
+            first, count = missing[0].replace('\\', '/').split('/')[-1], len(entries)
+            first = f"'{first}'" + (f", written as '{missing[0]}'" if first != missing[0] else '')
+            found = f'none of its {count} images is in {folder} (the first: {first})'
+            advice = 'name their folder after the annotation file'
+            if '://' in missing[0]:
+                advice = f'download the images, then {advice}'
             raise UserError(f'{annotation}: {found}; next: {advice}')
         self.findings = {
             'entries without an image': missing,

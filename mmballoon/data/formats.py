@@ -35,7 +35,8 @@ def _entry(filename, objects, read_object, *args):
 
 def _files(folder, suffix):
     """The files of a folder, without those that macOS adds (they start with ._)."""
-    return sorted(path for path in folder.glob(f'*{suffix}') if not path.name.startswith('.'))
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in paths if path.suffix == suffix and path.name[:1] != '.']
 
 
 def _load(path, kind, parse):
@@ -110,7 +111,7 @@ def _yaml_names(data):
         items = names.items() if isinstance(names, dict) else enumerate(names)
         return {int(number): name for number, name in items}
     except (yaml.YAMLError, LookupError, TypeError) as error:
-        raise ValueError(error) from None
+        raise ValueError(f'no names: {error}') from None
 
 
 def read_voc(folder, images):

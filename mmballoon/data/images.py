@@ -6,7 +6,7 @@ import warnings
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from mmballoon.errors import UserError
 
@@ -29,13 +29,7 @@ def image_size(path) -> tuple[int, int]:
             turned = 'exif' in image.info and image.getexif().get(EXIF_ORIENTATION) in TURNED
             if image.format == 'JPEG' and not _has_end_marker(image.fp):
                 raise ValueError('truncated JPEG, without its end marker')
-    except (
-        UnidentifiedImageError,
-        Image.DecompressionBombError,
-        OSError,
-        SyntaxError,
-        ValueError,
-    ) as e:
+    except (Image.DecompressionBombError, OSError, SyntaxError, ValueError) as e:
         reason = str(e).splitlines()[0][:80]
         advice = 'replace it, or delete its entry in the annotations'
         raise UserError(f'{path}: not a readable image ({reason}); next: {advice}') from None

@@ -4,6 +4,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from mmballoon.data.coco import STRIDES, THUMBNAIL, network_sizes
+from mmballoon.files import atomic_write
 
 COLUMNS, MAX_TILES, LABEL, GAP = 8, 96, 16, 4
 COLORS = '#ff3c5a', '#28beff', '#5adc5a', '#ffb428', '#c86ef0', '#00d2be'
@@ -40,7 +41,8 @@ def contact_sheet(part, out):
         sheet.paste(tile(part, key), (i % columns * side, i // columns * (side + LABEL)))
     out.mkdir(parents=True, exist_ok=True)
     path = out / f'contact_sheet_{part.name}.png'
-    sheet.save(path)
+    with atomic_write(path) as file:
+        sheet.save(file, 'PNG')
     return path
 
 
@@ -72,5 +74,6 @@ def histograms(parts, img_size, out):
     right.set(title='boxes per image', xlabel='boxes', ylabel='images')
     right.legend()
     path = out / 'histograms.png'
-    figure.savefig(path, dpi=110)
+    with atomic_write(path) as file:
+        figure.savefig(file, dpi=110)
     return path

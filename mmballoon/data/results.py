@@ -74,5 +74,5 @@ def coco_results(image_id, found, categories):
 
 def write_results(path, results):
     """Write COCO result dicts as JSON."""
-    with atomic_write(path, 'w', encoding='utf-8') as file:
+    with atomic_write(path, 'w') as file:
         json.dump(results, file)

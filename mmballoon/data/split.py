@@ -7,6 +7,7 @@ from random import Random
 
 from mmballoon.data.via import Entry
 from mmballoon.errors import UserError
+from mmballoon.files import replace_folder
 
 
 def split_entries(entries: list[Entry], fraction: float, seed: int) -> tuple[list, list]:
@@ -45,5 +46,4 @@ def link_images(folder: Path, targets: dict[Path, list[str]]):
                 os.link(folder / name, part / name)
             except OSError:
                 shutil.copy2(folder / name, part / name)
-        shutil.rmtree(target, ignore_errors=True)
-        part.rename(target)
+        replace_folder(part, target)

@@ -21,12 +21,8 @@ from mmballoon.errors import UserError
 
 SUFFIXES = ('.json', '.txt', '.csv')
 CSV_COLUMNS = (
-    'filename',
-    'file_size',
-    'region_count',
-    'region_shape_attributes',
-    'region_attributes',
-)
+    'filename', 'file_size', 'region_count', 'region_shape_attributes', 'region_attributes'
+)  # fmt: skip
 
 
 class OtherJson(UserError):
@@ -69,13 +65,10 @@ def read_via(path) -> tuple[list[Entry], dict]:
         advice = 'check the path, or get the dataset with python data_tools/download_balloon.py'
         raise UserError(f'{path}: no such file; next: {advice}') from None
     except UnicodeDecodeError as error:
-        utf_16 = data[:2] in (b'\xff\xfe', b'\xfe\xff')
-        if b'\0' in data and not utf_16:
-            raise NotAnnotations(
-                f'{path}: not a text file; next: name the annotation file'
-            ) from None
-        found = f'not in UTF-8 (byte {error.start})'
-        raise NotAnnotations(f'{path}: {found}; next: save it as UTF-8') from None
+        found, advice = f'not in UTF-8 (byte {error.start})', 'save it as UTF-8'
+        if b'\0' in data and data[:2] not in (b'\xff\xfe', b'\xfe\xff'):  # nor in UTF-16
+            found, advice = 'not a text file', 'name the annotation file'
+        raise NotAnnotations(f'{path}: {found}; next: {advice}') from None
     try:
         if text.lstrip()[:1] in ('{', '['):
             return _read_json(path, _parse_json(text))
@@ -150,10 +143,9 @@ def _read_json(path, data):
     elif not all('filename' in _dict(value) for value in data.values()):
         other = 'other JSON'
     if other:
-        raise OtherJson(
-            f'{path}: this is {other}, expected a VIA 1 or 2 file; next: in VIA 2, Annotation > Export '
-            'Annotations (as json); for other formats: python data_tools/import_annotations.py'
-        )
+        advice = 'in VIA 2, Annotation > Export Annotations (as json); for other formats: python '
+        advice += 'data_tools/import_annotations.py'
+        raise OtherJson(f'{path}: this is {other}, expected a VIA 1 or 2 file; next: {advice}')
     return [_entry(key, value) for key, value in data.items()], options
 
 

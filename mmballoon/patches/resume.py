@@ -1,16 +1,20 @@
-"""``--resume`` takes the newest checkpoint that is whole.
+"""``--resume`` takes the newest checkpoint that is whole; without any, training starts as without ``--resume``.
 
-Symptom:  RuntimeError: PytorchStreamReader failed ..., or FileNotFoundError, on ``--resume``
-Cause:    find_latest_checkpoint returns what the file last_checkpoint names, whole or not
+Symptom:  RuntimeError: PytorchStreamReader failed ..., or FileNotFoundError, on ``--resume``; or a training
+          from random weights, although the config names others in load_from
+Cause:    find_latest_checkpoint returns what the file last_checkpoint names, whole or not; and
+          tools/train.py sets load_from to None, even where there is nothing to resume
 Versions: mmengine <= 0.10.7
 Upstream: https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/runner/checkpoint.py
 Delete:   when find_latest_checkpoint checks what it returns
 """
 
+import functools
 import re
 import zipfile
 from pathlib import Path
 
+from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner import runner
 
@@ -32,7 +36,7 @@ def find_latest_checkpoint(path):
     candidates = sorted(path.glob('*_*.pth'), key=_step, reverse=True)
     candidates = [c for c in candidates if re.fullmatch(r'(epoch|iter)_\d+', c.stem)]
     marker = path / 'last_checkpoint'
-    named = Path(marker.read_text().strip()) if marker.is_file() else None
+    named = Path(marker.read_text(encoding='utf-8').strip()) if marker.is_file() else None
     if named and named.name and named not in candidates:
         candidates.insert(0, named)
     for candidate in candidates:
@@ -46,9 +50,23 @@ def _step(path):
     return int(re.search(r'(\d+)$', path.stem)[1]) if re.search(r'\d+$', path.stem) else -1
 
 
+def _load_or_resume(load):
+    @functools.wraps(load)
+    def wrapped(self):
+        automatic = self._resume and self._load_from is None
+        if automatic and not self._has_loaded and not find_latest_checkpoint(self.work_dir):
+            file = getattr(self.cfg, 'filename', None)
+            self._resume, self._load_from = False, file and Config.fromfile(file).get('load_from')
+        load(self)
+
+    return wrapped
+
+
 def apply():
-    """Let the Runner find its checkpoint with the function above."""
-    runner.find_latest_checkpoint = find_latest_checkpoint
+    """Let the Runner find its checkpoint with the functions above."""
+    if runner.find_latest_checkpoint is not find_latest_checkpoint:
+        runner.find_latest_checkpoint = find_latest_checkpoint
+        runner.Runner.load_or_resume = _load_or_resume(runner.Runner.load_or_resume)
 
 
 apply()

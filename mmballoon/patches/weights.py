@@ -59,8 +59,8 @@ def _download(address, cached, expected, progress):
         checksum = f' (sha256 {expected}{"..." if len(expected) < 64 else ""})' if expected else ''
         raise UserError(
             f'{address}: {getattr(error, "reason", error)}; next: put this file{checksum} into '
-            f'{cached.parent}, or set BALLOON_WEIGHTS to a copy or to the address of a mirror, or '
-            'train without these weights (--cfg-options load_from=None)'
+            f'{cached.parent}, or set BALLOON_WEIGHTS to a copy or the address of a mirror, or train with '
+            '--cfg-options load_from=PATH (of a copy) or load_from=None (without these weights)'
         ) from error
 
 

@@ -35,7 +35,7 @@ def read_scalars(work_dir):
     logs = work_dir.glob('*/vis_data/scalars.json')
     for path in sorted(logs):  # the names of the folders are their times
         epochs = {}
-        for line in path.read_text().splitlines():
+        for line in path.read_text(encoding='utf-8').splitlines():
             if not (line.startswith('{') and line.endswith('}')):
                 continue  # cut off by a kill
             record = json.loads(line)

@@ -1,5 +1,7 @@
 """One log line that says how many weights were loaded from ``load_from``."""
 
+from mmballoon.patches.fit import misfits
+
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
@@ -22,19 +24,9 @@ class TransferHook(Hook):
 
 def transfer_line(model, checkpoint):
     """The log line, from two state dicts ({name: tensor})."""
-    missing = []
-    shapes = ''
-    for name, value in model.items():
-        if name not in checkpoint:
-            missing.append(name)
-        elif checkpoint[name].shape != value.shape:
-            missing.append(name)
-            shapes = shapes or (
-                f' ({tuple(checkpoint[name].shape)} in the checkpoint, '
-                f'{tuple(value.shape)} in the model)'
-            )
+    missing, shapes = misfits(model, checkpoint)
     line = f'load_from: {len(model) - len(missing)} of {len(model)} tensors were loaded'
     if missing:
         more = ', ...' if len(missing) > 6 else ''
-        line += f'; not loaded: {", ".join(missing[:6])}{more}{shapes}'
+        line += f'; not loaded: {", ".join(missing[:6])}{more}{f" ({shapes})" if shapes else ""}'
     return line

@@ -59,7 +59,7 @@ def build(args):
     args.out.mkdir(parents=True, exist_ok=True)
     text = json.dumps(result, indent=1, ensure_ascii=False)
     for name, content in (('report.html', html), ('report.json', text)):
-        with atomic_write(args.out / name, 'w', encoding='utf-8') as file:
+        with atomic_write(args.out / name, 'w') as file:
             file.write(content)
         yield args.out / name
 

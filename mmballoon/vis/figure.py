@@ -4,6 +4,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from mmdet.visualization import DetLocalVisualizer
 
+from mmballoon.files import atomic_write
+
 
 def draw_detections(model, image, sample, score_thr=0.0):
     """The image ((H, W, 3) uint8 RGB) with the boxes of a DetDataSample, drawn by MMDetection."""
@@ -41,4 +43,5 @@ def save_figure(panels, path):
         axes.imshow(image)
         axes.set_title(title, fontsize=9)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120, pil_kwargs=dict(quality=88))
+    with atomic_write(path) as file:
+        figure.savefig(file, format='jpg', dpi=120, pil_kwargs=dict(quality=88))

@@ -12,6 +12,7 @@ import time
 from functools import partial
 
 import mmballoon.patches  # noqa: F401  (torch.load below reads MMEngine's checkpoints)
+from mmballoon.patches.weights import RTMDET_TINY, SHA256
 
 import pytest
 import torch
@@ -207,7 +208,9 @@ def test_no_network_for_the_coco_weights(mistake, tiny_data, tmp_path):
     env = dict(tiny_data.env, https_proxy='http://127.0.0.1:9', TORCH_HOME=str(tmp_path))
     line = mistake('tools/train.py', 'configs/my_rtmdet_tiny.py', '--work-dir', tmp_path, env=env)
     assert 'rtmdet_tiny_8xb32-300e_coco_20220902_112414-78e30dcc.pth' in line
-    assert '--cfg-options load_from=PATH' in line and 'load_from=None' in line
+    for help_text in (f'sha256 {SHA256[RTMDET_TINY]}', f'{tmp_path}/hub/checkpoints', 'BALLOON_WEIGHTS',
+                      'a mirror', '--cfg-options load_from=PATH', 'load_from=None'):  # fmt: skip
+        assert help_text in line
 
 
 @pytest.mark.parametrize(

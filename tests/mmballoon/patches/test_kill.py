@@ -57,3 +57,15 @@ def test_sigterm_ends_like_ctrl_c(tiny_data, tmp_path):
     err = process.communicate(timeout=60)[1]
     assert process.returncode == 143 and 'Traceback' not in err, err
     assert 'stopped; every finished epoch is saved, and --resume continues from there' in err
+
+
+@pytest.mark.slow
+def test_soak():
+    """A few random kills of each command; SOAK_KILLS=30 for more."""
+    kills = os.environ.get('SOAK_KILLS')
+    options = ['--kills', kills] if kills else ['--kills', '4', '--train-kills', '2']
+    command = [sys.executable, 'tests/soak.py', *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count(' 0 failures') == 4

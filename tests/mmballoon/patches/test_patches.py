@@ -266,6 +266,19 @@ def test_visualizer():
     with_and_without('visualizer', VISUALIZER, 'white margins')
 
 
+def test_the_text_of_a_config_is_formatted_once():
+    from mmballoon.patches import config_text
+
+    import mmengine.config.config
+
+    calls = []
+    once = config_text._once(lambda text, **options: (text, calls.append((text, options))))
+    for text, options in (('a', dict(x=1)), ('a', dict(x=1)), ('b', dict(x=1)), ('b', dict(x=2))):
+        assert once(text, style_config=options)[0] == text
+    assert [text for text, _ in calls] == ['a', 'b', 'b']
+    assert mmengine.config.config.FormatCode.__wrapped__  # the patch is applied
+
+
 TWICE = """
 import warnings
 import mmballoon.patches
