@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import zipfile
 from pathlib import Path
 
 
@@ -40,3 +41,12 @@ def replace_folder(new, path):
         path.rename(old)
     new.rename(path)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def is_whole(path):
+    """Whether a checkpoint file is a complete archive whose parts have their checksums."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile, EOFError):
+        return False

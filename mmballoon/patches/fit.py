@@ -12,12 +12,11 @@ Delete:   when MMEngine refuses to test a model whose weights were not all loade
 import zipfile
 from functools import partial
 
-from mmballoon.patches.resume import is_whole
-
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner, checkpoint
 
 from mmballoon.errors import DAMAGED, UserError
+from mmballoon.files import is_whole
 
 
 def misfits(model, weights):

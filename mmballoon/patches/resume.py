@@ -11,21 +11,13 @@ Delete:   when find_latest_checkpoint checks what it returns
 
 import functools
 import re
-import zipfile
 from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner import runner
 
-
-def is_whole(path):
-    """Whether a checkpoint file is a complete archive whose parts have their checksums."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (OSError, zipfile.BadZipFile, EOFError):
-        return False
+from mmballoon.files import is_whole
 
 
 def find_latest_checkpoint(path):

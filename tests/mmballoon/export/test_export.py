@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 import torch
 from conftest import ROOT
+from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from mmballoon.errors import UserError
@@ -163,10 +164,12 @@ def test_differences_worked_out_on_paper():
     assert np.isinf(parity.differences(left, other_class, 0.1)[1]).all()
 
 
-def test_models_and_pipelines_that_cannot_be_exported(checkpoint):
+def test_models_and_pipelines_that_cannot_be_exported(checkpoint, tmp_path):
     masks = Config.fromfile(ROOT / 'configs/my_rtmdet_ins_tiny_scratch.py')
+    weights = tmp_path / 'masks.pth'
+    torch.save(dict(state_dict=MODELS.build(masks.model).state_dict(), meta={}), weights)
     with pytest.raises(UserError, match='RTMDetInsSepBNHead: only boxes of RTMDet'):
-        onnx_file.load(masks, checkpoint)
+        onnx_file.load(masks, weights)
     stretched = two_class_config()
     stretched.test_dataloader.dataset.pipeline[1].keep_ratio = False
     with pytest.raises(UserError, match='does not resize with keep_ratio'):
