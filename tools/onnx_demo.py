@@ -72,11 +72,7 @@ def list_images(inputs):
         if path.is_dir():
             images = [p for p in path.iterdir() if p.suffix.lower() in SUFFIXES]
         else:
-            images = (
-                [path]
-                if path.is_file()
-                else [Path(p) for p in glob.glob(item) if Path(p).is_file()]
-            )
+            images = [p for p in {path, *map(Path, glob.glob(item))} if p.is_file()]
         if not images:
             fail(f'{item}: no such image, or no image in it; next: check the path')
         found += [path for path in sorted(images) if path not in found]
@@ -142,9 +138,9 @@ def main(argv=None):
         if not args.no_save_vis:
             draw(image, detections, detector.metadata, args.pred_score_thr)
             write(args.out_dir / 'vis' / file.name, cv2.imencode(file.suffix, image)[1].tobytes())
-        kept, best = (scores >= args.pred_score_thr).sum(), scores.max(initial=0)
-        threshold = f'{args.pred_score_thr:g}'
-        print(f'{file}: {kept} boxes with a score of {threshold} or more (highest {best:.2f})')
+        kept, threshold = (scores >= args.pred_score_thr).sum(), f'{args.pred_score_thr:g}'
+        highest = f'highest {scores.max(initial=0):.2f}'
+        print(f'{file}: {kept} boxes with a score of {threshold} or more ({highest})')
     for part, skipped in (('vis', args.no_save_vis), ('preds', args.no_save_pred)):
         if not skipped:
             print(f'saved: {args.out_dir / part}')

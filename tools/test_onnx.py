@@ -36,8 +36,9 @@ def main(argv=None):
         register_all_modules()
         cfg = Config.fromfile(args.config)
         dataset = parity.dataset(cfg.val_dataloader)
+        runtime = parity.runtime()
         try:
-            detect = parity.onnx_detector(parity.runtime()(args.model))
+            detect = parity.onnx_detector(runtime(args.model))
         except Exception as error:  # ONNX Runtime's errors have no common class
             found = str(error).splitlines()[0]
             advice = 'pass a file of tools/export_onnx.py'

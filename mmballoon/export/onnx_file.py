@@ -67,7 +67,7 @@ def set_size(cfg, size):
             'square; next: use the pipeline of configs/my_rtmdet_tiny.py'
         )
     side = sides.pop()
-    if side % STRIDE:
+    if side % STRIDE or side < STRIDE:
         raise UserError(f'image size {side}: expected a multiple of {STRIDE}; next: --img-size 640')
 
 
