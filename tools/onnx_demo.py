@@ -76,9 +76,8 @@ def list_images(inputs):
         if not images:
             fail(f'{item}: no such image, or no image in it; next: check the path')
         found += [path for path in sorted(images) if path not in found]
-    names = [path.stem for path in found]
     for path in found:
-        if names.count(path.stem) > 1:
+        if [other.stem for other in found].count(path.stem) > 1:
             fail(f'{path}: another image has this name, too; next: give each an --out-dir')
     return found
 
@@ -106,7 +105,7 @@ def write(path, content):
 
 def fail(message):
     print(f'error: {message}', file=sys.stderr)
-    raise SystemExit(2)
+    sys.exit(2)
 
 
 def main(argv=None):

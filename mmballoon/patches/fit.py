@@ -12,11 +12,17 @@ Delete:   when MMEngine refuses to test a model whose weights were not all loade
 import zipfile
 from functools import partial
 
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop, Runner, checkpoint
 
 from mmballoon.errors import DAMAGED, UserError
 from mmballoon.files import is_whole
+
+
+def network(model):
+    """The model that torchrun's or --tta's wrapper holds, or the model itself."""
+    wrapper = is_model_wrapper(model) or isinstance(model, BaseTTAModel)
+    return model.module if wrapper else model
 
 
 def misfits(model, weights):
@@ -61,7 +67,7 @@ def _to_model(load, model, loaded, strict=False, logger=None, *args, **kwargs):
 def _in_runner(load, self, *args, **kwargs):
     loaded = load(self, *args, **kwargs)
     if self._resume or not isinstance(self._train_loop, BaseLoop):
-        _check(self.model.module if is_model_wrapper(self.model) else self.model, loaded)
+        _check(network(self.model), loaded)
     return loaded
 
 

@@ -1,9 +1,8 @@
 """One log line that says how many weights were loaded from ``load_from``."""
 
-from mmballoon.patches.fit import misfits
+from mmballoon.patches.fit import misfits, network
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 
 
@@ -17,9 +16,8 @@ class TransferHook(Hook):
     priority = 'LOWEST'  # after EMAHook, which may exchange the weights
 
     def after_load_checkpoint(self, runner, checkpoint):
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         weights = checkpoint.get('state_dict', checkpoint)
-        runner.logger.info(transfer_line(model.state_dict(), weights))
+        runner.logger.info(transfer_line(network(runner.model).state_dict(), weights))
 
 
 def transfer_line(model, checkpoint):
