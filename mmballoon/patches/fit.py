@@ -1,51 +1,43 @@
 """A checkpoint of another model, or of other classes, is refused when a test, a demo or --resume loads it.
 
-Symptom:  mAP 0, boxes at random places, or "list has no attribute items", and no word about the checkpoint
-Cause:    MMEngine loads whatever fits and logs the rest; it does not look what the file holds
+Symptom:  mAP 0, boxes at random places, or "list has no attribute items"
+Cause:    MMEngine loads whatever fits and logs the rest
 Versions: mmengine <= 0.10.7
 Upstream: https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/runner/checkpoint.py
 Delete:   when MMEngine refuses to test a model whose weights were not all loaded
 
-``load_from`` and ``init_cfg`` in a training may load a part: what is missing there is learned.
-"""
+Training (load_from, init_cfg) and load_checkpoint in one's own code may load a part."""
 
 import zipfile
 from functools import partial
 
-from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmdet.apis import det_inferencer, inference
+from mmengine.infer import infer
 from mmengine.runner import BaseLoop, Runner, checkpoint
 
 from mmballoon.errors import DAMAGED, UserError
 from mmballoon.files import is_whole
 
 
-def network(model):
-    """The model that torchrun's or --tta's wrapper holds, or the model itself."""
-    wrapper = is_model_wrapper(model) or isinstance(model, BaseTTAModel)
-    return model.module if wrapper else model
-
-
 def misfits(model, weights):
-    """Names of the tensors of a model's state dict that ``weights``, another one, does not fill, and
-    a text about the first of another shape, or ''.
-    """
+    """Names of the tensors of a state dict that ``weights`` does not fill; a text about a shape, or ''."""
     names, shapes = [], ''
     for name, value in model.items():
         found = getattr(weights.get(name), 'shape', None)
         if found != value.shape and not name.endswith('num_batches_tracked'):
             names.append(name)
-            if found is not None and not shapes:
+            if found and not shapes:
                 shapes = f'{tuple(found)} in the checkpoint, {tuple(value.shape)} in the model'
     return names, shapes
 
 
-def _check(model, loaded):
+def check(model, loaded):
+    """Raise a UserError unless the content of a checkpoint fills the whole model."""
     weights = {k.removeprefix('module.'): v for k, v in loaded.get('state_dict', loaded).items()}
     names, shapes = misfits(model.state_dict(), weights)
     if names:
-        found = f'{len(names)} tensors are missing or of another shape, such as {names[0]} {shapes}'
-        advice = 'use the config that it was trained with'
-        raise UserError(f'the checkpoint does not fit the model: {found.strip()}; next: {advice}')
+        found = f'{len(names)} tensors are missing or of another shape, such as {names[0]} {shapes}'.strip()
+        raise UserError(f'the checkpoint does not fit the model: {found}; next: use its own config')
 
 
 def _load(load, filename, *args, **kwargs):
@@ -57,28 +49,29 @@ def _load(load, filename, *args, **kwargs):
     return loaded
 
 
-def _to_model(load, model, loaded, strict=False, logger=None, *args, **kwargs):
-    load(model, loaded, strict, logger, *args, **kwargs)
-    if logger is None:  # init_cfg=dict(type='Pretrained') passes one
-        _check(model, loaded)
+def _checked(load, model, source, *args, **kwargs):
+    loaded = load(model, source, *args, **kwargs)
+    check(model, loaded)
     return loaded
 
 
 def _in_runner(load, self, *args, **kwargs):
     loaded = load(self, *args, **kwargs)
     if self._resume or not isinstance(self._train_loop, BaseLoop):
-        _check(network(self.model), loaded)
+        check(getattr(self.model, 'module', self.model), loaded)  # the wrapper of torchrun or --tta
     return loaded
 
 
 def apply():
-    """Check after each of the three functions that load."""
+    """Check after each of the functions with which a detector or the Runner loads."""
+    if isinstance(checkpoint.CheckpointLoader.load_checkpoint, partial):
+        return
     loader, in_runner = checkpoint.CheckpointLoader, Runner.load_checkpoint
-    if not isinstance(loader.load_checkpoint, partial):
-        loader.load_checkpoint = partial(_load, loader.load_checkpoint)
-        to_model = partial(_to_model, checkpoint._load_checkpoint_to_model)
-        checkpoint._load_checkpoint_to_model = to_model
-        Runner.load_checkpoint = lambda self, *args, **kw: _in_runner(in_runner, self, *args, **kw)
+    loader.load_checkpoint = partial(_load, loader.load_checkpoint)
+    inference.load_checkpoint = partial(_checked, inference.load_checkpoint)
+    for module in (det_inferencer, infer):
+        module._load_checkpoint_to_model = partial(_checked, module._load_checkpoint_to_model)
+    Runner.load_checkpoint = lambda self, *args, **kw: _in_runner(in_runner, self, *args, **kw)
 
 
 apply()

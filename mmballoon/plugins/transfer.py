@@ -1,6 +1,6 @@
 """One log line that says how many weights were loaded from ``load_from``."""
 
-from mmballoon.patches.fit import misfits, network
+from mmballoon.patches.fit import misfits
 
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
@@ -17,7 +17,8 @@ class TransferHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint):
         weights = checkpoint.get('state_dict', checkpoint)
-        runner.logger.info(transfer_line(network(runner.model).state_dict(), weights))
+        model = getattr(runner.model, 'module', runner.model)  # the wrapper of torchrun or --tta
+        runner.logger.info(transfer_line(model.state_dict(), weights))
 
 
 def transfer_line(model, checkpoint):

@@ -7,9 +7,12 @@ activations (eigencam), or switch channels off one by one and watch the scores (
 
 from functools import partial
 
+from mmballoon.patches.fit import check
+
 import numpy as np
 import torch
 from mmengine import MessageHub
+from mmengine.runner import CheckpointLoader
 from mmyolo.utils.boxam_utils import (
     BoxAMDetectorVisualizer,
     BoxAMDetectorWrapper,
@@ -78,6 +81,7 @@ class BoxAM:
         self.max_shape = list(max_shape)
         self.ablation = ablation
         self.wrapper = BatchWrapper(cfg, checkpoint, 0, device=device)
+        check(self.wrapper.detector, CheckpointLoader.load_checkpoint(checkpoint, 'cpu'))
         self.detector = prepare(self.wrapper.detector, fuse=False)
         head = type(self.detector.bbox_head).__name__
         families = [name for name in IGNORED_LOSSES if head.lower().startswith(name)]
