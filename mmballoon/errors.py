@@ -57,9 +57,6 @@ TWO_BUILDS = (
     '(pip install --force-reinstall torch torchvision)'
 )
 EXPORT_PACKAGES = 'pip install -r requirements-export.txt -c constraints.txt'
-WRONG_CHANNELS = (
-    'in the config, neighbouring parts of the model must have the same number of channels'
-)
 TOO_NARROW = 'resizing leaves less than a pixel: crop the image, or correct the scale in the pipeline of the config'
 CHECK_PATH = 'check the path (checkpoints are in work_dirs/<config name>/)'
 
@@ -82,7 +79,6 @@ KNOWN_ERRORS = (
     ('SyntaxError', 'mmengine/config/config.py', '_validate_py_syntax', 'correct the config there'),
     ('JSONDecodeError', 'mmengine/config/config.py', 'fromfile', 'correct the config there'),
     ('OSError', 'mmengine/config/config.py', 'fromfile', 'pass a .py, .yml or .json config'),
-    ('RuntimeError', 'torch/nn/modules/conv.py', '_conv_forward', WRONG_CHANNELS),
     ('AssertionError', 'mmdet/.mim/tools/test.py', 'main', 'name the file of --out with .pkl'),
     ('error', 'mmcv/image/geometric.py', 'imresize', TOO_NARROW),  # cv2.error
     ('AssertionError', 'mmdet/__init__.py', '<module>', BAD_PACKAGES),

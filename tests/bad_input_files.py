@@ -46,7 +46,6 @@ CHANGES = {
     'classes_empty': 'train_dataloader.update(dataset=dict(metainfo=dict(classes=())))',
     'model_unknown': 'model = dict(type="RTMDetector")',
     'model_argument': 'model = dict(backbone=dict(depht=3))',
-    'model_channels': 'model = dict(neck=dict(in_channels=[1, 2, 3]))',
     'model_norm': 'model = dict(backbone=dict(norm_cfg=dict(type="BNN")))',
     'model_mean': 'model = dict(data_preprocessor=dict(mean=[1, 2]))',
     'transform_unknown': 'train_dataloader.update(dataset=dict(pipeline=[dict(type="Lode")]))',

@@ -118,3 +118,11 @@ def test_control_characters_stay_in_one_line(capsys):
     with pytest.raises(SystemExit), report_errors():
         raise UserError('a\nb.jpg: gone; next: find it')
     assert capsys.readouterr().err == 'error: a\\nb.jpg: gone; next: find it\n'
+
+
+def test_an_error_in_a_convolution_keeps_its_traceback():
+    """It may be a full GPU memory, or a module of one's own: no guess about the config."""
+    import torch
+
+    with pytest.raises(RuntimeError, match='channels'), report_errors():
+        torch.nn.Conv2d(3, 1, 1)(torch.zeros(1, 2, 4, 4))
