@@ -176,6 +176,8 @@ def _is_in_config(error):
         return False
     if any(file.endswith('mmengine/config/config.py') for file, _ in functions):
         return True
+    if isinstance(error, (MemoryError, RuntimeError)):
+        return False  # a full memory or a device, and no setting
     built = [
         i
         for i, (file, name) in enumerate(functions)
