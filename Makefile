@@ -2,12 +2,15 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 PY := .venv/bin/python
+# Two processes with one thread each: on two cores, tests that wait for a start do not stop the others.
+PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist worksteal
 TOY := BALLOON_ROOT=data/toy_balloon
 TOY_CONFIG := configs/my_rtmdet_tiny_toy.py
 TOY_DIR := work_dirs/my_rtmdet_tiny_toy
 TOY_LAST = $$(cat $(TOY_DIR)/last_checkpoint)
 # Marks that make touches when a training has ended: a checkpoint alone may be of any epoch.
 TOY_DONE := $(TOY_DIR)/.trained
+PHOTOS = "$${BALLOON_ROOT:-data/balloon}"
 RENDERED_DONE := work_dirs/my_rtmdet_tiny_rendered/.trained
 # What the map targets draw; make boxam-stage4 IMG=image.jpg CONFIG=... CHECKPOINT=... draws yours.
 IMG ?= data/toy_balloon/val/toy_val_00013.jpg
@@ -43,8 +46,8 @@ data: setup  ## download the images and convert their annotations
 train: setup  ## fine-tune RTMDet-tiny from COCO weights on the photographs (resumes)
 	$(PY) tools/train.py configs/my_rtmdet_tiny.py --amp --resume
 
-data/rendered_balloon/coco_val.json: | setup
-	$(PY) data_tools/make_toy_balloons.py --train 3000 --val 60 --out data/rendered_balloon --seed 7
+data/rendered_balloon/coco_val.json: | setup photographs
+	$(PY) data_tools/make_toy_balloons.py --train 3000 --val 60 --out data/rendered_balloon --seed 7 --photos $(PHOTOS)
 	$(PY) data_tools/balloon2coco.py --data-root data/rendered_balloon
 
 $(RENDERED_DONE): | data/rendered_balloon/coco_val.json
@@ -52,7 +55,7 @@ $(RENDERED_DONE): | data/rendered_balloon/coco_val.json
 	@touch $@
 
 photographs:
-	@test -f "$${BALLOON_ROOT:-data/balloon}/coco_train.json" || { echo "error: $${BALLOON_ROOT:-data/balloon}/coco_train.json is missing; next: make data" >&2; exit 1; }
+	@test -f $(PHOTOS)/coco_train.json || { echo "error: "$(PHOTOS)"/coco_train.json is missing; next: make data" >&2; exit 1; }
 
 scratch: setup photographs $(RENDERED_DONE)  ## train on rendered balloons, then on the photographs; downloads no weights (resumes)
 	$(PY) tools/train.py configs/my_rtmdet_tiny_scratch.py --resume
@@ -92,10 +95,10 @@ boxam-stage4 boxam-neck0 boxam-neck1 boxam-neck2: setup  ## Box AM of one layer,
 	    '$(if $(findstring neck,$@),neck.out_convs[$(patsubst boxam-neck%,%,$@)],backbone.stage4)'
 
 test: lint  ## check style and run the quick tests (8 minutes)
-	$(PY) -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: lint .venv/other/.installed  ## check style and run all tests but those of make models (20 minutes)
-	$(PY) -m pytest -m "not models"
+	$(PYTEST) -m "not models"
 
 models: setup  ## train a step and detect with each model family of MMDetection (half an hour)
 	$(PY) -m pytest -m models -s

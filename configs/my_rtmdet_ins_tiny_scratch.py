@@ -1,6 +1,9 @@
-# RTMDet-Ins-tiny (boxes and masks) without any download: the recipe of my_rtmdet_tiny_scratch.py,
-# from the same rendered weights. The branches that predict masks start from random weights.
+# RTMDet-Ins-tiny (boxes and masks) without any download. It starts from the boxes that
+# my_rtmdet_tiny_scratch.py learned; the branches that predict masks start from random weights.
 _base_ = './my_rtmdet_tiny_scratch.py'
+
+load_from = f'work_dirs/my_rtmdet_tiny_scratch/epoch_{_base_.max_epochs}.pth'
+max_epochs = 60
 
 del _base_.model.bbox_head['exp_on_reg']  # the head with masks has no such argument
 model = dict(
@@ -14,12 +17,11 @@ model = dict(
 train_pipeline = _base_.train_pipeline
 del train_pipeline[2]  # CachedCopyPaste drops the masks
 train_pipeline.insert(-1, dict(type='FilterAnnotations', min_gt_bbox_wh=(1, 1)))
-train_pipeline_stage2 = _base_.train_pipeline_stage2
-train_pipeline_stage2[1].update(with_mask=True, poly2mask=False)
-train_pipeline_stage2.insert(-1, dict(type='FilterAnnotations', min_gt_bbox_wh=(1, 1)))
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-custom_hooks = _base_.custom_hooks
-custom_hooks[2].switch_pipeline = train_pipeline_stage2
 
 val_evaluator = dict(metric=['bbox', 'segm'])
 test_evaluator = val_evaluator
+
+train_cfg = dict(max_epochs=max_epochs)
+param_scheduler = _base_.param_scheduler
+param_scheduler[1].update(end=max_epochs, T_max=max_epochs)

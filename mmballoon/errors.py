@@ -172,8 +172,8 @@ def _is_in_config(error):
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     functions = _functions(error)
     imports = any(name == 'import_modules_from_strings' for _, name in functions)
-    if imports or isinstance(error, (ImportError, OSError)):
-        return False
+    if imports or isinstance(error, (ImportError, OSError, SystemError)):
+        return False  # SystemError: Python itself is at fault
     if any(file.endswith('mmengine/config/config.py') for file, _ in functions):
         return True
     if isinstance(error, (MemoryError, RuntimeError)):

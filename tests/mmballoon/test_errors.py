@@ -126,3 +126,15 @@ def test_an_error_in_a_convolution_keeps_its_traceback():
 
     with pytest.raises(RuntimeError, match='channels'), report_errors():
         torch.nn.Conv2d(3, 1, 1)(torch.zeros(1, 2, 4, 4))
+
+
+def test_an_error_of_python_itself_keeps_its_traceback(monkeypatch):
+    """Python 3.11 raises it at times from ast.parse (cpython issue 106905); no config is to blame."""
+    from mmengine.config import Config
+
+    def parse(*args):
+        raise SystemError('AST constructor recursion depth mismatch')
+
+    monkeypatch.setattr('ast.parse', parse)
+    with pytest.raises(SystemError), report_errors():
+        Config.fromfile(ROOT / 'configs/my_rtmdet_tiny.py')
