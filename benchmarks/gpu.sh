@@ -69,19 +69,19 @@ CONFIG
 
 section 'make demo' 2 make demo
 section 'Rendering' 0 make data/rendered_balloon/coco_val.json
-section 'Rendered images' 8 "$PY" tools/train.py configs/my_rtmdet_tiny_rendered.py --cfg-options "$WORKERS"
+section 'Rendered images' 4 "$PY" tools/train.py configs/my_rtmdet_tiny_rendered.py --cfg-options "$WORKERS"
 section 'Main config, --amp, 200 epochs' 12 "$PY" tools/train.py configs/my_rtmdet_tiny.py --amp --cfg-options "$WORKERS" \
-    load_from=work_dirs/my_rtmdet_tiny_rendered/epoch_4.pth
+    load_from="$(cat work_dirs/my_rtmdet_tiny_rendered/last_checkpoint)"
 section 'Upstream, 20 epochs' 12 "$PY" tools/train.py outputs/upstream.py --work-dir outputs/upstream --cfg-options "$WORKERS"
 section 'Training step' 0 "$PY" benchmarks/train_step.py
 section 'Detection' 0 "$PY" benchmarks/inference.py
 section 'Pipeline' 0 "$PY" benchmarks/pipeline.py
 for seed in 0 1 2; do
-    section "Photographs, seed $seed" 8 "$PY" tools/train.py "$PHOTOGRAPHS" --work-dir "work_dirs/gpu_seed$seed" \
+    section "Photographs, seed $seed" 4 "$PY" tools/train.py "$PHOTOGRAPHS" --work-dir "work_dirs/gpu_seed$seed" \
         --cfg-options "randomness.seed=$seed" "$WORKERS"
 done
 section 'A checkpoint of the GPU on the CPU' 0 env CUDA_VISIBLE_DEVICES= "$PY" tools/test.py "$PHOTOGRAPHS" \
-    work_dirs/gpu_seed0/epoch_200.pth --work-dir outputs/gpu_on_cpu
+    "$(cat work_dirs/gpu_seed0/last_checkpoint)" --work-dir outputs/gpu_on_cpu
 section 'One epoch on the CPU' 0 env CUDA_VISIBLE_DEVICES= "$PY" tools/train.py "$PHOTOGRAPHS" --work-dir outputs/cpu \
     --cfg-options train_cfg.max_epochs=1
 section 'Its checkpoint on the GPU' 0 "$PY" tools/test.py "$PHOTOGRAPHS" outputs/cpu/epoch_1.pth --work-dir outputs/cpu_on_gpu

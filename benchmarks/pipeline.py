@@ -5,8 +5,9 @@ mmballoon/plugins/fast_pipeline.py.
     python benchmarks/pipeline.py --data-root data/toy_balloon --samples 50
 
 Both run in this process, alternately, on the same images and seeds: stage 1 (mosaic, resize, crop, HSV,
-flip, mixup) and stage 2 at 640 px, of upstream's config and of configs/my_rtmdet_tiny.py. The first
-pass, in which caches fill and images are decoded once, is not counted.
+flip, mixup) and stage 2 at 640 px, of upstream's config and of configs/my_rtmdet_tiny.py; then the
+same with masks, of configs/my_rtmdet_ins_tiny.py. The first pass, in which caches fill and images are
+decoded once, is not counted.
 """
 
 import argparse
@@ -20,14 +21,22 @@ ROOT = Path(__file__).parents[1]
 
 
 def stages():
-    """{stage: (upstream's training pipeline, that of configs/my_rtmdet_tiny.py)}, each a list of dict."""
+    """{stage: (upstream's training pipeline, that of our config)}, each a list of dict."""
     from mmengine.config import Config
     from mmengine.hub import get_config
 
-    theirs = get_config('mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py')
-    ours = Config.fromfile(ROOT / 'configs/my_rtmdet_tiny.py')
     names = {'stage 1': 'train_pipeline', 'stage 2': 'train_pipeline_stage2'}
-    return {stage: (theirs[name], ours[name]) for stage, name in names.items()}
+    found = {}
+    for prefix, base, config in (
+        ('', 'rtmdet_tiny_8xb32-300e_coco.py', 'my_rtmdet_tiny.py'),
+        ('masks, ', 'rtmdet-ins_tiny_8xb32-300e_coco.py', 'my_rtmdet_ins_tiny.py'),
+    ):
+        theirs, ours = (
+            get_config(f'mmdet::rtmdet/{base}'),
+            Config.fromfile(ROOT / 'configs' / config),
+        )
+        found |= {prefix + stage: (theirs[name], ours[name]) for stage, name in names.items()}
+    return found
 
 
 def build(data_root, pipeline):

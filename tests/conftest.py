@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import mmballoon.patches  # noqa: F401  (before anything imports mmdet)
 
 import pytest
+from filelock import FileLock  # torch needs it as well
 
 ROOT = Path(__file__).parents[1]
 
@@ -111,29 +112,44 @@ class Tiny:
         return self.work_dir / 'epoch_2.pth'
 
 
+def once(tmp_path_factory, name, make):
+    """A folder of this session that ``make(folder)`` filled, in the first test process that needs it."""
+    parent = tmp_path_factory.getbasetemp()
+    if 'PYTEST_XDIST_WORKER' in os.environ:
+        parent = parent.parent  # of all processes
+    folder = parent / name
+    with FileLock(f'{folder}.lock'):
+        if not (folder / 'made').exists():
+            folder.mkdir()
+            make(folder)
+            (folder / 'made').touch()
+    return folder
+
+
 @pytest.fixture(scope='session')
 def tiny_data(tmp_path_factory):
-    root = tmp_path_factory.mktemp('tiny') / 'toy balloons'  # a space, as in many people's paths
-    run('data_tools/make_toy_balloons.py', '--out', root, '--train', 8, '--val', 4)
-    run('data_tools/balloon2coco.py', '--data-root', root)
-    return Tiny(root)
+    def make(folder):
+        root = folder / 'toy balloons'  # a space, as in many people's paths
+        run('data_tools/make_toy_balloons.py', '--out', root, '--train', 8, '--val', 4)
+        run('data_tools/balloon2coco.py', '--data-root', root)
+
+    return Tiny(once(tmp_path_factory, 'tiny', make) / 'toy balloons')
 
 
 @pytest.fixture(scope='session')
-def tiny(tiny_data):
+def tiny(tiny_data, tmp_path_factory):
     """The tiny set, and two epochs of training on it: one, then --resume for the second."""
-    train = [
-        'tools/train.py',
-        tiny_data.config,
-        '--work-dir',
-        tiny_data.work_dir,
-        '--cfg-options',
-        'train_cfg.val_interval=1',
-        'train_dataloader.num_workers=0',
-        'train_dataloader.persistent_workers=False',
-    ]
-    run(*train, 'train_cfg.max_epochs=1', env=tiny_data.env)
-    assert (tiny_data.work_dir / 'epoch_1.pth').is_file()
-    done = run(*train, 'train_cfg.max_epochs=2', '--resume', env=tiny_data.env)
-    tiny_data.train_log = done.stdout + done.stderr
+
+    def make(folder):
+        train = ['tools/train.py', tiny_data.config, '--work-dir', folder / 'work', '--cfg-options']
+        train += ['train_cfg.val_interval=1', 'train_dataloader.num_workers=0']
+        train += ['train_dataloader.persistent_workers=False']
+        run(*train, 'train_cfg.max_epochs=1', env=tiny_data.env)
+        assert (folder / 'work/epoch_1.pth').is_file()
+        done = run(*train, 'train_cfg.max_epochs=2', '--resume', env=tiny_data.env)
+        (folder / 'train.log').write_text(done.stdout + done.stderr)
+
+    folder = once(tmp_path_factory, 'tiny_run', make)
+    tiny_data.work_dir = folder / 'work'
+    tiny_data.train_log = (folder / 'train.log').read_text()
     return tiny_data

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, Tiny, run
+from conftest import ROOT, Tiny, once, run
 
 OTHER = ROOT / '.venv/other'  # other releases of mmyolo and grad-cam; `make test-all` installs them
 STRIDES = (8, 16, 32)
@@ -18,17 +18,22 @@ STRIDES = (8, 16, 32)
 @pytest.fixture(scope='session')
 def trained(tmp_path_factory):
     """A detector that has learned its 16 rendered images, in about a minute on two cores."""
-    root = tmp_path_factory.mktemp('trained')
-    run('data_tools/make_toy_balloons.py', '--out', root, '--train', 16, '--val', 4, '--seed', 3)
-    run('data_tools/balloon2coco.py', '--data-root', root)
-    toy = Tiny(root)
-    options = ['train_cfg.max_epochs=60', 'train_cfg.val_interval=60']
-    options += ['param_scheduler.1.end=60', 'param_scheduler.1.T_max=60']
-    options += ['default_hooks.checkpoint.interval=60']
-    command = ['tools/train.py', toy.config, '--work-dir', toy.work_dir, '--cfg-options', *options]
-    run(*command, env=toy.env, timeout=1800)
-    toy.images = sorted((root / 'train').glob('*.jpg'))
-    toy.weights = toy.work_dir / 'epoch_60.pth'
+
+    def make(root):
+        data = ['--train', 16, '--val', 4, '--seed', 3]
+        run('data_tools/make_toy_balloons.py', '--out', root / 'data', *data)
+        run('data_tools/balloon2coco.py', '--data-root', root / 'data')
+        options = ['train_cfg.max_epochs=60', 'train_cfg.val_interval=60']
+        options += ['param_scheduler.1.end=60', 'param_scheduler.1.T_max=60']
+        options += ['default_hooks.checkpoint.interval=60']
+        toy = Tiny(root / 'data')
+        command = ['tools/train.py', toy.config, '--work-dir', root / 'work']
+        run(*command, '--cfg-options', *options, env=toy.env, timeout=1800)
+
+    root = once(tmp_path_factory, 'trained', make)
+    toy = Tiny(root / 'data')
+    toy.images = sorted((toy.root / 'train').glob('*.jpg'))
+    toy.weights = root / 'work/epoch_60.pth'
     return toy
 
 
