@@ -1,4 +1,4 @@
-"""Cut the annotated aerial images that the package deepforest ships (MIT licence) into a small data set of trees.
+"""Cut the annotated aerial images that the package deepforest ships (MIT licence) into a small dataset of trees.
 
     pip download --no-deps deepforest==2.1.0
     python benchmarks/trees.py deepforest-2.1.0-py3-none-any.whl data/trees

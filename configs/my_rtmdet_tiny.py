@@ -62,7 +62,7 @@ param_scheduler = [
          convert_to_iter_based=True),
     dict(type='CosineAnnealingLR', eta_min=base_lr * 0.05, begin=max_epochs // 2, end=max_epochs,
          T_max=max_epochs - max_epochs // 2, by_epoch=True, convert_to_iter_based=True)]
-auto_scale_lr = dict(base_batch_size=256)  # the batch size of lr 0.004; the base says 16 by mistake
+auto_scale_lr = dict(base_batch_size=batch_size)  # the batch that base_lr is for
 
 # ---- Hooks
 default_hooks = dict(

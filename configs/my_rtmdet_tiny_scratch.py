@@ -28,6 +28,7 @@ train_dataloader = dict(batch_size=batch_size, dataset=dict(pipeline=train_pipel
 train_cfg = dict(
     max_epochs=max_epochs, val_interval=max(1, max_epochs // 15), dynamic_intervals=None)
 optim_wrapper = dict(type='AmpOptimWrapper', optimizer=dict(lr=base_lr))
+auto_scale_lr = dict(base_batch_size=batch_size)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=80),  # 5 epochs
     dict(type='CosineAnnealingLR', eta_min=base_lr * 0.03, begin=0, end=max_epochs,

@@ -33,6 +33,7 @@ test_evaluator = val_evaluator
 # ---- Schedule. 96 images / batch 2 = 48 iterations per epoch, 960 in total.
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs // 2, dynamic_intervals=None)
 optim_wrapper = dict(type='AmpOptimWrapper', optimizer=dict(lr=base_lr))
+auto_scale_lr = dict(base_batch_size=batch_size)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=20),
     dict(type='CosineAnnealingLR', eta_min=base_lr * 0.01, begin=0, end=max_epochs,

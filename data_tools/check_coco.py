@@ -1,4 +1,4 @@
-"""Check a COCO data set before training: counts, box sizes, leakage between splits, broken files.
+"""Check a COCO dataset before training: counts, box sizes, leakage between splits, broken files.
 
     python data_tools/check_coco.py                                  data/balloon/coco_{train,val}.json
     python data_tools/check_coco.py mine.json --images photos --out outputs/check

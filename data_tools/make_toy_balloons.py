@@ -1,4 +1,4 @@
-"""Render a synthetic balloon data set in the original's layout and VIA format, without a network.
+"""Render a synthetic balloon dataset in the original's layout and VIA format, without a network.
 
     python data_tools/make_toy_balloons.py                          (96 + 16 images in data/toy_balloon)
     python data_tools/make_toy_balloons.py --train 2000 --val 200 --out data/toy_large --seed 1

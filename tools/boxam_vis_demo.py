@@ -1,9 +1,9 @@
-"""Draw what made a detector detect, like MMYOLO's demo/boxam_vis_demo.py (Box AM: box activation map).
+r"""Draw what made a detector detect, like MMYOLO's demo/boxam_vis_demo.py (Box AM: box activation map).
 
     python tools/boxam_vis_demo.py image.jpg configs/my_rtmdet_tiny.py CHECKPOINT
-    python tools/boxam_vis_demo.py image.jpg CONFIG CHECKPOINT --method gradcam++ \\
-        --target-layers neck.out_convs[0]
-    python tools/boxam_vis_demo.py data/balloon/val CONFIG CHECKPOINT --method eigencam \\
+    python tools/boxam_vis_demo.py image.jpg CONFIG CHECKPOINT --method gradcam++ \
+        --target-layers 'neck.out_convs[0]'
+    python tools/boxam_vis_demo.py data/balloon/val CONFIG CHECKPOINT --method eigencam \
         --target-layers backbone.stage4
 
 It writes one figure per image to OUT_DIR. Without --target-layers the figure shows backbone.stage4

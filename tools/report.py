@@ -2,7 +2,7 @@
 
     python tools/report.py CONFIG CHECKPOINT                  writes outputs/report/report.html
     python tools/report.py CONFIG CHECKPOINT --compare OTHER_CHECKPOINT
-    python tools/report.py CONFIG --predictions results.pkl   of tools/test.py --out; detects nothing
+    python tools/report.py CONFIG --predictions results.pkl   (written by tools/test.py --out results.pkl)
     python tools/report.py CONFIG CHECKPOINT --lang zh
 
 One HTML file that opens without a network, and report.json beside it with the same numbers.

@@ -1,4 +1,4 @@
-"""Checks of a COCO data set before training: counts, sizes, leakage between splits, broken files."""
+"""Checks of a COCO dataset before training: counts, sizes, leakage between splits, broken files."""
 
 import hashlib
 import math

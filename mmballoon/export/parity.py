@@ -111,19 +111,19 @@ def check(model, detector, files=None):
 
 
 def dataset(dataloader):
-    """The data set of a config's data loader, with all its images."""
+    """The dataset of a config's data loader, with all its images."""
     from mmdet.registry import DATASETS
 
     return DATASETS.build(dict(dataloader.dataset, test_mode=True))
 
 
 def image_files(dataset):
-    """The paths of a data set's images, in its order."""
+    """The paths of a dataset's images, in its order."""
     return [dataset.get_data_info(i)['img_path'] for i in range(len(dataset))]
 
 
 def coco_metrics(cfg, dataset, detections, quiet=True):
-    """MMDetection's COCO metrics of detections in the order of a data set: {'bbox_mAP': 0.433, ...}.
+    """MMDetection's COCO metrics of detections in the order of a dataset: {'bbox_mAP': 0.433, ...}.
 
     MMDetection rounds them to three decimals. Without any detection, bbox_mAP alone is there, 0.
 

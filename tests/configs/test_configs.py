@@ -38,6 +38,8 @@ def test_config(path):
     assert (
         cfg.val_evaluator.ann_file == cfg.test_evaluator.ann_file == f'{cfg.data_root}coco_val.json'
     )
+    # --auto-scale-lr multiplies a learning rate that is already right for this batch.
+    assert cfg.auto_scale_lr.base_batch_size == cfg.train_dataloader.batch_size
     MODELS.build(cfg.model)
 
     max_epochs = cfg.train_cfg.max_epochs
