@@ -6,9 +6,8 @@
 
 upstream: mmdet.apis.inference_detector on the model as it is loaded. ours: the same on the model as
 tools/image_demo.py prepares it (mmballoon/inference.py), and with its --amp. The next rows run the
-files of tools/export_onnx.py as tools/onnx_demo.py does, in ONNX Runtime or in OpenVINO; the last are
-other detectors of this size, with random weights. Rows whose package is not installed (onnxruntime,
-openvino, ultralytics, libreyolo) are left out. All sides run in this process, in turn, with as many
+files of tools/export_onnx.py as tools/onnx_demo.py does, in ONNX Runtime or in OpenVINO. Rows whose
+package is not installed (onnxruntime, openvino) are left out. All sides run in this process, in turn, with as many
 threads as torch. The two variables make torch and OpenVINO compute as on a CPU with AVX2 alone; ONNX
 Runtime does not read them.
 
@@ -107,21 +106,6 @@ def in_openvino(args, folder):
     return sides
 
 
-def in_ultralytics(args, folder):
-    from ultralytics import YOLO
-
-    predict = YOLO('yolo11n.yaml').predict
-    return {
-        'Ultralytics yolo11n': (functools.partial(predict, imgsz=args.size, verbose=False), None)
-    }
-
-
-def in_libreyolo(args, folder):
-    from libreyolo import LibreRTMDet
-
-    return {'LibreYOLO RTMDet-t': (LibreRTMDet(size='t', device='cpu').predict, None)}  # 640 px
-
-
 def read(args):
     """The image of --image, or noise."""
     if args.image:
@@ -139,7 +123,7 @@ def main(argv=None):
     args = parser.parse_args(argv)
     sides, image = {}, read(args)
     with tempfile.TemporaryDirectory() as folder:
-        for rows in (in_torch, in_onnx_runtime, in_openvino, in_ultralytics, in_libreyolo):
+        for rows in (in_torch, in_onnx_runtime, in_openvino):
             try:
                 found = rows(args, Path(folder))
             except ModuleNotFoundError as error:

@@ -10,11 +10,11 @@ same with masks, of configs/my_rtmdet_ins_tiny.py. The first pass, in which cach
 decoded once, is not counted.
 """
 
-import argparse
 import os
 import random
 import statistics
 import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -42,25 +42,10 @@ def stages():
 def build(data_root, pipeline):
     """CocoDataset of the training split with a pipeline."""
     from mmdet.registry import DATASETS
+    from mmengine.config import Config
 
-    return DATASETS.build(
-        dict(
-            type='CocoDataset',
-            data_root=str(data_root),
-            ann_file='coco_train.json',
-            data_prefix=dict(img='train/'),
-            metainfo=dict(classes=('balloon',)),
-            filter_cfg=dict(filter_empty_gt=True, min_size=32),
-            pipeline=pipeline,
-        )
-    )
-
-
-def seed(number):
-    import numpy as np
-
-    random.seed(number)
-    np.random.seed(number)
+    dataset = Config.fromfile(ROOT / 'configs/my_rtmdet_tiny.py').train_dataloader.dataset
+    return DATASETS.build(dict(dataset, data_root=str(data_root), pipeline=pipeline))
 
 
 def timed(dataset, indices):
@@ -74,9 +59,7 @@ def timed(dataset, indices):
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument(
         '--data-root', type=Path, default=Path(os.environ.get('BALLOON_ROOT') or 'data/balloon')
     )
@@ -95,6 +78,7 @@ def main(argv=None):
 
     import cv2
     from mmdet.utils import register_all_modules
+    from mmengine.runner import set_random_seed
 
     import mmballoon.plugins  # noqa: F401
 
@@ -107,7 +91,7 @@ def main(argv=None):
         for repeat in range(args.repeats + 1):
             row = []
             for side in sides:
-                seed(repeat)
+                set_random_seed(repeat)
                 row.append(timed(side, indices))
             runs.append(row)
         ratios = sorted(a / b for a, b in runs[1:])

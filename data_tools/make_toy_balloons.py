@@ -234,9 +234,7 @@ def check_data_root(root):
     """Refuse a folder (Path) with content that this command did not write."""
     if not root.exists():
         return
-    own = (
-        r'(train|val)(\.part|\.old)?|\.?coco_(train|val)\.json(\.part)?'  # the converter's as well
-    )
+    own = r'(train|val)(\.part|\.old)?|\.?coco_(train|val)\.json(\.part)?'  # the converter's too
     foreign = [path for path in root.iterdir() if not re.fullmatch(own, path.name)]
     for path in (*root.glob('train/*'), *root.glob('val/*')):
         if not path.name.startswith(('toy_', 'via_region_data')):

@@ -8,18 +8,16 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def atomic_write(path, mode='wb', instead_of=None, **options):
+def atomic_write(path, mode='wb', instead_of=None):
     """Open a temporary file beside ``path``; when the block ends well, it takes the name ``path``.
 
-    mode, options: of ``open``; text is UTF-8 on every system. instead_of: an older file under another
+    mode: of ``open``; text is UTF-8 on every system. instead_of: an older file under another
     name, which goes. At any moment there is one of the two files, whole.
     """
     path = Path(path)
     part = path.with_name(f'.{path.name}.part')
-    if 'b' not in mode:
-        options['encoding'] = 'utf-8'
     try:
-        with open(part, mode, **options) as file:
+        with open(part, mode, encoding=None if 'b' in mode else 'utf-8') as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -6,6 +6,7 @@ from mmballoon.patches.amp import fast_bfloat16
 
 import torch
 from mmcv.cnn import ConvModule, fuse_conv_bn
+from mmengine.utils import apply_to
 
 
 def prepare(model, fuse=True, amp=False):
@@ -39,12 +40,6 @@ def _in_bfloat16(forward):
     def wrapped(inputs):
         with torch.autocast('cpu', torch.bfloat16):
             outputs = forward(inputs)
-        return _float(outputs)
+        return apply_to(outputs, torch.is_tensor, torch.Tensor.float)
 
     return wrapped
-
-
-def _float(outputs):
-    if isinstance(outputs, torch.Tensor):
-        return outputs.float()
-    return tuple(_float(part) for part in outputs)

@@ -62,13 +62,9 @@ def pick_device(device=None):
 
     if device is None:
         return 'cuda:0' if torch.cuda.is_available() else 'cpu'
-    if device.startswith('cuda') and not torch.cuda.is_available():
-        raise UserError(
-            f'--device {device}: torch sees no CUDA device here; next: --device cpu, or leave it out'
-        )
     try:
-        torch.device(device)
-    except RuntimeError as error:
+        torch.empty(0, device=device)
+    except (AssertionError, RuntimeError) as error:  # AssertionError: a torch without CUDA
         found = str(error).split('. ')[0].splitlines()[0]
         raise UserError(
             f'--device {device}: {found}; next: --device cpu, or leave it out'

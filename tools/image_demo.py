@@ -10,7 +10,7 @@ options for text prompts and chunks are not here: --texts, --custom-entities, --
 --chunked-size.
 """
 
-import argparse
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from mmballoon.errors import UserError, report_errors
@@ -18,9 +18,7 @@ from mmballoon.inputs import list_images, pick_device
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument('inputs', nargs='+', help='image files or folders')
     parser.add_argument('model', help="config file, or the name of a model in MMDetection's zoo")
     parser.add_argument('--weights', help='checkpoint file')

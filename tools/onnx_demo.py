@@ -10,11 +10,11 @@ file into your own program, and use the class Detector:
     boxes, scores, labels = Detector('model.onnx')(cv2.imread('image.jpg'))
 """
 
-import argparse
 import glob
 import json
 import os
 import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 import cv2
@@ -109,9 +109,7 @@ def fail(message):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument('inputs', nargs='+', help='image files or folders')
     parser.add_argument('model', help='file of tools/export_onnx.py')
     parser.add_argument('--out-dir', type=Path, default='outputs', help='(%(default)s)')

@@ -8,16 +8,14 @@
 One HTML file that opens without a network, and report.json beside it with the same numbers.
 """
 
-import argparse
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from mmballoon.errors import report_errors
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     add = parser.add_argument
     add('config', help='config file')
     add('checkpoint', nargs='?', type=Path, help='checkpoint file')

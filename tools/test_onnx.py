@@ -6,16 +6,14 @@
 It prints the same numbers as tools/test.py on the checkpoint that was exported.
 """
 
-import argparse
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from mmballoon.errors import UserError, report_errors
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file')
     parser.add_argument('model', help='file of tools/export_onnx.py')
     parser.add_argument('--out', type=Path, help='write the detections as COCO results JSON')

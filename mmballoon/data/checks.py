@@ -90,8 +90,8 @@ def pairs(parts):
 
 def describe(part, img_size):
     """Lines of text about one part: counts, image sizes, box sizes in COCO's groups and at img_size."""
-    annotations = [(part.images[key], a) for key, found in part.boxes.items() for a in found]
-    per_class = Counter(part.names[a['category_id']] for _, a in annotations)
+    annotations = [a for found in part.boxes.values() for a in found]
+    per_class = Counter(part.names[a['category_id']] for a in annotations)
     empty = len(part.images) - len(part.boxes)
     yield f'{part.name}: {len(part.images)} images ({empty} without boxes), {len(annotations)} boxes'
     counts = ', '.join(f'{name} {per_class[name]}' for name in part.names.values())
@@ -99,7 +99,6 @@ def describe(part, img_size):
     yield f'  image long side  {long_sides(part.images.values())}'
     if not annotations:
         return
-    annotations = [a for _, a in annotations]
     yield f'  boxes, COCO      {by_area(annotations)}  (area below 32², 96² px, and above)'
     sizes, strides = network_sizes(part, img_size), ', '.join(map(str, STRIDES))
     yield f'  box size at {img_size} px (square root of the box, network input; strides {strides})'

@@ -48,11 +48,9 @@ def contact_sheet(part, out):
 
 def histograms(parts, img_size, out):
     """Save box sizes against the strides, box shapes, and boxes per image; returns the path."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 3.4), layout='constrained')
-    FigureCanvasAgg(figure)
     left, middle, right = figure.subplots(1, 3)
     names = [part.name for part in parts]
     sizes = [np.maximum(network_sizes(part, img_size), 1) for part in parts]

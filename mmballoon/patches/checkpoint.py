@@ -30,11 +30,7 @@ def history_getattr(obj, name):
 
 def apply():
     """Allow, by name, the harmless classes that MMEngine's checkpoints contain."""
-    if not hasattr(torch.serialization, 'add_safe_globals'):
-        return  # torch < 2.4 has no list, and no weights_only default either
-    multiarray = (
-        np.core.multiarray if np.lib.NumpyVersion(np.__version__) < '2.0.0' else np._core.multiarray
-    )
+    reconstruct, scalar = np.empty(0).__reduce__()[0], np.float64().__reduce__()[0]
     allowed = [
         HistoryBuffer,
         np.ndarray,
@@ -42,14 +38,8 @@ def apply():
         (history_getattr, 'builtins.getattr'),
         *{type(np.dtype(code)) for code in '?bBhHiIlLqQefd'},
     ]
-    for module in (
-        'numpy.core.multiarray',
-        'numpy._core.multiarray',
-    ):  # numpy 1's name, and numpy 2's
-        allowed += [
-            (multiarray._reconstruct, f'{module}._reconstruct'),
-            (multiarray.scalar, f'{module}.scalar'),
-        ]
+    for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):  # of numpy 1 and of numpy 2
+        allowed += [(reconstruct, f'{module}._reconstruct'), (scalar, f'{module}.scalar')]
     torch.serialization.add_safe_globals(allowed)
 
 

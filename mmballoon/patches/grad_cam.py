@@ -12,7 +12,6 @@ Imported by what draws Box AM alone: grad-cam takes seconds to import.
 import functools
 import inspect
 
-import pytorch_grad_cam
 from pytorch_grad_cam.base_cam import BaseCAM
 
 
@@ -28,19 +27,10 @@ def apply():
     """Let every method's constructor take the argument and ignore it, where grad-cam no longer
     knows it.
     """
-    methods = [
-        cls
-        for cls in vars(pytorch_grad_cam).values()
-        if inspect.isclass(cls) and issubclass(cls, BaseCAM)
-    ]
-    for cls in {BaseCAM, *methods}:
-        init = vars(cls).get('__init__')
-        if (
-            init
-            and 'use_cuda' not in inspect.signature(init).parameters
-            and not hasattr(init, '__wrapped__')
-        ):
-            cls.__init__ = _without_use_cuda(init)
+    for cls in (BaseCAM, *BaseCAM.__subclasses__()):  # BaseCAM first: most inherit its constructor
+        known = 'use_cuda' in inspect.signature(cls.__init__).parameters
+        if not known and not hasattr(cls.__init__, '__wrapped__'):
+            cls.__init__ = _without_use_cuda(cls.__init__)
 
 
 apply()

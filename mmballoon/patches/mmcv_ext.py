@@ -40,9 +40,7 @@ def apply():
     if 'mmcv._ext' in sys.modules or importlib.util.find_spec('mmcv._ext') is not None:
         return
     ext = _Ext('mmcv._ext')
-    ext.__spec__ = ModuleSpec(
-        'mmcv._ext', loader=None
-    )  # pkgutil.find_loader, in mmengine's and mmcv's checks, asks
+    ext.__spec__ = ModuleSpec('mmcv._ext', loader=None)  # pkgutil.find_loader asks for it
     ext.nms, ext.softnms, ext.nms_match = nms.nms, nms.softnms, nms.nms_match
     ext.masked_im2col_forward = masked_conv.masked_im2col_forward
     ext.masked_col2im_forward = masked_conv.masked_col2im_forward

@@ -25,8 +25,8 @@ def find_latest_checkpoint(path):
     path = Path(path)
     for part in path.glob('.*.part'):  # what a kill left behind
         part.unlink(missing_ok=True)
-    candidates = sorted(path.glob('*_*.pth'), key=_step, reverse=True)
-    candidates = [c for c in candidates if re.fullmatch(r'(epoch|iter)_\d+', c.stem)]
+    candidates = [c for c in path.glob('*.pth') if re.fullmatch(r'(epoch|iter)_\d+', c.stem)]
+    candidates.sort(key=lambda c: int(c.stem.split('_')[1]), reverse=True)
     marker = path / 'last_checkpoint'
     named = Path(marker.read_text(encoding='utf-8').strip()) if marker.is_file() else None
     if named and named.name and named not in candidates:
@@ -36,10 +36,6 @@ def find_latest_checkpoint(path):
             return str(candidate)
         print_log(f'{candidate}: missing or not whole, so it is skipped', 'current')
     return None
-
-
-def _step(path):
-    return int(re.search(r'(\d+)$', path.stem)[1]) if re.search(r'\d+$', path.stem) else -1
 
 
 def _load_or_resume(load):

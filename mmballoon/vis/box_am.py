@@ -89,9 +89,7 @@ class BoxAM:
             known = ', '.join(IGNORED_LOSSES)
             raise UserError(f'{head}: Box AM knows the heads of {known}; next: use one of these')
         self.ignored_losses = IGNORED_LOSSES[families[0]]
-        MessageHub.get_current_instance().update_info(
-            'epoch', 0
-        )  # read by the losses of some heads
+        MessageHub.get_current_instance().update_info('epoch', 0)  # some heads' losses read it
 
     def detect(self, image, names=()):
         """Detections on an image ((H, W, 3) uint8 BGR): a DetDataSample, boxes [x1, y1, x2, y2] in pixels.

@@ -13,6 +13,7 @@ from functools import partial
 import cv2
 import numpy as np
 import torch
+from mmengine.utils import apply_to
 
 from mmballoon.errors import UserError
 
@@ -63,15 +64,8 @@ def capture_outputs(layers, forward):
 
 
 def _keep(outputs, module, args, output):
-    outputs.append(list(_tensors(output)))
-
-
-def _tensors(output):
-    if isinstance(output, torch.Tensor):
-        yield output
-    elif isinstance(output, (list, tuple)):
-        for item in output:
-            yield from _tensors(item)
+    outputs.append([])
+    apply_to(output, torch.is_tensor, outputs[-1].append)
 
 
 def map_to_image(values, metainfo):

@@ -16,22 +16,11 @@ from torch.nn.modules.utils import _pair
 from . import rebind
 
 
-def deform_conv2d(
-    input,
-    offset,
-    weight,
-    stride=1,
-    padding=0,
-    dilation=1,
-    groups=1,
-    deform_groups=1,
-    bias=False,
-    im2col_step=32,
-):
+def deform_conv2d(input, offset, weight, stride=1, padding=0, dilation=1, *others):
     """Deformable convolution v1: (N, C, H, W) to (N, C', H', W').
 
     offset: (N, 2 * deform_groups * kh * kw, H', W'), as (y, x) in cells; weight: (C', C / groups,
-    kh, kw). ``im2col_step`` only divides the compiled operator's work.
+    kh, kw). others: groups and deform_groups, which the shapes say, and how to divide the work.
     """
     return modulated_deform_conv2d(input, offset, None, weight, None, stride, padding, dilation)
 
@@ -47,16 +36,7 @@ def _fit(tensor, size):
 
 
 def modulated_deform_conv2d(
-    input,
-    offset,
-    mask,
-    weight,
-    bias=None,
-    stride=1,
-    padding=0,
-    dilation=1,
-    groups=1,
-    deform_groups=1,
+    input, offset, mask, weight, bias=None, stride=1, padding=0, dilation=1, *others
 ):
     """Deformable convolution v2; mask: (N, deform_groups * kh * kw, H', W'), or None for v1."""
     # Mixed precision lets the offset, input and weight differ in type. Computed in at least float32.

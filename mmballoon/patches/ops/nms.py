@@ -8,6 +8,7 @@ Delete:   with mmcv_ext
 """
 
 import torch
+import torchvision
 
 
 def nms(boxes, scores, iou_threshold, offset=0):
@@ -17,19 +18,8 @@ def nms(boxes, scores, iou_threshold, offset=0):
     width and height are enlarged by (0, or 1 for the old inclusive pixel convention): both agree
     with torchvision once x2 and y2 have moved.
     """
-    import torchvision
-
     boxes = boxes.float() + boxes.new_tensor([0, 0, offset, offset], dtype=boxes.float().dtype)
     return torchvision.ops.nms(boxes, scores.float(), iou_threshold)
-
-
-def _iou(box, boxes, offset=0):
-    """IoU (N,) of one box (4,) with boxes (N, 4), both [x1, y1, x2, y2]."""
-    low, high = torch.maximum(box[:2], boxes[:, :2]), torch.minimum(box[2:], boxes[:, 2:])
-    inter = (high - low + offset).clamp(min=0).prod(1)
-    area = (box[2:] - box[:2] + offset).prod()
-    areas = (boxes[:, 2:] - boxes[:, :2] + offset).prod(1)
-    return inter / (area + areas - inter)
 
 
 def softnms(boxes, scores, dets, iou_threshold, sigma, min_score, method, offset):
@@ -40,12 +30,13 @@ def softnms(boxes, scores, dets, iou_threshold, sigma, min_score, method, offset
     ``iou_threshold`` on, 2 by exp(-IoU² / sigma). Returns the indices (int64, K) of the boxes kept.
     """
     scores, left, kept = scores.clone(), torch.arange(len(boxes)), []
+    grown = boxes + boxes.new_tensor([0, 0, offset, offset])
     while len(left):
         best = left[scores[left].argmax()]
         dets[len(kept), :4], dets[len(kept), 4] = boxes[best], scores[best]
         kept.append(best)
         left = left[left != best]
-        iou = _iou(boxes[best], boxes[left], offset)
+        iou = torchvision.ops.box_iou(grown[best][None], grown[left])[0]
         if method == 2:
             weight = torch.exp(-(iou**2) / sigma)
         else:
@@ -64,7 +55,7 @@ def nms_match(dets, iou_threshold):
     left, groups = dets[:, 4].argsort(descending=True), []
     while len(left):
         best, left = left[0], left[1:]
-        hit = _iou(dets[best, :4], dets[left, :4]) >= iou_threshold
+        hit = torchvision.ops.box_iou(dets[best, :4][None], dets[left, :4])[0] >= iou_threshold
         groups.append([int(best), *left[hit].tolist()])
         left = left[~hit]
     return groups
