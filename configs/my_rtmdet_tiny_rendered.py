@@ -1,5 +1,5 @@
 # RTMDet-tiny on 3000 rendered images, from random weights: the first half of `make scratch`. About
-# half an hour on two CPU cores.
+# half an hour on two CPU cores. Expected: mAP 0.77 on its own rendered validation images.
 _base_ = './my_rtmdet_tiny_scratch.py'
 
 data_root = '{{$RENDERED_ROOT:data/rendered_balloon}}/'
