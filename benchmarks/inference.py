@@ -7,9 +7,9 @@
 upstream: mmdet.apis.inference_detector on the model as it is loaded. ours: the same on the model as
 tools/image_demo.py prepares it (mmballoon/inference.py), and with its --amp. The next rows run the
 files of tools/export_onnx.py as tools/onnx_demo.py does, in ONNX Runtime or in OpenVINO. Rows whose
-package is not installed (onnxruntime, openvino) are left out. All sides run in this process, in turn, with as many
-threads as torch. The two variables make torch and OpenVINO compute as on a CPU with AVX2 alone; ONNX
-Runtime does not read them.
+package is not installed (onnxruntime, openvino) are left out. All sides run in this process, in turn,
+with as many threads as torch. The two variables make torch and OpenVINO compute as on a CPU with AVX2
+alone; ONNX Runtime does not read them.
 
 Without a checkpoint the weights are random and the image is noise. The biases of the head are then set
 so that 3700 of the 8400 boxes go through NMS: trained weights gave 3200 to 5400 on the validation images.

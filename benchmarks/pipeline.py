@@ -31,16 +31,14 @@ def stages():
         ('', 'rtmdet_tiny_8xb32-300e_coco.py', 'my_rtmdet_tiny.py'),
         ('masks, ', 'rtmdet-ins_tiny_8xb32-300e_coco.py', 'my_rtmdet_ins_tiny.py'),
     ):
-        theirs, ours = (
-            get_config(f'mmdet::rtmdet/{base}'),
-            Config.fromfile(ROOT / 'configs' / config),
-        )
+        theirs = get_config(f'mmdet::rtmdet/{base}')
+        ours = Config.fromfile(ROOT / 'configs' / config)
         found |= {prefix + stage: (theirs[name], ours[name]) for stage, name in names.items()}
     return found
 
 
 def build(data_root, pipeline):
-    """CocoDataset of the training split with a pipeline."""
+    """The training split of ``data_root`` as MMDetection's CocoDataset, with a pipeline."""
     from mmdet.registry import DATASETS
     from mmengine.config import Config
 
