@@ -58,14 +58,6 @@ def without_privileges():
         assert libc.capset(header, data) == 0
 
 
-@pytest.fixture(autouse=True)
-def config_as_it_is(monkeypatch):
-    """MMEngine formats the whole config, which takes most of the time here."""
-    from mmengine.config import config
-
-    monkeypatch.setattr(config, 'FormatCode', lambda text, **options: (text, True))
-
-
 @pytest.fixture(scope='module')
 def files(tiny, tmp_path_factory):
     """{placeholder: path}"""

@@ -4,8 +4,13 @@ import os
 import re
 import shutil
 import subprocess
+import zipfile
+from xml.etree import ElementTree
 
+import cv2
+import numpy as np
 import pytest
+import trees
 from conftest import ROOT, run
 
 
@@ -58,3 +63,25 @@ def test_the_gpu_report_with_pretended_programs(tmp_path):
     assert 'load_from=my_rtmdet_tiny_rendered/epoch_9.pth`: status 0, ' in main
     assert '300.0 images per second' in main and 'GPU busy: 95 %' in main  # 12 images in 0.04 s
     assert 'mAP         0.593' in report and '`make demo`: status 3, ' in report
+
+
+def test_trees_are_cut_into_tiles(tmp_path):
+    """One tree is within the first tile; the other lies mostly in the second, and is cut at its edge."""
+    boxes = '<bndbox><xmin>{}</xmin><ymin>10</ymin><xmax>{}</xmax><ymax>60</ymax></bndbox>'
+    found = ''.join(f'<object>{boxes.format(x, x + 40)}</object>' for x in (20, 390))
+    text = f'<annotation><filename/><size><width/><height/></size>{found}</annotation>'
+    wheel, image = tmp_path / 'wheel.whl', np.zeros((400, 800, 3), np.uint8)
+    with zipfile.ZipFile(wheel, 'w') as archive:
+        for stem in sum(trees.SPLITS.values(), []):
+            archive.writestr(
+                f'deepforest/data/{stem}.png', cv2.imencode('.png', image)[1].tobytes()
+            )
+            archive.writestr(f'deepforest/data/{stem}.xml', text)
+    trees.main(wheel, tmp_path / 'out')
+    (stem,) = trees.SPLITS['train']
+    for x, expected in ((0, [20, 60]), (400, [0, 30])):
+        root = ElementTree.parse(tmp_path / f'out/train/{stem}_0_{x}.xml')
+        edges = [float(root.find(f'object/bndbox/{side}').text) for side in ('xmin', 'xmax')]
+        assert len(root.findall('object')) == 1 and edges == expected
+        assert cv2.imread(str(tmp_path / f'out/train/{stem}_0_{x}.png')).shape == (400, 400, 3)
+    assert len(list((tmp_path / 'out/val').glob('*.png'))) == 4

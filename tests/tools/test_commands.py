@@ -108,46 +108,6 @@ def test_test_time_augmentation(tiny, tmp_path):
     assert not any(torch.equal(one, six) for one, six in zip(*scores))
 
 
-@pytest.mark.slow
-def test_torchrun_on_the_cpu(tiny_data, tmp_path):
-    done = run(
-        '-m',
-        'torch.distributed.run',
-        '--standalone',
-        '--nproc_per_node=2',
-        'tools/train.py',
-        TOY,
-        '--launcher',
-        'pytorch',
-        '--work-dir',
-        tmp_path,
-        '--cfg-options',
-        'train_cfg.max_epochs=1',
-        env=tiny_data.env,
-    )
-    assert 'Epoch(val) [1]' in done.stdout + done.stderr and (tmp_path / 'epoch_1.pth').is_file()
-
-
-@pytest.mark.slow
-def test_amp_flag_and_spawned_workers(tiny_data, tmp_path):
-    """--amp on a CPU; and a spawned worker, which imports everything anew, has the repairs as
-    well.
-    """
-    done = run(
-        'tools/train.py',
-        TOY,
-        '--amp',
-        '--work-dir',
-        tmp_path,
-        '--cfg-options',
-        'train_cfg.max_epochs=1',
-        'env_cfg.mp_cfg.mp_start_method=spawn',
-        'train_dataloader.num_workers=1',
-        env=tiny_data.env,
-    )
-    assert 'Epoch(val) [1]' in done.stdout + done.stderr
-
-
 def test_image_demo(tiny, tmp_path):
     done = run(
         'tools/image_demo.py',

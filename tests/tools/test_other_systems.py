@@ -32,7 +32,7 @@ def test_the_commands_of_the_demo(tmp_path):
     for command in (
         ['data_tools/make_toy_balloons.py', '--out', data, '--train', '8', '--val', '4'],
         ['data_tools/balloon2coco.py', '--data-root', data],
-        ['tools/train.py', config, '--resume', '--work-dir', tmp_path, *one_epoch],
+        ['tools/train.py', config, '--amp', '--resume', '--work-dir', tmp_path, *one_epoch],
         ['tools/test.py', config, checkpoint, '--work-dir', tmp_path, '--out', results, *spawn],
         ['tools/report.py', config, checkpoint, '--predictions', results, '--out', tmp_path],
         ['tools/image_demo.py', images, config, '--weights', checkpoint, *out],
