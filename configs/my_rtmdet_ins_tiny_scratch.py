@@ -3,7 +3,7 @@
 _base_ = './my_rtmdet_tiny_scratch.py'
 
 load_from = f'work_dirs/my_rtmdet_tiny_scratch/epoch_{_base_.max_epochs}.pth'
-max_epochs = 60
+max_epochs = 40
 
 del _base_.model.bbox_head['exp_on_reg']  # the head with masks has no such argument
 model = dict(

@@ -19,6 +19,7 @@ from . import (  # noqa: F401, E402
     cpu_dist,
     fit,
     head_module,
+    ins_head,
     local_backend,
     nms_best_first,
     paste_mask,

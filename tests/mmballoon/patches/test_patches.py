@@ -337,6 +337,22 @@ mask, place = _do_paste_mask(torch.ones(1, 1, 4, 4), torch.tensor([[1.0, 1, 3, 3
 assert mask.shape == (1, 4, 4) and place == (slice(0, 4), slice(0, 4))
 """
 
+INS = """
+import mmballoon.patches, torch
+from mmdet.models.dense_heads import RTMDetInsSepBNHead, RTMDetSepBNHead
+args = dict(num_classes=1, in_channels=4, feat_channels=4, stacked_convs=1)
+args |= dict(anchor_generator=dict(type='MlvlPointGenerator', offset=0, strides=[8, 16]))
+args |= dict(bbox_coder=dict(type='DistancePointBBoxCoder'), loss_cls=dict(type='GIoULoss'))
+args |= dict(with_objectness=False, norm_cfg=dict(type='BN'))
+boxes, masks = RTMDetSepBNHead(**args).eval(), RTMDetInsSepBNHead(**args).eval()
+masks.load_state_dict(boxes.state_dict(), strict=False)
+image = [torch.randn(1, 4, 8, 8), torch.randn(1, 4, 4, 4)]
+for box_maps, mask_maps in zip(boxes(image)[0], masks(image)[0]):
+    assert torch.equal(box_maps, mask_maps), 'other scores from the same weights'
+assert masks.reg_convs[0][0].conv is masks.reg_convs[1][0].conv  # shared between strides, as before
+assert masks.reg_convs[0][0].bn is not masks.reg_convs[1][0].bn
+"""
+
 EPS = """
 import mmballoon.patches, torch
 from mmcv.cnn import build_norm_layer
@@ -355,6 +371,10 @@ def test_ssd_head():
 
 def test_paste_mask():
     with_and_without('paste_mask', PASTE, 'upper bound and lower bound inconsistent')
+
+
+def test_ins_head():
+    with_and_without('ins_head', INS, 'other scores from the same weights')
 
 
 def test_batch_norm_eps():
