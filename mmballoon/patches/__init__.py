@@ -20,6 +20,7 @@ from . import (  # noqa: F401, E402
     fit,
     head_module,
     ins_head,
+    ins_mask_size,
     local_backend,
     nms_best_first,
     paste_mask,

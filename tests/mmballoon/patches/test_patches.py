@@ -353,6 +353,27 @@ assert masks.reg_convs[0][0].conv is masks.reg_convs[1][0].conv  # shared betwee
 assert masks.reg_convs[0][0].bn is not masks.reg_convs[1][0].bn
 """
 
+MASK_SIZE = """
+import mmballoon.patches, torch
+from mmengine.config import ConfigDict
+from mmengine.structures import InstanceData
+from mmdet.models.dense_heads import RTMDetInsSepBNHead
+head = RTMDetInsSepBNHead(
+    num_classes=1, in_channels=4, feat_channels=4, stacked_convs=1,
+    anchor_generator=dict(type='MlvlPointGenerator', offset=0, strides=[8]),
+    bbox_coder=dict(type='DistancePointBBoxCoder'), loss_cls=dict(type='QualityFocalLoss'))
+cfg = ConfigDict(nms=dict(type='nms', iou_threshold=0.6), max_per_img=1, mask_thr_binary=0.5)
+for (height, width), scale in (((1365, 2048), (640 / 2048, 427 / 1365)), ((112, 512), (0.5, 2.0))):
+    box = torch.tensor([[0.0, 0, 64, 64]])
+    found = InstanceData(bboxes=box, scores=torch.ones(1), labels=torch.zeros(1),
+        kernels=torch.zeros(1, head.num_gen_params), priors=torch.tensor([[8.0, 8, 8, 8]]))
+    meta = dict(ori_shape=(height, width), scale_factor=scale)
+    found = head._bbox_mask_post_process(
+        results=found, mask_feat=torch.zeros(1, 8, 80, 80), cfg=cfg, rescale=True, img_meta=meta)
+    assert torch.allclose(found.bboxes, box / torch.tensor(scale * 2), rtol=1e-6)
+    assert found.masks.shape == (1, height, width), f'masks of another size: {found.masks.shape}'
+"""
+
 EPS = """
 import mmballoon.patches, torch
 from mmcv.cnn import build_norm_layer
@@ -375,6 +396,10 @@ def test_paste_mask():
 
 def test_ins_head():
     with_and_without('ins_head', INS, 'other scores from the same weights')
+
+
+def test_ins_mask_size():
+    with_and_without('ins_mask_size', MASK_SIZE, 'masks of another size')
 
 
 def test_batch_norm_eps():
