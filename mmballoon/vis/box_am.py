@@ -69,7 +69,7 @@ class BoxAM:
         ablation: batch_size and ratio_channels_to_ablate of ablationcam.
 
     Raises:
-        UserError: a head that MMYOLO's demo does not know.
+        UserError: a head that MMYOLO's demo does not know, or one with masks and a method with gradients.
     """
 
     def __init__(
@@ -88,6 +88,11 @@ class BoxAM:
         if not families:
             known = ', '.join(IGNORED_LOSSES)
             raise UserError(f'{head}: Box AM knows the heads of {known}; next: use one of these')
+        if self.needs_grad and hasattr(self.detector.bbox_head, 'loss_mask'):
+            raise UserError(
+                f'{head}: {method} needs the loss, and that of this head takes masks besides the boxes; '
+                'next: --method eigencam'
+            )
         self.ignored_losses = IGNORED_LOSSES[families[0]]
         MessageHub.get_current_instance().update_info('epoch', 0)  # some heads' losses read it
 

@@ -34,3 +34,10 @@ def test_an_epoch_with_masks(tiny_data, tmp_path, in_process):
     (path,) = (tmp_path / 'out/preds').glob('*.json')
     predictions = json.loads(path.read_text())
     assert len(predictions['masks']) == len(predictions['scores']) > 0
+
+    args = [*demo[1:3], demo[4], '--score-thr', '0', '--topk', '1', '--out-dir', tmp_path / 'am']
+    done = in_process('tools/boxam_vis_demo.py', *args, env=tiny_data.env)
+    assert done.status == 2 and 'next: --method eigencam' in done.err
+    args += ['--method', 'eigencam']
+    assert in_process('tools/boxam_vis_demo.py', *args, env=tiny_data.env).status == 0
+    assert len(list((tmp_path / 'am').iterdir())) == 1
