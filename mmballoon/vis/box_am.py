@@ -108,6 +108,7 @@ class BoxAM:
         (sample,), outputs = capture_outputs(layers, self.wrapper)
         for name, calls in zip(names, outputs):
             self._check_layer(name, calls)
+        sample.pred_instances.pop('masks', None)  # drawn masks would hide the heat
         return sample
 
     def _check_layer(self, name, calls):
