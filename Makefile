@@ -97,7 +97,7 @@ boxam-stage4 boxam-neck0 boxam-neck1 boxam-neck2: setup  ## Box AM of one layer,
 test: lint  ## check style and run the quick tests (5 minutes)
 	$(PYTEST) -m "not slow"
 
-test-all: lint .venv/other/.installed  ## check style and run all tests but those of make models (15 minutes)
+test-all: lint .venv/other/.installed  ## check style and run all tests but those of make models (10 to 15 minutes)
 	$(PYTEST) -m "not models"
 
 models: setup  ## train a step and detect with each model family of MMDetection (half an hour)
