@@ -86,7 +86,7 @@ section 'One epoch on the CPU' 0 env CUDA_VISIBLE_DEVICES= "$PY" tools/train.py 
     --cfg-options train_cfg.max_epochs=1
 section 'Its checkpoint on the GPU' 0 "$PY" tools/test.py "$PHOTOGRAPHS" outputs/cpu/epoch_1.pth --work-dir outputs/cpu_on_gpu
 section 'NMS of torchvision on CUDA' 0 "$PY" -c '
-import mmballoon.patches, torch
+import mmcompat, torch
 from mmcv.ops import nms
 corners, scores = torch.rand(9000, 2) * 600, torch.rand(9000)
 boxes = torch.cat([corners, corners + torch.rand(9000, 2) * 100], 1)

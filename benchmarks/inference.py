@@ -27,7 +27,9 @@ from train_step import ROOT, compare, make_parser, reduced_type
 
 def load(args):
     """A detector, as mmdet.apis.init_detector gives it, for images of ``args.size`` pixels."""
-    import mmballoon.patches  # noqa: F401
+    from mmballoon.train import rules
+
+    rules.apply()
 
     from mmdet.apis import init_detector
     from mmengine.config import Config
@@ -51,7 +53,9 @@ def load(args):
 
 
 def in_torch(args, folder):
-    import mmballoon.patches  # noqa: F401
+    from mmballoon.train import rules
+
+    rules.apply()
 
     from mmdet.apis import inference_detector
     from mmdet.models.dense_heads.base_dense_head import BaseDenseHead

@@ -28,7 +28,7 @@ CONFIG = 'configs/my_rtmdet_tiny_toy.py'
 SHORT = 'train_cfg.val_interval=1 train_dataloader.num_workers=1'
 # What runs in each environment, in this order. TMP is a folder of its own.
 COMMANDS = {
-    'patches': '-c "import mmballoon.patches, mmdet.apis, mmyolo"',
+    'patches': '-c "import mmcompat, mmdet.apis, mmyolo"',
     'toy data': 'data_tools/make_toy_balloons.py --out TMP/data --train 8 --val 4',
     'converter': 'data_tools/balloon2coco.py --data-root TMP/data',
     'train': 'tools/train.py CONFIG --work-dir TMP/w --cfg-options train_cfg.max_epochs=1 SHORT',

@@ -1,5 +1,5 @@
 """Time per image through the training pipeline, one core: upstream's against
-mmballoon/plugins/fast_pipeline.py.
+mmballoon/train/fast_pipeline.py.
 
     python benchmarks/pipeline.py
     python benchmarks/pipeline.py --data-root data/toy_balloon --samples 50
@@ -72,13 +72,15 @@ def main(argv=None):
         raise SystemExit(
             f'{args.data_root}: no coco_train.json there; next: python data_tools/balloon2coco.py'
         )
-    import mmballoon.patches  # noqa: F401
+    from mmballoon.train import rules
+
+    rules.apply()
 
     import cv2
     from mmdet.utils import register_all_modules
     from mmengine.runner import set_random_seed
 
-    import mmballoon.plugins  # noqa: F401
+    import mmballoon.train  # noqa: F401
 
     register_all_modules()
     cv2.setNumThreads(1)

@@ -33,7 +33,7 @@ def build_step(batch, parts=frozenset()):
     from mmengine.device import get_device
     from mmengine.optim import AmpOptimWrapper, OptimWrapper
 
-    from mmballoon.plugins.depthwise import wrap
+    from mmballoon.train.depthwise import wrap
 
     register_all_modules()
     torch.manual_seed(0)
@@ -56,7 +56,9 @@ def build_step(batch, parts=frozenset()):
 
 def make_batch(size, batch_size):
     """MMDetection's random images for tests, (3, size, size) uint8, with 6 boxes of class 0 each."""
-    import mmballoon.patches  # noqa: F401
+    from mmballoon.train import rules
+
+    rules.apply()
 
     from mmdet.testing import demo_mm_inputs
 
@@ -68,7 +70,8 @@ def make_batch(size, batch_size):
 
 def reduced_type():
     """The number type of mixed precision on this machine; float32 on a CPU without bfloat16."""
-    from mmballoon.patches.amp import best_dtype, fast_bfloat16
+    from mmballoon.cli import fast_bfloat16
+    from mmballoon.train.rules.number_type import best_dtype
 
     fast = torch.cuda.is_available() or fast_bfloat16()
     return getattr(torch, best_dtype()) if fast else torch.float32

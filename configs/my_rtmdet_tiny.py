@@ -2,7 +2,7 @@
 # Hardware: any. The published run of this recipe took 11 minutes on an RTX 3090 and reached
 # mAP 0.804 (best epoch) and 0.775 (last epoch); docs/results.md names the source.
 _base_ = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
-custom_imports = dict(imports=['mmballoon.plugins'])
+custom_imports = dict(imports=['mmballoon.train'])
 
 # ---- Settings that people change. Everything below follows from them.
 data_root = '{{$BALLOON_ROOT:data/balloon}}/'  # holds train/, val/, coco_train.json, coco_val.json

@@ -17,9 +17,9 @@ is written before everything has been converted.
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
+from mmballoon.cli import report_errors
 from mmballoon.data.convert import Source, add_arguments, check_arguments, convert
 from mmballoon.data.via import find_annotation, read_via
-from mmballoon.errors import report_errors
 
 
 def load(annotation, images):

@@ -13,9 +13,9 @@ import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
+from mmballoon.cli import UserError, report_errors
 from mmballoon.data.checks import findings
 from mmballoon.data.coco import load
-from mmballoon.errors import UserError, report_errors
 
 
 def parse_args(argv=None):

@@ -18,9 +18,8 @@ import zipfile
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
+from mmballoon.cli import UserError, replace_folder, report_errors
 from mmballoon.data.via import read_via
-from mmballoon.errors import UserError, report_errors
-from mmballoon.files import replace_folder
 
 URLS = (
     'https://github.com/matterport/Mask_RCNN/releases/download/v2.1/balloon_dataset.zip',

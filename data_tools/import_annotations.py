@@ -13,9 +13,9 @@ format cannot carry.
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
+from mmballoon.cli import report_errors
 from mmballoon.data.convert import Source, add_arguments, check_arguments, convert
 from mmballoon.data.formats import READERS, detect_format
-from mmballoon.errors import report_errors
 
 
 def parse_args(argv=None):

@@ -19,10 +19,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mmballoon.cli import UserError, replace_folder, report_errors
 from mmballoon.data import coco
-from mmballoon.data.scene import background, photograph
-from mmballoon.errors import UserError, report_errors
-from mmballoon.files import replace_folder
+from mmballoon.render.scene import background, photograph
 
 SIZES = ((640, 480), (640, 427), (480, 640), (512, 512))  # width, height, as photographs come
 BALLOONS = (

@@ -2,11 +2,11 @@
 
 import copy
 
-from mmballoon.patches.amp import fast_bfloat16
-
 import torch
 from mmcv.cnn import ConvModule, fuse_conv_bn
 from mmengine.utils import apply_to
+
+from mmballoon.cli import fast_bfloat16
 
 
 def prepare(model, fuse=True, amp=False):

@@ -4,12 +4,10 @@ The one module that knows where the installed MMDetection and MMYOLO keep their 
 """
 
 import importlib.util
-import site
 import sys
 from pathlib import Path
 
-from mmballoon import environment
-from mmballoon.errors import UserError, report_errors
+from mmballoon.cli import REQUIREMENTS, UserError, check_packages, report_errors
 
 PACKAGES = ('mmdet', 'mmyolo')
 
@@ -18,9 +16,7 @@ def package_root(package):
     """The folder in which an installed package keeps its ``tools`` and ``configs`` (Path)."""
     spec = importlib.util.find_spec(package)
     if spec is None:
-        raise UserError(
-            f'{package} is not installed; next: pip install "{environment.REQUIREMENTS[package]}"'
-        )
+        raise UserError(f'{package} is not installed; next: pip install "{REQUIREMENTS[package]}"')
     return Path(spec.origin).parent / '.mim'
 
 
@@ -42,9 +38,10 @@ def run(script):
             raise UserError(
                 f'{script}: no such script; next: python tools/upstream.py mmdet (or mmyolo) lists them'
             )
-        import mmballoon.patches  # noqa: F401
+        from mmballoon.train import rules
 
-        site.addsitedir(str(script.resolve().parent))  # a script may import the modules beside it
+        rules.apply()
+        sys.path.insert(0, str(script.resolve().parent))  # it may import the modules beside it
         spec = importlib.util.spec_from_file_location(script.stem, script)
         if spec is None:
             raise UserError(f'{script}: no Python script; next: name a file that ends with .py')
@@ -61,7 +58,7 @@ def run_bundled(package, path):
     package.
     """
     with report_errors():
-        environment.check()
+        check_packages()
         # Inside, so that a SIGTERM which arrives while `run` reports another error is reported, too:
         # with torchrun, the connection to a process that ended before this one is such an error.
         run(package_root(package) / path)

@@ -6,7 +6,7 @@ import pickle
 import struct
 import zipfile
 
-import mmballoon.patches  # noqa: F401
+import mmcompat  # noqa: F401
 
 import cv2
 import numpy as np

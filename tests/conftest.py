@@ -11,12 +11,13 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import mmballoon.patches  # noqa: F401  (before anything imports mmdet)
-
 import pytest
 from filelock import FileLock  # torch needs it as well
 from mmengine.config import config, utils
 
+from mmballoon.train import rules  # first: before anything imports mmdet
+
+rules.apply()
 gc.freeze()  # MMEngine collects garbage for each dataset; what the imports left need not be searched
 
 ROOT = Path(__file__).parents[1]

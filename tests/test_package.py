@@ -9,7 +9,7 @@ from conftest import ROOT
 
 DETECT = """
 import sys
-import mmballoon.patches
+import mmcompat
 from mmdet.apis import DetInferencer
 config, checkpoint, image = sys.argv[1:]
 inferencer = DetInferencer(config, checkpoint, device='cpu', show_progress=False)

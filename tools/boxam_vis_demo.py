@@ -14,15 +14,14 @@ docs/visualization.md explains how to read the maps.
 
 import sys
 
-from mmballoon.errors import report_errors
-from mmballoon.inputs import list_images, pick_device
+from mmballoon.cli import list_images, pick_device, report_errors
 
 DEFAULT_LAYERS = ('backbone.stage4', 'neck.out_convs[0]', 'neck.out_convs[1]', 'neck.out_convs[2]')
 STRIDES = (8, 16, 32)  # of the neck's outputs
 
 
 def parse_args(argv=None):
-    from mmballoon.vis.demo import make_parser
+    from mmballoon.explain.demo import make_parser
 
     parser = make_parser(__doc__)
     parser.add_argument(
@@ -67,8 +66,8 @@ def explain(box_am, path, args):
     from mmcv import imread
     from pytorch_grad_cam.utils.image import show_cam_on_image
 
-    from mmballoon.vis.figure import draw_detections
-    from mmballoon.vis.maps import norm_in_boxes
+    from mmballoon.explain.figure import draw_detections
+    from mmballoon.explain.maps import norm_in_boxes
 
     image = imread(path)
     names = args.target_layers or DEFAULT_LAYERS
@@ -110,10 +109,13 @@ def explain(box_am, path, args):
 
 def run(args):
     images = list_images([args.img])
-    import mmballoon.patches.grad_cam  # noqa: F401
+    from mmballoon.train import rules
 
-    from mmballoon.vis.box_am import BoxAM
-    from mmballoon.vis.demo import draw_figures, load_config, silence_loggers
+    rules.apply()
+    import mmcompat.grad_cam  # noqa: F401
+
+    from mmballoon.explain.box_am import BoxAM
+    from mmballoon.explain.demo import draw_figures, load_config, silence_loggers
 
     silence_loggers()
     box_am = BoxAM(

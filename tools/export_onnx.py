@@ -12,7 +12,7 @@ it; tools/onnx_demo.py runs it.
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from mmballoon.errors import report_errors
+from mmballoon.cli import report_errors
 
 
 def parse_args(argv=None):
@@ -41,16 +41,18 @@ def main(argv=None):
     with report_errors():
         files = None
         if args.images:
-            from mmballoon.inputs import list_images
+            from mmballoon.cli import list_images
 
             files = list_images(args.images)
-        import mmballoon.patches  # noqa: F401
+        from mmballoon.train import rules
+
+        rules.apply()
 
         import onnxruntime  # noqa: F401  (the check needs it)
         from mmengine.config import Config
 
+        from mmballoon.cli import atomic_write
         from mmballoon.export import onnx_file, parity
-        from mmballoon.files import atomic_write
 
         cfg = Config.fromfile(args.config)
         model = onnx_file.load(cfg, args.checkpoint, args.img_size, args.score_thr)

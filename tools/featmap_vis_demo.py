@@ -10,12 +10,11 @@ stride and shape. The arguments are those of MMYOLO's demo, without --show and w
 MMYOLO's packages do not include its demo, and its maps are shifted on images that are not square.
 """
 
-from mmballoon.errors import UserError, report_errors
-from mmballoon.inputs import list_images, pick_device
+from mmballoon.cli import UserError, list_images, pick_device, report_errors
 
 
 def parse_args(argv=None):
-    from mmballoon.vis.demo import make_parser
+    from mmballoon.explain.demo import make_parser
 
     parser = make_parser(__doc__)
     parser.add_argument(
@@ -54,8 +53,8 @@ def draw_layer(image, sample, name, outputs, args):
     """
     from mmengine.visualization.utils import convert_overlay_heatmap
 
-    from mmballoon.vis.figure import arrange
-    from mmballoon.vis.maps import map_to_image, reduce_channels
+    from mmballoon.explain.figure import arrange
+    from mmballoon.explain.maps import map_to_image, reduce_channels
 
     levels = [tensor for output in outputs for tensor in output if tensor.ndim == 4]
     if not levels:
@@ -80,15 +79,17 @@ def draw_layer(image, sample, name, outputs, args):
 
 def run(args):
     images = list_images([args.img])
-    import mmballoon.patches  # noqa: F401
+    from mmballoon.train import rules
+
+    rules.apply()
 
     from mmcv import imread
     from mmdet.apis import inference_detector, init_detector
 
+    from mmballoon.explain.demo import draw_figures, load_config, silence_loggers
+    from mmballoon.explain.figure import draw_detections
+    from mmballoon.explain.maps import capture_outputs, find_layer
     from mmballoon.inference import prepare
-    from mmballoon.vis.demo import draw_figures, load_config, silence_loggers
-    from mmballoon.vis.figure import draw_detections
-    from mmballoon.vis.maps import capture_outputs, find_layer
 
     silence_loggers()
     model = init_detector(load_config(args), args.checkpoint, device=pick_device(args.device))

@@ -13,8 +13,7 @@ options for text prompts and chunks are not here: --texts, --custom-entities, --
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from mmballoon.errors import UserError, report_errors
-from mmballoon.inputs import list_images, pick_device
+from mmballoon.cli import UserError, list_images, pick_device, report_errors
 
 
 def parse_args(argv=None):
@@ -63,7 +62,9 @@ def main(argv=None):
     with report_errors():
         files = list_images(args.inputs)
         device = pick_device(args.device)
-        import mmballoon.patches  # noqa: F401
+        from mmballoon.train import rules
+
+        rules.apply()
 
         from mmdet.apis import DetInferencer
         from mmengine.config import Config

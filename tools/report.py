@@ -11,7 +11,7 @@ One HTML file that opens without a network, and report.json beside it with the s
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from mmballoon.errors import report_errors
+from mmballoon.cli import report_errors
 
 
 def parse_args(argv=None):

@@ -13,4 +13,6 @@ from mmballoon import upstream
 if __name__ == '__main__':
     upstream.run_bundled('mmdet', 'tools/test.py')
 else:  # a data-loader worker that was started by spawn imports this file again
-    import mmballoon.patches  # noqa: F401
+    from mmballoon.train import rules
+
+    rules.apply()

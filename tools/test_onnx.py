@@ -9,7 +9,7 @@ It prints the same numbers as tools/test.py on the checkpoint that was exported.
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from mmballoon.errors import UserError, report_errors
+from mmballoon.cli import UserError, report_errors
 
 
 def parse_args(argv=None):
@@ -23,13 +23,15 @@ def parse_args(argv=None):
 def main(argv=None):
     args = parse_args(argv)
     with report_errors():
-        import mmballoon.patches  # noqa: F401
+        from mmballoon.train import rules
+
+        rules.apply()
 
         from mmdet.utils import register_all_modules
         from mmengine.config import Config
 
-        from mmballoon.data.results import coco_results, write_results
         from mmballoon.export import parity
+        from mmballoon.report.results import coco_results, write_results
 
         register_all_modules()
         cfg = Config.fromfile(args.config)

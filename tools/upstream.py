@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from mmballoon import upstream
-from mmballoon.errors import report_errors
+from mmballoon.cli import report_errors
 
 
 def main(argv):
@@ -22,7 +22,7 @@ def main(argv):
     elif argv[0] not in upstream.PACKAGES:
         sys.argv = argv
         with report_errors():
-            import mmballoon.patches.grad_cam  # noqa: F401  (a clone's script may be Box AM)
+            import mmcompat.grad_cam  # noqa: F401  (a clone's script may be Box AM)
         upstream.run(Path(argv[0]))
     elif len(argv) == 1:
         with report_errors():

@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from mmballoon.cli import UserError
 from mmballoon.data.coco import STRIDES, network_sizes, thumbnail
 from mmballoon.data.images import image_size
-from mmballoon.errors import UserError
 
 AREAS = dict(small=(0, 32**2), medium=(32**2, 96**2), large=(96**2, math.inf))  # COCO's, pixels
 SIZE_EDGES = (0, 8, 16, 32, 64, 128, 256, math.inf)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from mmballoon.errors import UserError
+from mmballoon.cli import UserError
 
 STRIDES = (8, 16, 32)  # RTMDet's
 THUMBNAIL = 240  # pixels

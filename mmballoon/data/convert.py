@@ -8,11 +8,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from mmballoon.cli import UserError, atomic_write
 from mmballoon.data.images import ImageFolder, image_size
 from mmballoon.data.split import link_images, split_entries
 from mmballoon.data.to_coco import region_class, via_to_coco
-from mmballoon.errors import UserError
-from mmballoon.files import atomic_write
 
 SPLITS = ('train', 'val')
 

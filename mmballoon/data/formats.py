@@ -11,10 +11,10 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree
 
+from mmballoon.cli import UserError
 from mmballoon.data.images import SUFFIXES, image_size
 from mmballoon.data.shapes import Skip, short
 from mmballoon.data.via import Entry, Region, make_region
-from mmballoon.errors import UserError
 
 
 def _entry(filename, objects, read_object, *args):

@@ -3,8 +3,8 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from mmballoon.cli import atomic_write
 from mmballoon.data.coco import STRIDES, THUMBNAIL, network_sizes
-from mmballoon.files import atomic_write
 
 COLUMNS, MAX_TILES, LABEL, GAP = 8, 96, 16, 4
 COLORS = '#ff3c5a', '#28beff', '#5adc5a', '#ffb428', '#c86ef0', '#00d2be'

@@ -5,9 +5,8 @@ import shutil
 from pathlib import Path
 from random import Random
 
+from mmballoon.cli import UserError, replace_folder
 from mmballoon.data.via import Entry
-from mmballoon.errors import UserError
-from mmballoon.files import replace_folder
 
 
 def split_entries(entries: list[Entry], fraction: float, seed: int) -> tuple[list, list]:

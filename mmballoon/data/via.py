@@ -16,8 +16,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mmballoon.cli import UserError
 from mmballoon.data.shapes import Skip, shape_to_polygon
-from mmballoon.errors import UserError
 
 SUFFIXES = ('.json', '.txt', '.csv')
 CSV_COLUMNS = (

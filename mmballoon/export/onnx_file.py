@@ -10,7 +10,7 @@ import onnx
 import torch
 from onnxscript import opset18 as op
 
-from mmballoon.errors import UserError
+from mmballoon.cli import UserError
 from mmballoon.export.network import Network
 
 OPSET = 18

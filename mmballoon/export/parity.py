@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mmballoon.errors import UserError
+from mmballoon.cli import UserError
 
 # Largest differences that pass: pixels of the image, score, mAP; and the share of detections they hold
 # for. A pair of boxes whose IoU is that of NMS within rounding may go either way, and so may their

@@ -19,18 +19,19 @@ import torch
 from jinja2 import Environment, PackageLoader
 from mmengine.config import Config
 
+from mmballoon.cli import UserError, atomic_write
 from mmballoon.data import checks, coco
-from mmballoon.data.results import read_results
-from mmballoon.errors import UserError
-from mmballoon.files import atomic_write
 from mmballoon.report import numbers
+from mmballoon.report.results import read_results
 
 PACKAGES = ('hotcoco', 'pycocotools', 'numpy', 'torch', 'mmengine', 'mmdet')
 
 
 def build(args):
     """Write report.html and report.json for tools/report.py's arguments; yields their paths."""
-    import mmballoon.patches  # noqa: F401
+    from mmballoon.train import rules
+
+    rules.apply()
 
     cfg = Config.fromfile(args.config)
     part = coco.load_dataset(cfg.test_dataloader.dataset)

@@ -553,7 +553,7 @@ def test_pycocotools_reads_it_and_perfect_detections_score_one(tmp_path):
 
 
 def test_mmdetection_and_an_independent_reader_agree(tmp_path):
-    import mmballoon.patches  # noqa: F401
+    import mmcompat  # noqa: F401
 
     import supervision
     from mmdet.datasets import CocoDataset

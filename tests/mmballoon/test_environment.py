@@ -1,4 +1,4 @@
-"""mmballoon/environment.py: an environment that does not fit is told what to install, in one line."""
+"""mmballoon/cli.py: an environment that does not fit is told what to install, in one line."""
 
 import os
 import subprocess
@@ -8,10 +8,10 @@ import pytest
 from conftest import ROOT
 from packaging.requirements import Requirement
 
-from mmballoon import environment
+from mmballoon import cli as environment
 
 TRAIN = ['tools/train.py', 'configs/my_rtmdet_tiny_toy.py']
-IMPORT = ['-c', 'import mmballoon.patches']
+IMPORT = ['-c', 'import mmcompat']
 
 
 def python(*args, path='', flags=()):
@@ -47,7 +47,7 @@ def test_an_empty_environment_is_told_everything():
         '"mmcv-lite>=2.0.1,<2.1" "mmdet>=3.0.0,<3.4"'
     )
     status, line = python(*IMPORT, flags=['-S'])
-    assert status == 1 and line.startswith('mmballoon.errors.UserError: numpy is not installed')
+    assert status == 1 and line.startswith('mmballoon.cli.UserError: numpy is not installed')
 
 
 @pytest.mark.parametrize('command', [TRAIN, IMPORT], ids=['train.py', 'own script'])

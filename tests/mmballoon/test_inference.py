@@ -1,7 +1,6 @@
 """A model that was prepared for speed computes the same."""
 
-from mmballoon.patches.amp import fast_bfloat16
-from mmballoon.patches.nms_best_first import _best_first
+from mmcompat.cpu_amp import fast_bfloat16
 
 import pytest
 import torch
@@ -11,6 +10,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.structures import InstanceData
 
 from mmballoon.inference import prepare
+from mmballoon.train.rules.nms_best_first import _best_first
 
 
 def test_same_outputs_of_the_head(tiny):

@@ -11,12 +11,13 @@ import sys
 import time
 from functools import partial
 
-import mmballoon.patches  # noqa: F401  (torch.load below reads MMEngine's checkpoints)
-from mmballoon.patches.weights import RTMDET_TINY, SHA256
+import mmcompat  # noqa: F401  (torch.load below reads MMEngine's checkpoints)
 
 import pytest
 import torch
 from conftest import ROOT, one_line_error, run
+
+from mmballoon.train.rules.weights import RTMDET_TINY, SHA256
 
 TOY = 'configs/my_rtmdet_tiny_toy.py'
 

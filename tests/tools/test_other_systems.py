@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT, run
 
 from mmballoon.data import split
-from mmballoon.plugins import image_cache
+from mmballoon.train import image_cache
 
 MAC = """
 import torch

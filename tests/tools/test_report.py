@@ -10,8 +10,8 @@ import time
 import pytest
 import torch
 
-from mmballoon.data.results import read_results
-from mmballoon.errors import UserError
+from mmballoon.cli import UserError
+from mmballoon.report.results import read_results
 
 CHROMIUM = shutil.which('chromium') or shutil.which('google-chrome')
 

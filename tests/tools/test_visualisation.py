@@ -38,11 +38,11 @@ def trained(tmp_path_factory):
 
 
 def build_box_am(toy, method='gradcam', **kwargs):
-    import mmballoon.patches.grad_cam  # noqa: F401
+    import mmcompat.grad_cam  # noqa: F401
 
     from mmengine.config import Config
 
-    from mmballoon.vis.box_am import BoxAM
+    from mmballoon.explain.box_am import BoxAM
 
     return BoxAM(Config.fromfile(toy.config), str(toy.weights), method, **kwargs)
 
@@ -190,7 +190,7 @@ def test_layer_mistakes(mistake, tiny, tmp_path, layer, message):
 
 LIBRARY = """
 import sys
-import mmballoon.patches.grad_cam, mmyolo, pytorch_grad_cam
+import mmcompat.grad_cam, mmyolo, pytorch_grad_cam
 from importlib.metadata import version
 from functools import partial
 from mmengine.config import Config

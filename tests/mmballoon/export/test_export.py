@@ -1,6 +1,6 @@
 """An exported file detects what MMDetection detects: several classes, images of any shape, batches."""
 
-import mmballoon.patches  # noqa: F401
+import mmcompat  # noqa: F401
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ from conftest import ROOT
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from mmballoon.errors import UserError
+from mmballoon.cli import UserError
 from mmballoon.export import onnx_file, parity
 
 SHAPES = [(200, 200), (333, 517), (517, 333), (40, 50), (120, 1), (1, 120), (1, 1)]  # height, width

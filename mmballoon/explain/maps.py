@@ -1,0 +1,109 @@
+"""Activation maps of a detector: which layer, where on the image, and how they are drawn.
+
+The test pipeline scales an image with its aspect ratio kept and pads it on the right and at the
+bottom to the network's input. A feature map covers that whole input, padding included: stretched
+over the image, as MMYOLO's and MMEngine's tools do, it lies beside the objects. ``map_to_image``
+undoes the pipeline instead.
+"""
+
+import difflib
+import re
+from functools import partial
+
+import cv2
+import numpy as np
+import torch
+from mmengine.utils import apply_to
+
+from mmballoon.cli import UserError
+
+
+def find_layer(model, name):
+    """The submodule called ``name``: ``neck.out_convs[0]``, as MMYOLO writes it, or ``neck.out_convs.0``.
+
+    Raises:
+        UserError: no such layer (the nearest names are given), or only a list of layers.
+    """
+    known = {_bracketed(n): m for n, m in model.named_modules() if n}
+    wanted = _bracketed(name)
+    if wanted not in known:
+        near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
+        raise UserError(
+            f'--target-layers {name}: the model has no such layer; next: '
+            + (f'did you mean {", ".join(near)}?' if near else '--preview-model lists its layers')
+        )
+    layer = known[wanted]
+    if isinstance(layer, (torch.nn.ModuleList, torch.nn.ModuleDict)):
+        inside = [n for n in known if n.startswith(wanted + '[')][:3]
+        raise UserError(
+            f'--target-layers {name}: holds layers and computes nothing itself; next: name one of them, '
+            f'as {inside[0] if inside else name}'
+        )
+    return layer
+
+
+def _bracketed(name):
+    return re.sub(r'\.(\d+)(?=\.|\[|$)', r'[\1]', name)
+
+
+def capture_outputs(layers, forward):
+    """What ``forward()`` returns, and what each layer puts out meanwhile: [outputs] per layer.
+
+    An output is the list of its tensors, nested ones flattened; a layer called n times has n outputs.
+    """
+    found, handles = [], []
+    for layer in layers:
+        outputs = []
+        found.append(outputs)
+        handles.append(layer.register_forward_hook(partial(_keep, outputs)))
+    try:
+        return forward(), found
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _keep(outputs, module, args, output):
+    outputs.append([])
+    apply_to(output, torch.is_tensor, outputs[-1].append)
+
+
+def map_to_image(values, metainfo):
+    """A map over the network's input, (h, w), cut and scaled to lie on the image: float32, ori_shape.
+
+    metainfo: of the detection's data sample: ori_shape (height, width) of the image, scale_factor
+    (width, height) with which the pipeline resized it, batch_input_shape (height, width) of the
+    padded input, all in pixels.
+    """
+    (ori_h, ori_w), (in_h, in_w) = metainfo['ori_shape'], metainfo['batch_input_shape']
+    x_scale = metainfo['scale_factor'][0] * values.shape[1] / in_w  # cells per pixel of the image
+    y_scale = metainfo['scale_factor'][1] * values.shape[0] / in_h
+    # Pixel centres: image pixel x lies at cell (x + 0.5) * x_scale - 0.5.
+    back = np.float32([[x_scale, 0, x_scale / 2 - 0.5], [0, y_scale, y_scale / 2 - 0.5]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    size = (ori_w, ori_h)
+    return cv2.warpAffine(np.float32(values), back, size, None, flags, cv2.BORDER_REPLICATE)
+
+
+def reduce_channels(featmap, channel_reduction, topk):
+    """The (H, W) arrays to draw of a (C, H, W) tensor; arguments as in MMEngine's draw_featmap.
+
+    'squeeze_mean': the mean over channels; 'select_max': the channel with the largest sum; None: the
+    ``topk`` channels with the largest sums (-1: all), largest first.
+    """
+    if channel_reduction == 'squeeze_mean':
+        return [featmap.mean(0).cpu().numpy()]
+    order = featmap.sum((1, 2)).argsort(descending=True)
+    count = 1 if channel_reduction == 'select_max' else (len(order) if topk == -1 else topk)
+    return [featmap[i].cpu().numpy() for i in order[:count]]
+
+
+def norm_in_boxes(heat, boxes):
+    """Heat (H, W) scaled to 0..1 within each box [x1, y1, x2, y2] in pixels, 0 outside them."""
+    result = np.zeros_like(heat)
+    for x1, y1, x2, y2 in np.int32(np.clip(boxes, 0, None)):
+        inside = heat[y1:y2, x1:x2]
+        if inside.size and inside.max() > inside.min():
+            scaled = (inside - inside.min()) / (inside.max() - inside.min())
+            result[y1:y2, x1:x2] = np.maximum(result[y1:y2, x1:x2], scaled)
+    return result

@@ -1,5 +1,0 @@
-"""What this project registers with MMEngine, for configs with
-``custom_imports = dict(imports=['mmballoon.plugins'])``.
-"""
-
-from . import channels_last, copy_paste, curves, depthwise, fast_pipeline, transfer  # noqa: F401

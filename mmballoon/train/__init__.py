@@ -1,0 +1,7 @@
+"""What this project registers with MMEngine, for configs with
+``custom_imports = dict(imports=['mmballoon.train'])``.
+"""
+
+import mmcompat  # noqa: F401
+
+from . import channels_last, copy_paste, curves, depthwise, fast_pipeline, transfer  # noqa: F401

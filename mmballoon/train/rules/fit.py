@@ -1,0 +1,73 @@
+"""A checkpoint of another model, or of other classes, is refused when a test, a demo or --resume loads it.
+
+Symptom:  mAP 0, boxes at random places, or "list has no attribute items"
+Cause:    MMEngine loads whatever fits and logs the rest
+Versions: mmengine <= 0.10.7
+Upstream: https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/runner/checkpoint.py
+Delete:   when MMEngine refuses to test a model whose weights were not all loaded
+
+Training (load_from, init_cfg) and load_checkpoint in one's own code may load a part."""
+
+import zipfile
+from functools import partial
+
+from mmdet.apis import det_inferencer, inference
+from mmengine.infer import infer
+from mmengine.runner import BaseLoop, Runner, checkpoint
+
+from mmballoon.cli import DAMAGED, UserError, is_whole
+
+
+def misfits(model, weights):
+    """Names of the tensors of a state dict that ``weights`` does not fill; a text about a shape, or ''."""
+    names, shapes = [], ''
+    for name, value in model.items():
+        found = getattr(weights.get(name), 'shape', None)
+        if found != value.shape and not name.endswith('num_batches_tracked'):
+            names.append(name)
+            if found and not shapes:
+                shapes = f'{tuple(found)} in the checkpoint, {tuple(value.shape)} in the model'
+    return names, shapes
+
+
+def check(model, loaded):
+    """Raise a UserError unless the content of a checkpoint fills the whole model."""
+    weights = {k.removeprefix('module.'): v for k, v in loaded.get('state_dict', loaded).items()}
+    names, shapes = misfits(model.state_dict(), weights)
+    if names:
+        found = f'{len(names)} tensors are missing or of another shape, such as {names[0]} {shapes}'.strip()
+        raise UserError(f'the checkpoint does not fit the model: {found}; next: use its own config')
+
+
+def _load(load, filename, *args, **kwargs):
+    if zipfile.is_zipfile(filename) and not is_whole(filename):  # torch compares no checksums
+        raise UserError(f'{filename}: its content does not have its checksum; next: {DAMAGED}')
+    loaded = load(filename, *args, **kwargs)
+    if not isinstance(loaded, dict) or not isinstance(loaded.get('state_dict', loaded), dict):
+        raise UserError(f'{filename}: holds no weights; next: pass a checkpoint of tools/train.py')
+    return loaded
+
+
+def _checked(load, model, source, *args, **kwargs):
+    loaded = load(model, source, *args, **kwargs)
+    check(model, loaded)
+    return loaded
+
+
+def _in_runner(load, self, *args, **kwargs):
+    loaded = load(self, *args, **kwargs)
+    if self._resume or not isinstance(self._train_loop, BaseLoop):
+        check(getattr(self.model, 'module', self.model), loaded)  # the wrapper of torchrun or --tta
+    return loaded
+
+
+def apply():
+    """Check after each of the functions with which a detector or the Runner loads."""
+    if isinstance(checkpoint.CheckpointLoader.load_checkpoint, partial):
+        return
+    loader, in_runner = checkpoint.CheckpointLoader, Runner.load_checkpoint
+    loader.load_checkpoint = partial(_load, loader.load_checkpoint)
+    inference.load_checkpoint = partial(_checked, inference.load_checkpoint)
+    for module in (det_inferencer, infer):
+        module._load_checkpoint_to_model = partial(_checked, module._load_checkpoint_to_model)
+    Runner.load_checkpoint = lambda self, *args, **kw: _in_runner(in_runner, self, *args, **kw)

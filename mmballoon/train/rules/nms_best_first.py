@@ -1,0 +1,40 @@
+"""Non-maximum suppression that stops once it has as many boxes as are kept: the same boxes, sooner.
+
+Symptom:  with RTMDet's score threshold of 0.001, 3000 to 5500 boxes of a photograph go through NMS, which
+          takes 17 to 49 ms on a CPU; then the 300 best are kept
+Cause:    BaseDenseHead._bbox_post_process suppresses among all boxes before it applies max_per_img
+Versions: mmdet <= 3.3.0
+Upstream: https://github.com/open-mmlab/mmdetection/blob/v3.3.0/mmdet/models/dense_heads/base_dense_head.py
+Delete:   when upstream limits the boxes before NMS
+
+NMS goes from the best score down, and a box is never suppressed by a worse one. So the best boxes of
+all are among those with the best scores, as soon as these give enough.
+"""
+
+import functools
+
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
+
+FACTOR = 4  # boxes tried for each one wanted
+
+
+def _best_first(original):
+    @functools.wraps(original)
+    def wrapped(self, results, cfg, rescale=False, with_nms=True, img_meta=None):
+        """As BaseDenseHead._bbox_post_process; results.scores: (N,)."""
+        options = dict(rescale=rescale, with_nms=with_nms, img_meta=img_meta)
+        wanted = cfg.get('max_per_img', -1)
+        plain = with_nms and (cfg.get('nms') or {}).get('type') == 'nms'
+        if plain and 0 < wanted * FACTOR < len(results) and 'score_factors' not in results:
+            order = results.scores.sort(descending=True, stable=True).indices
+            found = original(self, results[order[: wanted * FACTOR]], cfg, **options)
+            if len(found) == wanted:
+                return found
+        return original(self, results, cfg, **options)
+
+    return wrapped
+
+
+def apply():
+    if not hasattr(BaseDenseHead._bbox_post_process, '__wrapped__'):
+        BaseDenseHead._bbox_post_process = _best_first(BaseDenseHead._bbox_post_process)

@@ -1,0 +1,208 @@
+"""Train a tiny model for 4 epochs, and kill it at every write; then resume. Run by test_kill.py.
+
+    python kill_at_every_write.py FOLDER kill|full [unpatched]
+
+Each event is a write (half of the bytes arrive), a rename or a removal of a file in the work directory.
+At each one, a forked process is killed with SIGKILL, or gets ENOSPC. What it left is checked, then the
+training is resumed. Prints the number of events and of failures.
+"""
+
+import builtins
+import errno
+import glob
+import os
+import shutil
+import signal
+import sys
+import zipfile
+from pathlib import Path
+
+import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+
+torch.set_num_threads(1)
+EPOCHS = 4
+
+
+class Model(BaseModel):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(64, 64)
+
+    def forward(self, inputs, mode='tensor'):
+        if mode == 'loss':
+            return dict(loss=self.layer(torch.stack(inputs)).square().mean())
+        return [0]
+
+
+class Improving(BaseMetric):
+    def process(self, data_batch, data_samples):
+        self.results.append(0)
+
+    def compute_metrics(self, results):
+        from mmengine.logging import MessageHub
+
+        return dict(score=MessageHub.get_current_instance().get_info('epoch') + 1.0)
+
+
+def train(folder, resume):
+    loader = dict(
+        batch_size=2,
+        num_workers=0,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=[dict(inputs=torch.ones(64))] * 4,
+    )
+    checkpoint = dict(
+        type='CheckpointHook', interval=1, max_keep_ckpts=1, save_best='score', rule='greater'
+    )
+    Runner(
+        Model(),
+        folder,
+        train_dataloader=loader,
+        val_dataloader=loader,
+        val_evaluator=dict(type=Improving),
+        train_cfg=dict(by_epoch=True, max_epochs=EPOCHS),
+        val_cfg=dict(),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
+        default_hooks=dict(checkpoint=checkpoint, logger=None),
+        resume=resume,
+        log_level='ERROR',
+    ).train()
+
+
+class Events:
+    """Counts what changes files in a folder; at event ``at`` kills the process, or fails it."""
+
+    def __init__(self, folder, at, how):
+        self.folder, self.at, self.how, self.count = str(folder), at, how, 0
+        self.open, self.replace, self.remove = builtins.open, os.replace, os.remove
+        builtins.open, os.replace, os.remove = self._open, self._replace, self._remove
+
+    def happens(self):
+        self.count += 1
+        if self.count != self.at:
+            return
+        if self.how == 'kill':
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _open(self, path, mode='r', *args, **kwargs):
+        file = self.open(path, mode, *args, **kwargs)
+        name = os.path.basename(str(path))
+        wanted = str(path).startswith(self.folder) and ('.pth' in name or 'last_checkpoint' in name)
+        if not wanted or 'w' not in mode:
+            return file
+        write, events = file.write, self
+
+        class Half:
+            def __getattr__(self, name):
+                return getattr(file, name)
+
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *error):
+                file.close()
+
+            def write(self, data):
+                if events.count + 1 == events.at:
+                    write(data[: len(data) // 2])
+                    file.flush()
+                events.happens()
+                return write(data)
+
+        self.happens()  # opened: the old content is gone
+        return Half()
+
+    def _replace(self, source, target):
+        self.happens()
+        self.replace(source, target)
+        self.happens()
+
+    def _remove(self, path):
+        self.happens()
+        self.remove(path)
+        self.happens()
+
+
+def in_child(function, *args):
+    """The exit status of a forked process that calls the function."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+            function(*args)
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def train_with_event(folder, at, how, count_file):
+    events = Events(folder, at, how)
+    try:
+        train(folder, False)
+    finally:
+        if at == 0:
+            with events.open(count_file, 'w') as file:
+                file.write(str(events.count))
+
+
+def whole(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def epochs_of(pattern):
+    return [int(path.split('_')[-1][:-4]) for path in glob.glob(pattern)]
+
+
+def main(root, how):
+    folder, count_file = os.path.join(root, 'work'), os.path.join(root, 'count')
+    assert in_child(train_with_event, folder, 0, how, count_file) == 0
+    total, failures, saved = int(Path(count_file).read_text()), [], 0
+    for at in range(1, total + 1):
+        shutil.rmtree(folder)
+        status = in_child(train_with_event, folder, at, how, count_file)
+        assert status == (-signal.SIGKILL if how == 'kill' else 1), status
+        best = glob.glob(f'{folder}/best_*.pth')
+        before = max(epochs_of(f'{folder}/epoch_*.pth'), default=0)
+        intact = len(best) <= 1 and all(map(whole, best + glob.glob(f'{folder}/epoch_*.pth')))
+        # The epochs that were saved at an earlier event stay saved, and a resume begins after them.
+        found = find_latest_checkpoint(folder) if before else None
+        kept = before >= saved and (not before or f'{found}'.endswith(f'epoch_{before}.pth'))
+        saved = max(saved, before)
+        resumed = in_child(train, folder, True) == 0
+        best = glob.glob(f'{folder}/best_*.pth')
+        done = EPOCHS in epochs_of(f'{folder}/epoch_*.pth') and len(best) == 1 and whole(best[0])
+        # Killed between the last epoch and its validation: a resume does not validate again.
+        newest = {EPOCHS, EPOCHS - 1} if before == EPOCHS else {EPOCHS}
+        done = done and epochs_of(best[0])[0] in newest
+        if not (intact and kept and resumed and done):
+            failures.append((at, before, intact, kept, resumed, done))
+    print(f'{total} events, {len(failures)} failures: {failures}')
+
+
+def leave_out(patches):
+    """Put what MMEngine itself does back in the place of these patches."""
+    import importlib
+    import types
+
+    for name in patches:
+        sys.modules[f'mmballoon.train.rules.{name}'] = types.ModuleType(name)
+    importlib.import_module('mmcompat')
+
+
+if __name__ == '__main__':
+    leave_out(
+        ['local_backend', 'checkpoint_hook', 'resume'] if sys.argv[3:] == ['unpatched'] else []
+    )
+    from mmengine.runner.runner import find_latest_checkpoint  # ours, unless it was left out
+
+    main(sys.argv[1], sys.argv[2])

@@ -1,0 +1,45 @@
+"""mmballoon/train/curves.py and transfer.py, on the session's tiny run, which was resumed once."""
+
+import json
+
+import mmcompat  # noqa: F401
+
+import cv2
+
+from mmballoon.train.curves import draw_curves, read_scalars
+
+
+def test_curves_of_a_resumed_run(tiny):
+    picture = cv2.imread(str(tiny.work_dir / 'curves.png'))
+    assert (
+        picture is not None
+        and picture.shape[1] == 1200
+        and not list(tiny.work_dir.glob('*.part.png'))
+    )
+    losses, metrics = read_scalars(tiny.work_dir)
+    assert sorted(losses) == [1, 2] and sorted(metrics['bbox_mAP']) == [1, 2]
+
+
+def test_the_log_says_in_one_line_what_the_checkpoint_gave(tiny):
+    lines = [line for line in tiny.train_log.splitlines() if 'tensors were loaded' in line]
+    assert len(lines) == 1 and 'not loaded' not in lines[0]
+
+
+def test_later_runs_replace_what_earlier_ones_had(tmp_path):
+    draw_curves(tmp_path, 3)
+    assert not (tmp_path / 'curves.png').exists()  # nothing logged yet
+    for run, epochs in (
+        ('20260101_000000', {1: 4.0, 2: 3.0}),
+        ('20260102_000000', {2: 2.0, 3: 1.0}),
+    ):
+        path = tmp_path / run / 'vis_data' / 'scalars.json'
+        path.parent.mkdir(parents=True)
+        records = [dict(loss=loss, epoch=epoch, step=epoch) for epoch, loss in epochs.items()]
+        records += [{'coco/bbox_mAP': loss / 10, 'step': epoch} for epoch, loss in epochs.items()]
+        path.write_text(''.join(json.dumps(r) + '\n' for r in records))
+    with open(path, 'a') as file:
+        file.write('{"loss": 0.5, "epo')  # the process was killed here
+    losses, metrics = read_scalars(tmp_path)
+    assert losses == {1: [4.0], 2: [2.0], 3: [1.0]} and metrics == {
+        'bbox_mAP': {1: 0.4, 2: 0.2, 3: 0.1}
+    }
