@@ -1,6 +1,6 @@
 """Download the balloon dataset (61 + 13 images with VIA annotations, 38.7 MB) and verify it.
 
-    python data_tools/download_balloon.py                              an interrupted download is continued
+    python data_tools/download_balloon.py
     python data_tools/download_balloon.py --zip balloon_dataset.zip    take it from an archive
     python data_tools/download_balloon.py --from ~/balloon             take it from a folder
 
@@ -9,8 +9,8 @@ its VIA entry records. The data root changes only when everything is there. The 
 Abdulla, matterport/Mask_RCNN release v2.1.
 """
 
+import io
 import os
-import shutil
 import sys
 import urllib.error
 import urllib.request
@@ -18,8 +18,8 @@ import zipfile
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from mmballoon.cli import UserError, replace_folder, report_errors
-from mmballoon.data.via import read_via
+from mmballoon.cli import UserError, added_files, report_errors
+from mmballoon.data.via import parse_via, read_via
 
 URLS = (
     'https://github.com/matterport/Mask_RCNN/releases/download/v2.1/balloon_dataset.zip',
@@ -29,70 +29,62 @@ VIA_FILE = 'via_region_data.json'
 SPLITS = ('train', 'val')
 
 
-def open_source(path):
-    """The folder that holds train/ and val/: a Path, or a zipfile.Path inside an archive."""
-    if path.is_dir():
-        top = path
-    elif path.is_file():
-        try:
-            top = zipfile.Path(path)
-        except zipfile.BadZipFile as error:
-            found = f'not a zip archive ({error})'
-            raise UserError(f'{path}: {found}; next: download it again') from None
-    else:
-        raise UserError(f'{path}: no such file or folder; next: check the path')
+def open_source(source):
+    """The folder that holds train/ and val/: a Path, or a zipfile.Path inside an archive.
+
+    source: the path of a folder or an archive, or an archive in memory.
+    """
+    name = source if isinstance(source, Path) else 'the downloaded file'
+    if isinstance(source, Path) and not source.exists():
+        raise UserError(f'{name}: no such file or folder; next: check the path')
+    try:
+        is_folder = isinstance(source, Path) and source.is_dir()
+        top = source if is_folder else zipfile.Path(source)
+    except zipfile.BadZipFile as error:
+        raise UserError(f'{name}: not a zip archive ({error}); next: download it again') from None
     for root in (top, *(child for child in top.iterdir() if child.is_dir())):
         if all((root / split / VIA_FILE).is_file() for split in SPLITS):
             return root
     found = f'no train/{VIA_FILE} and val/{VIA_FILE} in it'
-    raise UserError(f'{path}: {found}; next: pass the dataset of release v2.1')
+    raise UserError(f'{name}: {found}; next: pass the dataset of release v2.1')
 
 
 def install(source, root):
-    """Copy both splits from ``source`` to ``root``, verified; all or nothing.
+    """Copy both splits from ``source`` to ``root``, verified; all or nothing, and nothing is replaced.
 
     Returns {split: number of images}.
     """
-    part = root / 'incoming.part'
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        counts = {}
-        for split in SPLITS:
-            (part / split).mkdir(parents=True)
-            copy(source / split / VIA_FILE, part / split / VIA_FILE)
-            try:
-                entries, _ = read_via(part / split / VIA_FILE)
-            except UserError as error:
-                raise UserError(str(error).replace(str(part), str(source))) from None
-            for entry in entries:
-                name = entry.filename
-                if Path(name.replace('\\', '/')).name != name:
-                    found = f"image '{name}' is outside its folder"
-                    advice = 'download the dataset again'
-                    raise UserError(f'{source / split / VIA_FILE}: {found}; next: {advice}')
-                copy(source / split / name, part / split / name, entry.size)
-            counts[split] = len(entries)
-        for split in SPLITS:
-            replace_folder(part / split, root / split)
-        return counts
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-        if not any(root.iterdir()):
-            root.rmdir()
+    counts, files = {}, {}
+    for split in SPLITS:
+        data = read(source / split / VIA_FILE)
+        entries, _ = parse_via(source / split / VIA_FILE, data)
+        files[root / split / VIA_FILE] = data
+        counts[split] = len(entries)
+        for entry in entries:
+            name = entry.filename
+            if Path(name.replace('\\', '/')).name != name:
+                found = f"image '{name}' is outside its folder"
+                advice = 'download the dataset again'
+                raise UserError(f'{source / split / VIA_FILE}: {found}; next: {advice}')
+            files[root / split / name] = read(source / split / name, entry.size)
+    with added_files() as add:
+        for path, data in files.items():
+            add(path, data)
+    return counts
 
 
-def copy(source, target, size=None):
-    """Copy a file that must have ``size`` bytes, where its VIA entry knows the size."""
+def read(path, size=None):
+    """The bytes of a file, which must be ``size``, where its VIA entry knows the size."""
     try:
-        data = source.read_bytes()
+        data = path.read_bytes()
     except (FileNotFoundError, KeyError):
-        raise UserError(f'{source}: missing; next: download the dataset again') from None
+        raise UserError(f'{path}: missing; next: download the dataset again') from None
     except (zipfile.BadZipFile, EOFError, RuntimeError) as error:
-        raise UserError(f'{source}: damaged ({error}); next: download it again') from None
+        raise UserError(f'{path}: damaged ({error}); next: download it again') from None
     if size and len(data) != size:
         found = f'{len(data)} bytes, expected {size} (its VIA entry)'
-        raise UserError(f'{source}: {found}; next: download the dataset again')
-    target.write_bytes(data)
+        raise UserError(f'{path}: {found}; next: download the dataset again')
+    return data
 
 
 def is_complete(root):
@@ -108,51 +100,31 @@ def is_complete(root):
     return True
 
 
-def download(urls, target):
-    """Fetch the first URL that answers to ``target`` (Path); a part that is there is continued."""
-    part = target.with_name(target.name + '.part')
-    target.parent.mkdir(parents=True, exist_ok=True)
+def download(urls):
+    """The archive from the first URL that answers (a file in memory)."""
     for url in urls:
         try:
-            fetch(url, part)
+            return fetch(url)
         except (urllib.error.URLError, TimeoutError, ConnectionError, ValueError) as error:
             print(f'{url}: {getattr(error, "reason", error)}', file=sys.stderr)
-            continue
-        os.replace(part, target)
-        return
     advice = 'download balloon_dataset.zip on another machine and pass it with --zip, or render a'
     advice += ' dataset instead: python data_tools/make_toy_balloons.py'
     raise UserError(f'the dataset cannot be downloaded (no network?); next: {advice}')
 
 
-def fetch(url, part):
-    """Append to ``part`` (Path) what it lacks of ``url``, with a progress bar on a terminal.
-
-    Raises:
-        ConnectionError: the download ended early. What arrived is kept for the next call.
-    """
+def fetch(url):
+    """What a URL holds (a file in memory), with a progress bar on a terminal."""
     from tqdm import tqdm
 
-    have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={'Range': f'bytes={have}-'} if have else {})
-    try:
-        response = urllib.request.urlopen(request, timeout=30)
-    except urllib.error.HTTPError as error:
-        if error.code != 416 or not have:  # 416: the server has no bytes behind those that we have
-            raise
-        part.unlink()
-        return fetch(url, part)
-    with response:
-        if response.status != 206:  # the server ignores the range and sends everything
-            have = 0
-        total = have + int(response.headers.get('Content-Length') or 0)
-        bar = tqdm(initial=have, total=total, unit='B', unit_scale=True, disable=None)
-        with open(part, 'ab' if have else 'wb') as file, bar:
+    file = io.BytesIO()
+    with urllib.request.urlopen(url, timeout=30) as response:
+        total = int(response.headers.get('Content-Length') or 0)
+        with tqdm(total=total, unit='B', unit_scale=True, disable=None) as bar:
             while chunk := response.read(1 << 18):
-                file.write(chunk)
-                bar.update(len(chunk))
-    if part.stat().st_size < total:
-        raise ConnectionError(f'ended after {part.stat().st_size} of {total} bytes')
+                bar.update(file.write(chunk))
+    if file.tell() < total:
+        raise ConnectionError(f'ended after {file.tell()} of {total} bytes')
+    return file
 
 
 def parse_args(argv=None):
@@ -169,17 +141,12 @@ def parse_args(argv=None):
 
 def run(args):
     root, source = args.data_root, args.zip or args.folder
-    archive = root.with_name('balloon_dataset.zip')
     if not source:
         if is_complete(root):
             print(f'{root}: already complete')
             return
-        download(args.url, archive)
-    try:
-        counts = install(open_source(source or archive), root)
-    finally:
-        if not source:
-            archive.unlink()
+        source = download(args.url)
+    counts = install(open_source(source), root)
     numbers = ', '.join(f'{split} {count} images' for split, count in counts.items())
     print(f'{root}: {numbers}, sizes verified')
 

@@ -11,15 +11,14 @@ annotated objects stay annotated.
 """
 
 import json
-import re
-import shutil
+import os
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from mmballoon.cli import UserError, replace_folder, report_errors
+from mmballoon.cli import UserError, added_files, report_errors
 from mmballoon.data import coco
 from mmballoon.render.scene import background, photograph
 
@@ -185,26 +184,28 @@ def read_photos(root):
     return photos
 
 
-def make_split(folder, count, seed, photos=()):
-    """Render ``count`` images and their annotations into ``folder``; return the number of balloons."""
-    folder.mkdir(parents=True)
+def make_split(folder, count, seed, photos, add):
+    """Render ``count`` images and their annotations into ``folder``; return the number of balloons.
+
+    add: from added_files.
+    """
     via = {}
     for i in range(count):
         rng = np.random.default_rng([*seed, i])  # each image has its own stream
         image, outlines = render(rng, photos)
-        name = f'toy_{folder.name.split(".")[0]}_{i:05d}.jpg'
+        name = f'toy_{folder.name}_{i:05d}.jpg'
         data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
-        (folder / name).write_bytes(data)
+        add(folder / name, data)
         via[f'{name}{len(data)}'] = via_entry(name, len(data), outlines)
         if (i + 1) % 100 == 0:
             print(f'  {i + 1}/{count}', flush=True)
-    (folder / 'via_region_data.json').write_text(json.dumps(via), encoding='utf-8')
+    add(folder / 'via_region_data.json', json.dumps(via).encode())
     return sum(len(entry['regions']) for entry in via.values())
 
 
 def parse_args(argv=None):
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    add, out = parser.add_argument, Path('data/toy_balloon')
+    add, out = parser.add_argument, Path(os.environ.get('BALLOON_ROOT') or 'data/toy_balloon')
     add('--out', type=Path, default=out, help='data root to make (%(default)s)')
     add('--train', type=int, default=96, help='training images (%(default)s)')
     add('--val', type=int, default=16, help='validation images (%(default)s)')
@@ -219,28 +220,30 @@ def parse_args(argv=None):
 def main(argv=None):
     args = parse_args(argv)
     with report_errors():
-        check_data_root(args.out)
+        counts = dict(train=args.train, val=args.val)
+        check_data_root(args.out, counts)
         photos = read_photos(args.photos) if args.photos else ()
-        for number, (split, count) in enumerate((('train', args.train), ('val', args.val))):
-            folder, new = args.out / split, args.out / f'{split}.part'
-            shutil.rmtree(new, ignore_errors=True)
-            balloons = make_split(new, count, (args.seed, number), photos)
-            replace_folder(new, folder)
-            print(f'{folder}: {count} images, {balloons} balloons')
+        with added_files() as add:
+            for number, (split, count) in enumerate(counts.items()):
+                folder = args.out / split
+                balloons = make_split(folder, count, (args.seed, number), photos, add)
+                print(f'{folder}: {count} images, {balloons} balloons')
 
 
-def check_data_root(root):
-    """Refuse a folder (Path) with content that this command did not write."""
-    if not root.exists():
-        return
-    own = r'(train|val)(\.part|\.old)?|\.?coco_(train|val)\.json(\.part)?'  # the converter's too
-    foreign = [path for path in root.iterdir() if not re.fullmatch(own, path.name)]
-    for path in (*root.glob('train/*'), *root.glob('val/*')):
-        if not path.name.startswith(('toy_', 'via_region_data')):
-            foreign.append(path)
-    if foreign:
-        advice = 'choose a new folder with --out'
-        raise UserError(f'{foreign[0]}: not a file of this command; next: {advice}')
+def check_data_root(root, counts):
+    """Refuse a folder (Path) with files that this command would not write.
+
+    What it would write may be there, after a kill or a run before: nothing is replaced.
+    """
+    own = {Path(f'coco_{split}.json') for split in counts}  # the converter's
+    for split, count in counts.items():
+        names = [f'toy_{split}_{i:05d}.jpg' for i in range(count)]
+        own.update(Path(split, name) for name in [*names, 'via_region_data.json'])
+    for path in sorted(root.rglob('*')):
+        file = path.relative_to(root)
+        if not path.is_dir() and file not in own and not file.name.startswith('.'):
+            advice = 'choose a new folder with --out'
+            raise UserError(f'{path}: not a file of this command; next: {advice}')
 
 
 if __name__ == '__main__':

@@ -7,6 +7,7 @@ that raises it: the text of a message is never enough to tell them from a bug.
 
 import contextlib
 import errno
+import filecmp
 import functools
 import glob
 import importlib.util
@@ -14,6 +15,7 @@ import io
 import logging
 import os
 import re
+import secrets
 import shutil
 import signal
 import sys
@@ -277,7 +279,7 @@ def atomic_write(path, mode='wb', instead_of=None):
     name, which goes. At any moment there is one of the two files, whole.
     """
     path = Path(path)
-    part = path.with_name(f'.{path.name}.part')
+    part = _part(path)
     try:
         with open(part, mode, encoding=None if 'b' in mode else 'utf-8') as file:
             yield file
@@ -286,21 +288,107 @@ def atomic_write(path, mode='wb', instead_of=None):
         if instead_of and Path(instead_of) != path and Path(instead_of).is_file():
             os.replace(instead_of, path)
         os.replace(part, path)
+        _sync_folder(path.parent)
     except BaseException as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # an error here would hide the first one
+            part.unlink()
         if isinstance(error, OSError):  # for a full disk, the system does not say of which file
             error.filename = error.filename or str(path)
         raise
 
 
-def replace_folder(new, path):
-    """Give a finished folder the name ``path`` (both Path); what had it goes after that."""
-    old = path.with_name(f'{path.name}.old')
-    shutil.rmtree(old, ignore_errors=True)
-    if path.exists():
-        path.rename(old)
-    new.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
+def _part(path):
+    """A name beside ``path`` that no other file has, neither a person's nor another process's."""
+    return path.with_name(f'.{path.name}.{secrets.token_hex(4)}.part')
+
+
+def _sync_folder(folder):
+    """Put the names in a folder on the disk: without it, a new name can be lost with the power."""
+    if os.name == 'posix':  # Windows cannot open a folder
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def replace_files(contents):
+    """Write several files, {path: bytes}: all of them or none.
+
+    If one of them cannot be written, those before it get back what they had.
+    """
+    old = {}
+    try:
+        for path in contents:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists():
+                part = _part(path)
+                _link(path, part)
+                old[path] = part
+        try:
+            with contextlib.ExitStack() as stack:  # at its end, the files get their names
+                for path, data in contents.items():
+                    stack.enter_context(atomic_write(path)).write(data)
+        except BaseException:
+            for path in contents:
+                with contextlib.suppress(OSError):  # an error here would hide the first one
+                    os.replace(old[path], path) if path in old else path.unlink()
+            raise
+    finally:
+        for part in old.values():
+            part.unlink(missing_ok=True)
+
+
+def _link(source, path):
+    """Give a file a second name, or copy it where that is not possible."""
+    try:
+        os.link(source, path)
+    except OSError:
+        shutil.copy2(source, path)
+
+
+@contextlib.contextmanager
+def added_files():
+    """Give a function add(path, content), for bytes or the path of a file to link to.
+
+    It replaces nothing: a file that is there already must have this content. If the block fails,
+    what was added goes again.
+    """
+    made = []
+
+    def add(path, content):
+        if is_same(path, content):
+            return
+        if os.path.lexists(path):
+            advice = 'move it away, or choose another folder'
+            raise UserError(f'{path}: a file with another content is there; next: {advice}')
+        for folder in reversed([path.parent, *path.parent.parents]):
+            if not folder.exists():
+                folder.mkdir()
+                made.append(folder)
+        made.append(path)
+        if isinstance(content, bytes):
+            with atomic_write(path) as file:
+                file.write(content)
+        else:
+            _link(content, path)
+
+    try:
+        yield add
+    except BaseException:
+        for path in reversed(made):
+            with contextlib.suppress(OSError):  # an error here would hide the first one
+                path.rmdir() if path.is_dir() else path.unlink()
+        raise
+
+
+def is_same(path, content):
+    """Whether a file has this content: bytes, or those of another file (Path)."""
+    if not path.is_file():
+        return False
+    if isinstance(content, bytes):
+        return path.stat().st_size == len(content) and path.read_bytes() == content
+    return path.samefile(content) or filecmp.cmp(path, content, shallow=False)
 
 
 def is_whole(path):

@@ -1,6 +1,5 @@
 """From annotation files and images to COCO files: what the two converting commands share."""
 
-import contextlib
 import json
 import os
 from collections import Counter
@@ -8,12 +7,15 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from mmballoon.cli import UserError, atomic_write
+from mmballoon.cli import UserError, replace_files
 from mmballoon.data.images import ImageFolder, image_size
-from mmballoon.data.split import link_images, split_entries
+from mmballoon.data.split import linked_images, split_entries
 from mmballoon.data.to_coco import region_class, via_to_coco
 
 SPLITS = ('train', 'val')
+BEGINNING = (
+    b'{"annotations":[\n'  # of the files that to_json makes: no other program breaks lines so
+)
 
 
 class Source:
@@ -75,6 +77,8 @@ def convert(args, load):
     load: function from (annotation, image folder or None) to a Source.
     """
     jobs = plan(args, load)
+    for path in jobs:
+        check_own(path)
     sources = list(dict.fromkeys(source for source, _ in jobs.values()))
     values = attribute_values(sources)
     classes = choose_classes(args, sources[0].annotation, values)
@@ -86,14 +90,12 @@ def convert(args, load):
     print(table(reports))
     check(args, [(jobs[path][0], report) for path, report in reports.items()], values)
     texts = {path: to_json(path, coco) for path, coco in results.items()}
-    with contextlib.ExitStack() as stack:  # all files get their names at its end, or none does
-        for path, text in texts.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(atomic_write(path)).write(text)
-        if args.split:
-            names = [[entry.filename for entry in entries] for _, entries in jobs.values()]
-            folders = [path.with_name(split) for path, split in zip(jobs, SPLITS)]
-            link_images(sources[0].folder, dict(zip(folders, names)))
+    folders = {}
+    if args.split:
+        names = [[entry.filename for entry in entries] for _, entries in jobs.values()]
+        folders = dict(zip([path.with_name(split) for path, split in zip(jobs, SPLITS)], names))
+    with linked_images(sources[0].folder, folders):
+        replace_files(texts)
     for path, coco in results.items():
         print(f'{path}: {len(coco["images"])} images, {len(coco["annotations"])} boxes')
     print(f'for the config: classes={tuple(classes)!r}')
@@ -102,12 +104,12 @@ def convert(args, load):
 def plan(args, load):
     """{COCO file to write: (Source, its entries for this file)}"""
     if not args.annotation:
-        root = args.data_root or Path(os.environ.get('BALLOON_ROOT') or 'data/balloon')
+        root = args.data_root or data_root()
         sources = {root / f'coco_{split}.json': load(root / split, None) for split in SPLITS}
         return {path: (source, source.entries) for path, source in sources.items()}
     source = load(args.annotation, args.images)
     folder = source.folder.resolve()
-    root = args.data_root or folder.parent
+    root = args.data_root or data_root(folder.parent)
     if not args.split:
         return {args.out or root / f'coco_{folder.name}.json': (source, source.entries)}
     present = [entry for entry in source.entries if entry.filename in source.sizes]
@@ -116,6 +118,19 @@ def plan(args, load):
         raise UserError(f'{source.annotation}: {found}; next: add images')
     parts = zip(SPLITS, split_entries(present, args.split, args.seed))
     return {root / f'coco_{split}.json': (source, entries) for split, entries in parts}
+
+
+def data_root(default='data/balloon'):
+    return Path(os.environ.get('BALLOON_ROOT') or default)
+
+
+def check_own(path):
+    """Refuse to replace a file that ``to_json`` did not write."""
+    if path.is_file():
+        with open(path, 'rb') as file:
+            if file.read(len(BEGINNING)) != BEGINNING:
+                advice = 'move it away, or choose another place with --data-root or --out'
+                raise UserError(f'{path}: not written by this command; next: {advice}')
 
 
 def attribute_values(sources):
@@ -228,7 +243,7 @@ def listed(what, names, most=5):
 def to_json(path, coco):
     """COCO JSON (bytes) for the file ``path``, with one annotation or image per line."""
     encode = json.JSONEncoder(ensure_ascii=False, separators=(',', ':')).encode
-    text = '{"annotations":[\n' + ',\n'.join(encode(a) for a in coco['annotations'])
+    text = BEGINNING.decode() + ',\n'.join(encode(a) for a in coco['annotations'])
     text += '],\n"images":[\n' + ',\n'.join(encode(image) for image in coco['images'])
     text += '],\n"categories":' + encode(coco['categories']) + '}\n'
     try:
@@ -242,7 +257,11 @@ def to_json(path, coco):
 def add_arguments(parser):
     """The arguments that both commands take."""
     add = parser.add_argument
-    add('--data-root', type=Path, help='for the COCO files (default: the folder above the images)')
+    add(
+        '--data-root',
+        type=Path,
+        help='for the COCO files (default: $BALLOON_ROOT, or above the images)',
+    )
     add('--out', type=Path, help='file to write (default: DATA_ROOT/coco_<image folder>.json)')
     add('--classes', nargs='+', metavar='NAME', help='in the order of their ids (default: sorted)')
     add('--split', type=float, metavar='SHARE', help='link this share to train/, the rest to val/')

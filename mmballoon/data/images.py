@@ -19,7 +19,7 @@ def image_size(path) -> tuple[int, int]:
     """(width, height) in pixels as MMDetection sees the image: turned by its EXIF orientation.
 
     mmcv decodes with OpenCV 5, which turns JPEG, PNG, WebP and TIFF, like browsers and so like VIA.
-    Nothing is decoded here.
+    Only a JPEG without an end marker near its end is decoded.
     """
     try:
         with warnings.catch_warnings(), Image.open(path) as image:
@@ -28,7 +28,9 @@ def image_size(path) -> tuple[int, int]:
             # Pillow itself swaps the size of a TIFF.
             turned = 'exif' in image.info and image.getexif().get(EXIF_ORIENTATION) in TURNED
             if image.format == 'JPEG' and not _has_end_marker(image.fp):
-                raise ValueError('truncated JPEG, without its end marker')
+                # Cut off, or a phone's motion photo, which has a film behind it: decoding tells.
+                image.draft('RGB', (1, 1))
+                image.load()
     except (Image.DecompressionBombError, OSError, SyntaxError, ValueError) as e:
         reason = str(e).splitlines()[0][:80]
         advice = 'replace it, or delete its entry in the annotations'
@@ -38,8 +40,11 @@ def image_size(path) -> tuple[int, int]:
 
 def _has_end_marker(file):
     """Whether the last kilobyte of a JPEG has the end marker; some cameras write a little behind it."""
+    position = file.tell()
     file.seek(max(0, os.fstat(file.fileno()).st_size - 1024))
-    return b'\xff\xd9' in file.read()
+    found = b'\xff\xd9' in file.read()
+    file.seek(position)  # Pillow goes on reading from there
+    return found
 
 
 class ImageFolder:

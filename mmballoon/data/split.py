@@ -1,11 +1,10 @@
 """Split one folder of annotated images into train/ and val/."""
 
-import os
-import shutil
+import contextlib
 from pathlib import Path
 from random import Random
 
-from mmballoon.cli import UserError, replace_folder
+from mmballoon.cli import UserError, added_files, is_same
 from mmballoon.data.via import Entry
 
 
@@ -28,21 +27,38 @@ def split_entries(entries: list[Entry], fraction: float, seed: int) -> tuple[lis
     return [e for e in entries if e.filename not in val], [e for e in entries if e.filename in val]
 
 
-def link_images(folder: Path, targets: dict[Path, list[str]]):
-    """Fill each target folder with its images: hard links, or copies on another disk."""
-    for target in targets:
-        files = [path.relative_to(target) for path in target.rglob('*') if path.is_file()]
-        foreign = [path for path in files if not (folder / path).is_file()]
-        if foreign or (target.exists() and target.samefile(folder)):
-            what = foreign[0] if foreign else 'the images themselves'
-            raise UserError(f'{target}: holds {what}; next: choose another folder with --data-root')
-    for target, names in targets.items():
-        part = target.with_name(target.name + '.part')
-        shutil.rmtree(part, ignore_errors=True)
-        for name in names:
-            (part / name).parent.mkdir(parents=True, exist_ok=True)
-            try:
-                os.link(folder / name, part / name)
-            except OSError:
-                shutil.copy2(folder / name, part / name)
-        replace_folder(part, target)
+@contextlib.contextmanager
+def linked_images(folder: Path, targets: dict[Path, list[str]]):
+    """Fill each target folder with its images: hard links, or copies on another disk.
+
+    Images of an earlier split go once the block has ended well; if it fails, the new ones go. A
+    target may hold nothing but images of ``folder``: the same file, or the same bytes.
+    """
+    earlier = [path for target in targets for path in _files_of(folder, target)]
+    with added_files() as add:
+        for target, names in targets.items():
+            for name in names:
+                add(target / name, folder / name)
+        yield
+    wanted = {target / name for target, names in targets.items() for name in names}
+    for path in earlier:
+        if path not in wanted:
+            path.unlink()
+
+
+def _files_of(folder, target):
+    """The files in a target folder (list of Path), each of which must be an image of ``folder``."""
+    if target.exists() and target.samefile(folder):
+        advice = 'choose another folder with --data-root'
+        raise UserError(f'{target}: holds the images themselves; next: {advice}')
+    files = [path for path in target.rglob('*') if not path.is_dir()]
+    for path in files:
+        source = folder / path.relative_to(target)
+        if not source.is_file():
+            found = f'holds {path.relative_to(target)}'
+        elif not is_same(path, source):
+            found = f'holds another {path.relative_to(target)} than {folder}'
+        else:
+            continue
+        raise UserError(f'{target}: {found}; next: choose another folder with --data-root')
+    return files

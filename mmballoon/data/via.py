@@ -60,10 +60,16 @@ def read_via(path) -> tuple[list[Entry], dict]:
     """The entries of a VIA file in file order, and its options {attribute: {option id: name}}."""
     try:
         data = Path(path).read_bytes()
-        text = data.decode('utf-8-sig')  # with or without a byte order mark
     except FileNotFoundError:
         advice = 'check the path, or get the dataset with python data_tools/download_balloon.py'
         raise UserError(f'{path}: no such file; next: {advice}') from None
+    return parse_via(path, data)
+
+
+def parse_via(path, data: bytes) -> tuple[list[Entry], dict]:
+    """What read_via gives, of the bytes of a file that is called ``path``."""
+    try:
+        text = data.decode('utf-8-sig')  # with or without a byte order mark
     except UnicodeDecodeError as error:
         found, advice = f'not in UTF-8 (byte {error.start})', 'save it as UTF-8'
         if b'\0' in data and data[:2] not in (b'\xff\xfe', b'\xfe\xff'):  # nor in UTF-16

@@ -51,9 +51,10 @@ def test_without_hard_links_images_are_copied(tmp_path, monkeypatch):
     def refuse(*paths):
         raise OSError('hard links are not supported')
 
-    monkeypatch.setattr(split.os, 'link', refuse)
+    monkeypatch.setattr(os, 'link', refuse)
     (tmp_path / 'a.jpg').write_bytes(b'image')
-    split.link_images(tmp_path, {tmp_path / 'data/train': ['a.jpg']})
+    with split.linked_images(tmp_path, {tmp_path / 'data/train': ['a.jpg']}):
+        pass
     assert (tmp_path / 'data/train/a.jpg').read_bytes() == b'image'
 
 
