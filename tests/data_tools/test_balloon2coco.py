@@ -346,7 +346,7 @@ def jpeg(tmp_path):
     [
         (lambda data: b'<html>404</html>', 'not a readable image'),
         (lambda data: b'', 'not a readable image'),
-        (lambda data: data[: len(data) // 2], 'truncated JPEG'),
+        (lambda data: data[: len(data) // 2], 'image file is truncated'),
         (
             lambda data: data.replace(b'\x00\xc8\x01\x2c', b'\xff\xff\xff\xff'),
             'exceeds limit of 178956970 pixels',
