@@ -1,7 +1,5 @@
 """A model that was prepared for speed computes the same."""
 
-from mmcompat.cpu_amp import fast_bfloat16
-
 import pytest
 import torch
 from mmdet.apis import init_detector
@@ -9,6 +7,7 @@ from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmengine.config import Config, ConfigDict
 from mmengine.structures import InstanceData
 
+from mmballoon.cli import fast_bfloat16
 from mmballoon.inference import prepare
 from mmballoon.train.rules.nms_best_first import _best_first
 
