@@ -32,9 +32,13 @@ TERMINATED = 143  # 128 + SIGTERM
 
 
 class UserError(Exception):
-    """A mistake whose message says the file, the item, what was found and, after '; next: ', what
-    to do.
+    """A mistake: where it is (the file, the item), what was found there, and what to do.
+
+    A message that does not fit this is given whole, as ``where``.
     """
+
+    def __init__(self, where, found=None, advice=None):
+        super().__init__(f'{where}: {found}; next: {advice}' if found else str(where))
 
 
 class Terminated(KeyboardInterrupt):
