@@ -276,11 +276,10 @@ def _interrupt(error):
 
 
 @contextlib.contextmanager
-def atomic_write(path, mode='wb', instead_of=None):
+def atomic_write(path, mode='wb'):
     """Open a temporary file beside ``path``; when the block ends well, it takes the name ``path``.
 
-    mode: of ``open``; text is UTF-8 on every system. instead_of: an older file under another
-    name, which goes. At any moment there is one of the two files, whole.
+    mode: of ``open``; text is UTF-8 on every system.
     """
     path = Path(path)
     part = _part(path)
@@ -289,8 +288,6 @@ def atomic_write(path, mode='wb', instead_of=None):
             yield file
             file.flush()
             os.fsync(file.fileno())
-        if instead_of and Path(instead_of) != path and Path(instead_of).is_file():
-            os.replace(instead_of, path)
         os.replace(part, path)
         _sync_folder(path.parent)
     except BaseException as error:

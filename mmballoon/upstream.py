@@ -3,6 +3,7 @@
 The one module that knows where the installed MMDetection and MMYOLO keep their scripts.
 """
 
+import functools
 import importlib.util
 import sys
 from pathlib import Path
@@ -50,6 +51,8 @@ def run(script):
         spec.loader.exec_module(module)
         if not hasattr(module, 'main'):
             raise UserError(f'{script}: has no function main(); next: name a script that has one')
+        if hasattr(module, 'parse_args'):
+            module.parse_args = functools.partial(rules.resume.parse_args, module.parse_args)
         module.main()
 
 

@@ -11,6 +11,7 @@ def apply():
 
     from . import (
         checkpoint_hook,
+        config_code,
         config_text,
         device,
         fit,
@@ -25,7 +26,7 @@ def apply():
     )  # fmt: skip
 
     for rule in (
-        warnings_filter, device, number_type, checkpoint_hook, config_text, fit, local_backend,
-        nms_best_first, resume, screen, spawn, weights,
+        warnings_filter, device, number_type, checkpoint_hook, config_code, config_text, fit,
+        local_backend, nms_best_first, resume, screen, spawn, weights,
     ):  # fmt: skip
         rule.apply()

@@ -1,14 +1,16 @@
-"""Old checkpoints are deleted after the new one is whole.
+"""A run deletes only checkpoints that it wrote itself, and each only after the next one is whole.
 
-Symptom:  after a kill, last_checkpoint names a file that was deleted, or there is no best checkpoint
-Cause:    CheckpointHook deletes the old checkpoint before it writes the new one, and writes
-          last_checkpoint in place
+Symptom:  after a kill, last_checkpoint names a file that was deleted, or there is no best checkpoint;
+          ``--resume RUN_A/epoch_3.pth --work-dir RUN_B`` deletes the best checkpoint of run A
+Cause:    CheckpointHook deletes the old checkpoint before it writes the new one, writes last_checkpoint in
+          place, and takes the names of what to delete from the checkpoint that it resumes
 Versions: mmengine <= 0.10.7
 Upstream: https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/hooks/checkpoint_hook.py
 Delete:   when MMEngine deletes last
 """
 
 import functools
+from pathlib import Path
 
 from mmengine.hooks import CheckpointHook, checkpoint_hook
 
@@ -49,10 +51,34 @@ def _delete_last(save):
     return wrapped
 
 
+def _begin(before_train):
+    @functools.wraps(before_train)
+    def wrapped(self, runner):
+        known = runner.message_hub.runtime_info
+        folder = Path(runner.work_dir)
+        if self.out_dir:
+            folder = Path(self.out_dir, folder.name)
+        if Path(known.get('last_ckpt') or '').parent.resolve() != folder.resolve():
+            # Resumed from another folder: what has these names here is of another run.
+            for name in [name for name in known if name.startswith(('best_ckpt', 'keep_ckpt_ids'))]:
+                runner.message_hub.pop_info(name)
+        before_train(self, runner)
+        other = sorted(path.name for path in folder.glob('*.pth'))
+        if other and not runner._resume:
+            runner.logger.warning(
+                f'{folder}: holds checkpoints of an earlier training ({len(other)}, such as {other[0]}); '
+                'this one replaces those whose names it uses, such as epoch_1.pth; next: to keep them, '
+                'train with another --work-dir, or continue that training with --resume'
+            )
+
+    return wrapped
+
+
 def apply():
-    """Replace the two methods that save."""
+    """Replace the methods that begin and that save."""
     if checkpoint_hook.__dict__.get('open') is atomic_write:
         return
     for name in ('_save_checkpoint_with_step', '_save_best_checkpoint'):
         setattr(CheckpointHook, name, _delete_last(getattr(CheckpointHook, name)))
+    CheckpointHook.before_train = _begin(CheckpointHook.before_train)
     checkpoint_hook.open = atomic_write  # it writes last_checkpoint with open(path, 'w')

@@ -16,6 +16,7 @@ from mmengine.infer import infer
 from mmengine.runner import BaseLoop, Runner, checkpoint
 
 from mmballoon.cli import DAMAGED, UserError, is_whole
+from mmballoon.train.rules.config_code import without_config
 
 
 def misfits(model, weights):
@@ -45,7 +46,7 @@ def _load(load, filename, *args, **kwargs):
     loaded = load(filename, *args, **kwargs)
     if not isinstance(loaded, dict) or not isinstance(loaded.get('state_dict', loaded), dict):
         raise UserError(f'{filename}: holds no weights; next: pass a checkpoint of tools/train.py')
-    return loaded
+    return without_config(loaded)
 
 
 def _checked(load, model, source, *args, **kwargs):

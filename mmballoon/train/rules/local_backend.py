@@ -1,7 +1,7 @@
 """Files that appear whole: checkpoints, results.pkl, predictions, images.
 
 Symptom:  after a kill or on a full disk, ``--resume`` ends with "PytorchStreamReader failed finding central
-          directory"; best_*.pth is truncated, or there are two
+          directory"; best_*.pth is truncated
 Cause:    LocalBackend.put opens the file itself and writes into it
 Versions: mmengine <= 0.10.7
 Upstream: https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/fileio/backends/local_backend.py
@@ -9,7 +9,6 @@ Delete:   when MMEngine writes to a temporary file and renames it
 """
 
 import errno
-import re
 from pathlib import Path
 
 from mmengine.fileio import LocalBackend
@@ -20,12 +19,9 @@ from mmballoon.cli import UserError, atomic_write
 def _put(self, obj, filepath):
     path = Path(filepath)
     path.parent.mkdir(parents=True, exist_ok=True)
-    old = _other_best(path)
     try:
-        with atomic_write(path, instead_of=old[0] if old else None) as file:
+        with atomic_write(path) as file:
             file.write(obj)
-        for other in old[1:]:
-            other.unlink()
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
@@ -33,17 +29,6 @@ def _put(self, obj, filepath):
             f'{filepath}: no space left on the disk for {len(obj) / 1e6:.1f} MB; next: free some space. '
             'Earlier checkpoints are whole, and --resume continues from the last one'
         ) from error
-
-
-def _other_best(path):
-    """Best checkpoints of the same metric: a kill can leave one that CheckpointHook forgot."""
-    if not path.name.startswith('best_'):
-        return []
-    metric = re.sub(r'_\d+$', '', path.stem)  # best_coco_bbox_mAP_epoch
-    others = path.parent.glob(f'{metric}_*.pth')
-    return [
-        other for other in others if other != path and re.fullmatch(rf'{metric}_\d+', other.stem)
-    ]
 
 
 def _put_text(self, obj, filepath, encoding='utf-8'):

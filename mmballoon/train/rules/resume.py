@@ -1,15 +1,15 @@
-"""``--resume`` takes the newest checkpoint that is whole; without any, training starts as without ``--resume``.
+"""``--resume`` takes a checkpoint that is whole; where there is none, training starts as without ``--resume``.
 
 Symptom:  RuntimeError: PytorchStreamReader failed ..., or FileNotFoundError, on ``--resume``; or a training
-          from random weights, although the config names others in load_from
+          from random weights, although the config or --cfg-options name others in load_from
 Cause:    find_latest_checkpoint returns what the file last_checkpoint names, whole or not; and
           tools/train.py sets load_from to None, even where there is nothing to resume
-Versions: mmengine <= 0.10.7
+Versions: mmengine <= 0.10.7, mmdet <= 3.3.0
 Upstream: https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/runner/checkpoint.py
 Delete:   when find_latest_checkpoint checks what it returns
 """
 
-import functools
+import itertools
 import re
 from pathlib import Path
 
@@ -20,38 +20,55 @@ from mmengine.runner import runner
 from mmballoon.cli import is_whole
 
 
-def find_latest_checkpoint(path):
-    """The newest whole checkpoint (str) of a work directory, or None; names those it skips in the log."""
-    path = Path(path)
-    for part in path.glob('.*.part'):  # what a kill left behind
-        part.unlink(missing_ok=True)
-    candidates = [c for c in path.glob('*.pth') if re.fullmatch(r'(epoch|iter)_\d+', c.stem)]
-    candidates.sort(key=lambda c: int(c.stem.split('_')[1]), reverse=True)
-    marker = path / 'last_checkpoint'
-    named = Path(marker.read_text(encoding='utf-8').strip()) if marker.is_file() else None
-    if named and named.name and named not in candidates:
-        candidates.insert(0, named)
-    for candidate in candidates:
-        if is_whole(candidate):
-            return str(candidate)
-        print_log(f'{candidate}: missing or not whole, so it is skipped', 'current')
-    return None
+def find_latest_checkpoint(work_dir):
+    """The checkpoint (str) to resume, or None; what was skipped, and why, goes to the log in one line.
+
+    First the one that the file last_checkpoint names, as upstream does, also where the folder was moved;
+    then the others, beginning with the one that was written last.
+    """
+    folder = Path(work_dir)
+    saved = [path for path in folder.glob('*.pth') if re.fullmatch(r'(epoch|iter)_\d+', path.stem)]
+    candidates = sorted(saved, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    marker = folder / 'last_checkpoint'
+    named = marker.read_text(encoding='utf-8').strip() if marker.is_file() else ''
+    if named:
+        candidates = [Path(named), folder / Path(named).name, *candidates]
+    damaged = list(itertools.takewhile(lambda path: not is_whole(path), candidates))
+    chosen = next(iter(candidates[len(damaged) :]), None)
+    skipped = {path.name: 'not whole' if path.exists() else 'missing' for path in damaged}
+    for path in saved if chosen else ():
+        if _number(path) > _number(chosen):
+            skipped.setdefault(path.name, 'not the last one written')
+    if skipped:
+        reasons = ', '.join(f'{name} ({reason})' for name, reason in sorted(skipped.items()))
+        print_log(
+            f'{folder}: --resume takes {chosen and chosen.name}; skipped: {reasons}', 'current'
+        )
+    parts = ', '.join(sorted(path.name for path in folder.glob('.*.part')))
+    if parts:
+        print_log(
+            f'{folder}: a write was interrupted and left {parts}; nothing reads it', 'current'
+        )
+    return chosen and str(chosen)
 
 
-def _load_or_resume(load):
-    @functools.wraps(load)
-    def wrapped(self):
-        automatic = self._resume and self._load_from is None
-        if automatic and not self._has_loaded and not find_latest_checkpoint(self.work_dir):
-            file = getattr(self.cfg, 'filename', None)
-            self._resume, self._load_from = False, file and Config.fromfile(file).get('load_from')
-        load(self)
+def _number(path):
+    return int(re.sub(r'\D', '', path.stem) or 0)
 
-    return wrapped
+
+def parse_args(upstreams, *args, **kwargs):
+    """The arguments of an upstream script, by its own ``parse_args``, without a ``--resume`` that finds
+    nothing to resume.
+    """
+    parsed = upstreams(*args, **kwargs)
+    if getattr(parsed, 'resume', None) == 'auto':
+        folder = parsed.work_dir or (parsed.cfg_options or {}).get('work_dir')
+        folder = folder or Config.fromfile(parsed.config).get('work_dir')
+        if not find_latest_checkpoint(folder or Path('work_dirs') / Path(parsed.config).stem):
+            parsed.resume = None
+    return parsed
 
 
 def apply():
-    """Let the Runner find its checkpoint with the functions above."""
-    if runner.find_latest_checkpoint is not find_latest_checkpoint:
-        runner.find_latest_checkpoint = find_latest_checkpoint
-        runner.Runner.load_or_resume = _load_or_resume(runner.Runner.load_or_resume)
+    """Let the Runner find its checkpoint with the function above."""
+    runner.find_latest_checkpoint = find_latest_checkpoint

@@ -1,4 +1,4 @@
-"""Train a tiny model for 4 epochs, and kill it at every write; then resume. Run by test_kill.py.
+"""Train a tiny model for 3 epochs, and kill it at every write; then resume. Run by test_kill.py.
 
     python kill_at_every_write.py FOLDER kill|full [unpatched]
 
@@ -14,16 +14,17 @@ import os
 import shutil
 import signal
 import sys
+import types
 import zipfile
 from pathlib import Path
 
 import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.model import BaseModel
-from mmengine.runner import Runner
+from mmengine.runner import Runner, runner
 
 torch.set_num_threads(1)
-EPOCHS = 4
+EPOCHS = 3
 
 
 class Model(BaseModel):
@@ -47,7 +48,7 @@ class Improving(BaseMetric):
         return dict(score=MessageHub.get_current_instance().get_info('epoch') + 1.0)
 
 
-def train(folder, resume):
+def train(folder, resume, epochs=EPOCHS, load_from=None):
     loader = dict(
         batch_size=2,
         num_workers=0,
@@ -63,11 +64,12 @@ def train(folder, resume):
         train_dataloader=loader,
         val_dataloader=loader,
         val_evaluator=dict(type=Improving),
-        train_cfg=dict(by_epoch=True, max_epochs=EPOCHS),
+        train_cfg=dict(by_epoch=True, max_epochs=epochs),
         val_cfg=dict(),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
         default_hooks=dict(checkpoint=checkpoint, logger=None),
         resume=resume,
+        load_from=load_from,
         log_level='ERROR',
     ).train()
 
@@ -173,36 +175,37 @@ def main(root, how):
         assert status == (-signal.SIGKILL if how == 'kill' else 1), status
         best = glob.glob(f'{folder}/best_*.pth')
         before = max(epochs_of(f'{folder}/epoch_*.pth'), default=0)
-        intact = len(best) <= 1 and all(map(whole, best + glob.glob(f'{folder}/epoch_*.pth')))
-        # The epochs that were saved at an earlier event stay saved, and a resume begins after them.
-        found = find_latest_checkpoint(folder) if before else None
-        kept = before >= saved and (not before or f'{found}'.endswith(f'epoch_{before}.pth'))
+        # A kill between a new best checkpoint and the end of the old one leaves both.
+        intact = len(best) <= 2 and all(map(whole, best + glob.glob(f'{folder}/epoch_*.pth')))
+        intact = intact and (before < 2 or len(best) >= 1)
+        # The epochs that were saved at an earlier event stay saved, and a resume begins after them; or
+        # one before, if last_checkpoint does not name the last one yet.
+        found = epochs_of(runner.find_latest_checkpoint(folder) or '')
+        kept = before >= saved and (not before or found <= [before] and found >= [before - 1])
         saved = max(saved, before)
         resumed = in_child(train, folder, True) == 0
         best = glob.glob(f'{folder}/best_*.pth')
-        done = EPOCHS in epochs_of(f'{folder}/epoch_*.pth') and len(best) == 1 and whole(best[0])
+        done = EPOCHS in epochs_of(f'{folder}/epoch_*.pth') and all(map(whole, best))
         # Killed between the last epoch and its validation: a resume does not validate again.
         newest = {EPOCHS, EPOCHS - 1} if before == EPOCHS else {EPOCHS}
-        done = done and epochs_of(best[0])[0] in newest
+        done = done and max(epochs_of(f'{folder}/best_*.pth'), default=0) in newest
         if not (intact and kept and resumed and done):
             failures.append((at, before, intact, kept, resumed, done))
     print(f'{total} events, {len(failures)} failures: {failures}')
 
 
-def leave_out(patches):
-    """Put what MMEngine itself does back in the place of these patches."""
-    import importlib
-    import types
+def apply_rules(without=()):
+    """Apply the rules, and leave in the place of some of them what MMEngine itself does."""
+    from mmballoon.train import rules
 
-    for name in patches:
-        sys.modules[f'mmballoon.train.rules.{name}'] = types.ModuleType(name)
-    importlib.import_module('mmcompat')
+    for name in without:
+        nothing = types.ModuleType(name)
+        nothing.apply = lambda: None
+        sys.modules[f'mmballoon.train.rules.{name}'] = nothing
+    rules.apply()
 
 
 if __name__ == '__main__':
-    leave_out(
-        ['local_backend', 'checkpoint_hook', 'resume'] if sys.argv[3:] == ['unpatched'] else []
-    )
-    from mmengine.runner.runner import find_latest_checkpoint  # ours, unless it was left out
-
+    ours = ['local_backend', 'checkpoint_hook', 'resume']
+    apply_rules(without=ours if sys.argv[3:] == ['unpatched'] else [])
     main(sys.argv[1], sys.argv[2])
