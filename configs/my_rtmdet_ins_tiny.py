@@ -1,28 +1,41 @@
 # RTMDet-Ins-tiny: boxes and masks, from the outlines that the annotations already have. Fine-tuned
-# from COCO weights with the recipe of my_rtmdet_tiny.py. The model is the one of MMDetection's
-# rtmdet-ins_tiny_8xb32-300e_coco.py (a test compares them).
-_base_ = './my_rtmdet_tiny.py'
+# from COCO weights with the recipe of my_rtmdet_tiny.py.
+_base_ = ['./my_rtmdet_tiny.py', './ins_head.py']
 
 del _base_.model.bbox_head['exp_on_reg']  # the head with masks has no such argument
-model = dict(
-    bbox_head=dict(
-        type='RTMDetInsSepBNHead',
-        loss_mask=dict(type='DiceLoss', loss_weight=2.0, eps=5e-6, reduction='mean')),
-    test_cfg=dict(
-        nms_pre=1000, score_thr=0.05, nms=dict(iou_threshold=0.6), max_per_img=100,
-        mask_thr_binary=0.5))
+model = _base_.ins_model
 
-train_pipeline = _base_.train_pipeline
-train_pipeline[1].update(with_mask=True, poly2mask=False)
-train_pipeline.insert(-1, dict(type='FilterAnnotations', min_gt_bbox_wh=(1, 1)))
-train_pipeline_stage2 = _base_.train_pipeline_stage2
-train_pipeline_stage2[1].update(with_mask=True, poly2mask=False)
-train_pipeline_stage2.insert(-1, dict(type='FilterAnnotations', min_gt_bbox_wh=(1, 1)))
+train_pipeline = [
+    _base_.load_image,
+    _base_.load_outlines,
+    dict(type='CachedMosaic', img_scale=_base_.img_scale, pad_val=114.0, max_cached_images=20,
+         random_pop=False),
+    dict(type='RandomResize', scale=(1280, 1280), ratio_range=(0.5, 2.0), **_base_.lazily),
+    dict(type='RandomCrop', crop_size=_base_.img_scale),
+    dict(type='HSVRandomAug'),
+    dict(type='RandomFlip', prob=0.5),
+    _base_.pad,
+    dict(type='CachedMixUp', img_scale=_base_.img_scale, ratio_range=(1.0, 1.0),
+         max_cached_images=10, random_pop=False, pad_val=(114, 114, 114), prob=0.5),
+    _base_.drop_cropped_away,
+    dict(type='PackDetInputs')]
+train_pipeline_stage2 = [  # without mosaic and mixup
+    _base_.load_image,
+    _base_.load_outlines,
+    dict(type='RandomResize', scale=_base_.img_scale, ratio_range=(0.5, 2.0), **_base_.lazily),
+    dict(type='RandomCrop', crop_size=_base_.img_scale),
+    dict(type='HSVRandomAug'),
+    dict(type='RandomFlip', prob=0.5),
+    _base_.pad,
+    _base_.drop_cropped_away,
+    dict(type='PackDetInputs')]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-custom_hooks = _base_.custom_hooks
-custom_hooks[3].switch_pipeline = train_pipeline_stage2
+custom_hooks = [
+    dict(type='ChannelsLastHook'), dict(type='DepthwiseFloat32Hook'), _base_.average_weights,
+    dict(type='PipelineSwitchHook', switch_epoch=_base_.max_epochs - _base_.stage2_epochs,
+         switch_pipeline=train_pipeline_stage2),
+    dict(type='NumClassCheckHook')]
 
-val_evaluator = dict(metric=['bbox', 'segm'])
-test_evaluator = val_evaluator
+val_evaluator = test_evaluator = dict(metric=['bbox', 'segm'])
 
 load_from = 'https://download.openmmlab.com/mmdetection/v3.0/rtmdet/rtmdet-ins_tiny_8xb32-300e_coco/rtmdet-ins_tiny_8xb32-300e_coco_20221130_151727-ec670f7e.pth'

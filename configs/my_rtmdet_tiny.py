@@ -13,6 +13,7 @@ metainfo = dict(
 max_epochs = 200
 batch_size = 12
 base_lr = batch_size * 0.004 / 256  # 1.875e-4: RTMDet's 0.004 is for batch 256 (8 GPUs x 32)
+img_scale = (640, 640)  # width, height in training
 num_workers = 2  # processes that load images; with a GPU, one for each CPU core
 
 # ---- Model. The COCO checkpoint includes the backbone, so ImageNet weights are not downloaded; the
@@ -24,15 +25,33 @@ model = dict(
     neck=dict(act_cfg=act_cfg),
     bbox_head=dict(num_classes=len(metainfo['classes']), act_cfg=act_cfg))
 
-# ---- Data. Three transforms of the base are replaced by faster ones that give the same result.
-train_pipeline = _base_.train_pipeline
-train_pipeline[0] = dict(type='LoadCachedImage', budget_gb=4.0)  # size limit of the cache on disk
-train_pipeline[3].resize_type = 'LazyResize'
-train_pipeline[5].type = 'HSVRandomAug'
-train_pipeline_stage2 = _base_.train_pipeline_stage2
-train_pipeline_stage2[0] = train_pipeline[0]
-train_pipeline_stage2[2].resize_type = 'LazyResize'
-train_pipeline_stage2[4].type = 'HSVRandomAug'
+# ---- Data. The base's pipelines. LoadCachedImage, LazyResize and HSVRandomAug are faster than the
+# transforms of the base that they replace, and give the same result.
+load_image = dict(type='LoadCachedImage', budget_gb=4.0)  # size limit of the cache on disk
+lazily = dict(keep_ratio=True, resize_type='LazyResize')
+pad = dict(type='Pad', size=img_scale, pad_val=dict(img=(114, 114, 114)))
+train_pipeline = [
+    load_image,
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='CachedMosaic', img_scale=img_scale, pad_val=114.0, max_cached_images=20,
+         random_pop=False),
+    dict(type='RandomResize', scale=(1280, 1280), ratio_range=(0.5, 2.0), **lazily),
+    dict(type='RandomCrop', crop_size=img_scale),
+    dict(type='HSVRandomAug'),
+    dict(type='RandomFlip', prob=0.5),
+    pad,
+    dict(type='CachedMixUp', img_scale=img_scale, ratio_range=(1.0, 1.0), max_cached_images=10,
+         random_pop=False, pad_val=(114, 114, 114), prob=0.5),
+    dict(type='PackDetInputs')]
+train_pipeline_stage2 = [  # without mosaic and mixup
+    load_image,
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='RandomResize', scale=img_scale, ratio_range=(0.5, 2.0), **lazily),
+    dict(type='RandomCrop', crop_size=img_scale),
+    dict(type='HSVRandomAug'),
+    dict(type='RandomFlip', prob=0.5),
+    pad,
+    dict(type='PackDetInputs')]
 
 train_dataloader = dict(
     batch_size=batch_size,
@@ -40,14 +59,12 @@ train_dataloader = dict(
     dataset=dict(
         pipeline=train_pipeline, data_root=data_root, metainfo=metainfo,
         ann_file='coco_train.json', data_prefix=dict(img='train/')))
-val_dataloader = dict(
+val_dataloader = test_dataloader = dict(
     num_workers=num_workers,
     dataset=dict(
         data_root=data_root, metainfo=metainfo,
         ann_file='coco_val.json', data_prefix=dict(img='val/')))
-test_dataloader = val_dataloader
-val_evaluator = dict(ann_file=data_root + 'coco_val.json')
-test_evaluator = val_evaluator
+val_evaluator = test_evaluator = dict(ann_file=data_root + 'coco_val.json')
 
 # ---- Schedule. 61 images / batch 12 = 6 iterations per epoch, 1200 in total.
 stage2_epochs = max(1, max_epochs // 40)  # 5: the last epochs, without mosaic and mixup
@@ -70,12 +87,14 @@ default_hooks = dict(
     checkpoint=dict(interval=1, max_keep_ckpts=2, save_best='coco/bbox_mAP', rule='greater'),
     transfer=dict(type='TransferHook'),  # logs how many weights load_from loaded
     curves=dict(type='CurvesHook'))  # draws curves.png in the work directory
+# The base averages the weights over 5000 of its 138,000 iterations. Here: 50 of 1200.
+average_weights = dict(
+    type='EMAHook', ema_type='ExpMomentumEMA', momentum=4 / max(max_epochs, 8), gamma=max_epochs,
+    update_buffers=True, priority=49)
 custom_hooks = [
     dict(type='ChannelsLastHook'),  # faster on CPUs and GPUs
     dict(type='DepthwiseFloat32Hook'),  # faster on a CPU with --amp
-    # The base averages the weights over 5000 of its 138,000 iterations. Here: 50 of 1200.
-    dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=4 / max(max_epochs, 8),
-         gamma=max_epochs, update_buffers=True, priority=49),
+    average_weights,
     dict(type='PipelineSwitchHook', switch_epoch=max_epochs - stage2_epochs,
          switch_pipeline=train_pipeline_stage2),
     dict(type='NumClassCheckHook')]

@@ -7,26 +7,31 @@ max_epochs = _base_.pretrain_epochs  # 6
 base_lr = 0.0015
 img_scale = (320, 320)  # more steps in the same time
 
-train_pipeline = _base_.train_pipeline
-train_pipeline[1] = dict(type='LoadAnnotations', with_bbox=True)
-train_pipeline[3].img_scale = img_scale
-train_pipeline[4].scale = (480, 480)
-train_pipeline[5].crop_size = img_scale
-train_pipeline[8].size = img_scale
-del train_pipeline[2]  # copy-paste: rendered images have balloons enough
-
+# ---- Data. No copy-paste: rendered images have balloons enough.
+train_pipeline = [
+    _base_.load_image,
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='CachedMosaic', img_scale=img_scale, pad_val=114.0, max_cached_images=30,
+         random_pop=False, prob=0.6),
+    dict(type='RandomResize', scale=(480, 480), ratio_range=(0.4, 1.8), **_base_.lazily),
+    dict(type='RandomCrop', crop_size=img_scale),
+    dict(type='HSVRandomAug'),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='Pad', size=img_scale, pad_val=dict(img=(114, 114, 114))),
+    dict(type='PackDetInputs')]
 train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(data_root=data_root))
-test_dataloader = val_dataloader
-val_evaluator = dict(ann_file=data_root + 'coco_val.json')
-test_evaluator = val_evaluator
+val_dataloader = test_dataloader = dict(dataset=dict(data_root=data_root))
+val_evaluator = test_evaluator = dict(ann_file=data_root + 'coco_val.json')
 
 # ---- Schedule. 3000 images / batch 4 = 750 iterations per epoch, 4500 in total; no average of the
 # weights, because training goes on with the photographs.
 train_cfg = dict(max_epochs=max_epochs, val_interval=1)
 optim_wrapper = dict(optimizer=dict(lr=base_lr))
-param_scheduler = _base_.param_scheduler
-param_scheduler[1].update(eta_min=base_lr * 0.05, end=max_epochs, T_max=max_epochs)
-custom_hooks = _base_.custom_hooks
-del custom_hooks[2]  # the average of the weights
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=80),
+    dict(type='CosineAnnealingLR', eta_min=base_lr * 0.05, begin=0, end=max_epochs,
+         T_max=max_epochs, by_epoch=True, convert_to_iter_based=True)]
+custom_hooks = [
+    dict(type='ChannelsLastHook'), dict(type='DepthwiseFloat32Hook'),
+    dict(type='NumClassCheckHook')]
 load_from = None

@@ -12,18 +12,19 @@ img_scale = (512, 512)
 model = dict(backbone=dict(frozen_stages=-1))
 
 # ---- Data. The base's pipeline at img_scale, with copy-paste of annotated balloons and no mixup.
-train_pipeline = _base_.train_pipeline
-train_pipeline[1].update(with_mask=True, poly2mask=False)  # copy-paste needs the outlines
-train_pipeline[2].update(  # 40 % of the images are seen whole, as in testing
-    img_scale=img_scale, max_cached_images=30, prob=0.6)
-# Long sides of 230 to 1037 px before a crop of 512: in the mean 634 px, as in testing.
-train_pipeline[3].update(scale=(576, 576), ratio_range=(0.4, 1.8))
-train_pipeline[4].crop_size = img_scale
-train_pipeline[7].size = img_scale
-del train_pipeline[8]  # mixup
-train_pipeline.insert(
-    2, dict(type='CachedCopyPaste', prob=0.7, max_num_pasted=5, size_range=(0.03, 0.4)))
-
+train_pipeline = [
+    _base_.load_image,
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=False),  # for copy-paste
+    dict(type='CachedCopyPaste', prob=0.7, max_num_pasted=5, size_range=(0.03, 0.4)),
+    dict(type='CachedMosaic', img_scale=img_scale, pad_val=114.0, max_cached_images=30,
+         random_pop=False, prob=0.6),  # 40 % of the images are seen whole, as in testing
+    # Long sides of 230 to 1037 px before a crop of 512: in the mean 634 px, as in testing.
+    dict(type='RandomResize', scale=(576, 576), ratio_range=(0.4, 1.8), **_base_.lazily),
+    dict(type='RandomCrop', crop_size=img_scale),
+    dict(type='HSVRandomAug'),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='Pad', size=img_scale, pad_val=dict(img=(114, 114, 114))),
+    dict(type='PackDetInputs')]
 train_dataloader = dict(batch_size=batch_size, dataset=dict(pipeline=train_pipeline))
 
 # ---- Schedule. 61 images / batch 4 = 16 iterations per epoch, 1920 in total; stage 2 brought nothing.
@@ -35,9 +36,11 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=80),  # 5 epochs
     dict(type='CosineAnnealingLR', eta_min=base_lr * 0.03, begin=0, end=max_epochs,
          T_max=max_epochs, by_epoch=True, convert_to_iter_based=True)]
-custom_hooks = _base_.custom_hooks
-custom_hooks[2].update(momentum=0.008, gamma=120)  # average over 120 iterations, 1/16 of the run
-del custom_hooks[3]  # stage 2
+custom_hooks = [
+    dict(type='ChannelsLastHook'), dict(type='DepthwiseFloat32Hook'),
+    dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.008, gamma=120,
+         update_buffers=True, priority=49),  # average over 120 iterations, 1/16 of the run
+    dict(type='NumClassCheckHook')]
 
 pretrain_epochs = 6  # of my_rtmdet_tiny_rendered.py
 load_from = f'work_dirs/my_rtmdet_tiny_rendered/epoch_{pretrain_epochs}.pth'  # None: random weights

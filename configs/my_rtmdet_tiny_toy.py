@@ -12,23 +12,29 @@ test_scale = (288, 288)  # a little larger than in training: + 0.02 mAP
 model = dict(backbone=dict(frozen_stages=-1))  # random weights must not be frozen
 
 # ---- Data. Too few iterations for mosaic and mixup: the base's stage 2 from the beginning.
-train_pipeline = _base_.train_pipeline_stage2
-train_pipeline[0] = dict(type='LoadImageFromFile')
-train_pipeline[2] = dict(
-    type='RandomResize', scale=img_scale, ratio_range=(0.8, 1.25), keep_ratio=True)
-train_pipeline[3].crop_size = img_scale
-train_pipeline[4].type = 'YOLOXHSVRandomAug'
-train_pipeline[6].size = img_scale
-test_pipeline = _base_.test_pipeline
-test_pipeline[1].scale = test_scale
-test_pipeline[2].size = test_scale
+pad_val = dict(img=(114, 114, 114))
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='RandomResize', scale=img_scale, ratio_range=(0.8, 1.25), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=img_scale),
+    dict(type='YOLOXHSVRandomAug'),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='Pad', size=img_scale, pad_val=pad_val),
+    dict(type='PackDetInputs')]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=test_scale, keep_ratio=True),
+    dict(type='Pad', size=test_scale, pad_val=pad_val),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='PackDetInputs',
+         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))]
 
 train_dataloader = dict(
     batch_size=batch_size, dataset=dict(data_root=data_root, pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
-test_dataloader = val_dataloader
-val_evaluator = dict(ann_file=data_root + 'coco_val.json')
-test_evaluator = val_evaluator
+val_dataloader = test_dataloader = dict(
+    dataset=dict(data_root=data_root, pipeline=test_pipeline))
+val_evaluator = test_evaluator = dict(ann_file=data_root + 'coco_val.json')
 
 # ---- Schedule. 96 images / batch 2 = 48 iterations per epoch, 960 in total.
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs // 2, dynamic_intervals=None)
