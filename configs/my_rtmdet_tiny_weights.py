@@ -2,7 +2,7 @@
 # among them. `make weights` runs it. Two CPU cores with bfloat16, or a GPU.
 _base_ = ['./my_rtmdet_tiny.py', '../mmballoon/render/kinds.py']
 
-data_root = '{{$OBJECTS_ROOT:data/objects}}/'
+data_root = '{{$RENDERED_ROOT:data/objects}}/'
 metainfo = dict(classes=tuple(_base_.kinds), palette=_base_.metainfo.palette * 7)
 max_epochs = 3
 batch_size = 6  # small batches give more steps; with 4 an image takes a quarter more CPU time

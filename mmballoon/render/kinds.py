@@ -1,7 +1,7 @@
 """The kinds of objects that the weights in the package know, in the order of their classes. A config inherits it.
 
 {kind: (its folders of Debian's openclipart-png, the code points of its emoji in hexadecimal)}. What has
-neither is drawn: balloons, letters, and shapes with so many waves.
+neither is drawn: balloons, letters, and shapes with so many waves. A few emoji are of two kinds (a whale, a purse).
 """
 
 kinds = {
