@@ -29,6 +29,19 @@ test_pipeline = [
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='PackDetInputs',
          meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))]
+# --tta: half, once and one and a half times the size of the test, as the base has it for 640.
+tta_sides = [max(test_scale) * scale // 2 for scale in (2, 1, 3)]
+tta_pad = -(-max(tta_sides) // 32) * 32  # the largest, up to a multiple of the largest stride
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='TestTimeAug', transforms=[
+        [dict(type='Resize', scale=(side, side), keep_ratio=True) for side in tta_sides],
+        [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)],
+        [dict(type='Pad', size=(tta_pad, tta_pad), pad_val=pad_val)],
+        [dict(type='LoadAnnotations', with_bbox=True)],
+        [dict(type='PackDetInputs',
+              meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip',
+                         'flip_direction'))]])]
 
 train_dataloader = dict(
     batch_size=batch_size, dataset=dict(data_root=data_root, pipeline=train_pipeline))
