@@ -13,6 +13,7 @@ def apply():
         checkpoint_hook,
         config_code,
         config_text,
+        config_variables,
         device,
         fit,
         local_backend,
@@ -26,7 +27,8 @@ def apply():
     )  # fmt: skip
 
     for rule in (
-        warnings_filter, device, number_type, checkpoint_hook, config_code, config_text, fit,
-        local_backend, nms_best_first, resume, screen, spawn, weights,
+        warnings_filter, device, number_type, checkpoint_hook, config_code, config_text,
+        config_variables, fit, local_backend, nms_best_first, resume, screen, spawn,
+        weights,
     ):  # fmt: skip
         rule.apply()

@@ -1,0 +1,103 @@
+"""--cfg-options that name variables of a config's text."""
+
+import pytest
+from mmengine.config import Config
+
+from mmballoon.cli import UserError
+from mmballoon.train.rules import config_variables
+
+BASE = """
+data_root = 'data/'
+max_epochs = 10
+interval = 3  # nothing follows from it
+classes = dict(names=('a', 'b'), colours=dict(first='red'))
+steps = [dict(type='Load'), dict(type='Flip', prob=0.5)]
+model = dict(head=dict(num_classes=len(classes['names'])))
+train_dataloader = dict(dataset=dict(data_root=data_root, metainfo=classes, pipeline=steps))
+train_cfg = dict(max_epochs=max_epochs)
+param_scheduler = [dict(end=max_epochs), dict(begin=100 // max_epochs)]
+"""
+OWN = """
+_base_ = 'base.py'
+load_from = f'epoch_{_base_.max_epochs}.pth'
+max_epochs = _base_.max_epochs * 2; batch_size = 4
+lr = batch_size / 256
+train_cfg = dict(max_epochs=max_epochs)
+optim_wrapper = dict(optimizer=dict(lr=lr))"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    """A function from options to the Config with them, as the commands apply them."""
+    (tmp_path / 'base.py').write_text(BASE)
+    (tmp_path / 'own.py').write_text(OWN)
+    config_variables.apply()
+
+    def merged(options, name='own.py', before=()):
+        cfg = Config.fromfile(tmp_path / name)
+        cfg.update(dict(before))
+        cfg.merge_from_dict(options)
+        return cfg
+
+    return merged
+
+
+def test_all_that_follows_from_a_variable_follows(config, capsys):
+    cfg = config({'data_root': 'mine/', 'batch_size': 8}, before=dict(launcher='pytorch'))
+    assert cfg.train_dataloader.dataset.data_root == cfg.data_root == 'mine/'
+    assert cfg.optim_wrapper.optimizer.lr == 8 / 256 and cfg.launcher == 'pytorch'
+    cfg = config({'max_epochs': 2}, 'base.py')
+    assert cfg.train_cfg.max_epochs == 2 and cfg.param_scheduler == [{'end': 2}, {'begin': 50}]
+    cfg = config({'classes.names': ('x', 'y', 'z'), 'steps.1.prob': 0.25})
+    assert cfg.model.head.num_classes == 3
+    assert cfg.train_dataloader.dataset.metainfo.names == ('x', 'y', 'z')
+    assert cfg.train_dataloader.dataset.metainfo.colours == {'first': 'red'}
+    assert cfg.train_dataloader.dataset.pipeline[1] == dict(type='Flip', prob=0.25)
+    assert capsys.readouterr().err == ''
+
+
+def test_the_line_that_sets_a_variable_last_is_the_one_that_changes(config):
+    """What the base computes, and what this file takes from the base's value, stays."""
+    cfg = config({'max_epochs': 3})
+    assert cfg.train_cfg.max_epochs == cfg.max_epochs == 3
+    assert cfg.load_from == 'epoch_10.pth' and cfg.param_scheduler[0].end == 10
+
+
+def test_keys_that_mmengine_reads_are_merged_as_ever(config):
+    options = {'train_cfg.max_epochs': 1, 'optim_wrapper.optimizer.type': 'AdamW', 'resume': True}
+    cfg = config({**options, 'max_epochs': 7})
+    assert cfg.train_cfg.max_epochs == 1 and cfg.resume is True
+    assert cfg.optim_wrapper.optimizer == dict(lr=4 / 256, type='AdamW')
+
+
+@pytest.mark.parametrize(
+    ('key', 'advice'),
+    [
+        ('interval', ''),
+        ('optimizer.lr', '; next: lr or optim_wrapper.optimizer.lr'),
+        ('epochs', '; next: max_epochs'),
+        ('head.num_classes', '; next: model.head.num_classes'),
+        ('quite.different', ''),
+    ],
+)
+def test_what_changes_nothing_is_said(config, capsys, key, advice):
+    config({key: 1, 'batch_size': 4})  # the value that it has: not worth a line
+    found = f'note: --cfg-options {key}: nothing that MMEngine reads follows from it{advice}'
+    assert capsys.readouterr().err.strip() == found
+
+
+@pytest.mark.parametrize(
+    'options', [{'max_epochs': 0}, {'classes.names': 3}, {'steps.7.prob': 1}, {'classes.x.y': 1}]
+)
+def test_an_option_that_does_not_fit_is_one_line(config, options):
+    with pytest.raises(UserError, match=f'--cfg-options {next(iter(options))}=.*; next: correct'):
+        config(options, 'base.py')
+
+
+def test_a_config_that_is_no_file_or_no_python_keeps_upstreams_merge(tmp_path, config, capsys):
+    cfg = Config(dict(a=1))
+    cfg.merge_from_dict({'a': 2})
+    assert cfg.a == 2
+    (tmp_path / 'own.yml').write_text('max_epochs: 1\ntrain_cfg:\n  max_epochs: 1\n')
+    assert config({'max_epochs': 5}, 'own.yml').train_cfg.max_epochs == 1
+    assert 'max_epochs: nothing' in capsys.readouterr().err
