@@ -14,6 +14,8 @@ from mmengine.hub import get_config
 from mmengine.registry import MODELS
 from recipes import differences, flatten
 
+from mmballoon.train.rules import config_variables
+
 BASE = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
 RECIPES = json.loads((Path(__file__).parent / 'recipes.json').read_text())
 CONFIGS = sorted((ROOT / 'configs').glob('my_*.py'))
@@ -102,6 +104,31 @@ def test_knobs_reach_everything_that_follows_from_them(tmp_path):
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(4 * 0.004 / 256)
     assert cfg.train_cfg.dynamic_intervals == [(39, 1)] and cfg.custom_hooks[3].switch_epoch == 39
     assert cfg.custom_hooks[2].momentum == pytest.approx(0.1) and cfg.param_scheduler[1].begin == 20
+
+
+def test_options_of_the_command_line_are_as_good_as_an_edit():
+    config_variables.apply()
+    cfg = Config.fromfile(ROOT / 'configs/my_rtmdet_tiny_toy.py')
+    options = {'max_epochs': 4, 'batch_size': 8, 'test_scale': (320, 320), 'data_root': 'x/'}
+    cfg.merge_from_dict({**options, 'metainfo.classes': ('cat', 'dog')})
+    assert cfg.train_cfg.max_epochs == 4 and cfg.param_scheduler[1].T_max == 4
+    assert cfg.train_dataloader.batch_size == 8 and cfg.test_dataloader.dataset.data_root == 'x/'
+    assert cfg.model.bbox_head.num_classes == 2
+    assert cfg.val_dataloader.dataset.metainfo.classes == ('cat', 'dog')
+    assert cfg.test_dataloader.dataset.pipeline[1].scale == cfg.test_scale
+    assert [step.scale[0] for step in cfg.tta_pipeline[1].transforms[0]] == [320, 160, 480]
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda p: p.name)
+def test_time_augmentation_is_around_the_size_of_the_test(path):
+    cfg = Config.fromfile(path)
+    (size,) = {step.scale for step in cfg.test_pipeline if step.type == 'Resize'}
+    views = cfg.tta_pipeline[1].transforms
+    assert [step.scale for step in views[0]] == [
+        tuple(side * part // 2 for side in size) for part in (2, 1, 3)
+    ]
+    (pad,) = views[2]
+    assert pad.size[0] % 32 == pad.size[1] % 32 == 0 <= min(pad.size) - size[0] * 3 // 2 < 32
 
 
 def test_environment_names_the_data_root(monkeypatch):
