@@ -18,15 +18,23 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from mmballoon.cli import report_errors
-from mmballoon.data.convert import Source, add_arguments, check_arguments, convert
+from mmballoon.data.convert import (
+    SPLITS,
+    Source,
+    add_arguments,
+    check_arguments,
+    convert,
+    data_root,
+)  # fmt: skip
 from mmballoon.data.via import find_annotation, read_via
 
 
-def load(annotation, images):
+def source_of(annotation, images=None):
     """Source of a VIA file, or of a folder that holds one."""
     is_folder = annotation.is_dir() or not annotation.suffix
     file = find_annotation(annotation) if is_folder else annotation
-    return Source(file, images or file.parent, read_via)
+    entries, options = read_via(file)
+    return Source(file, entries, images or file.parent, options=options)
 
 
 def parse_args(argv=None):
@@ -35,7 +43,7 @@ def parse_args(argv=None):
     add('annotation', nargs='?', type=Path, help='VIA file or folder (default: train/ and val/)')
     add('images', nargs='?', type=Path, help='folder of its images, if another one')
     group = parser.add_mutually_exclusive_group()
-    group.add_argument('--class-name', default='balloon', help='one class for all (%(default)s)')
+    group.add_argument('--class-name', help='one class for all regions (balloon)')
     group.add_argument('--class-attribute', metavar='KEY', help='region attribute with the class')
     add_arguments(parser)
     args = parser.parse_intermixed_args(argv)  # options may stand between the two paths
@@ -47,7 +55,16 @@ def parse_args(argv=None):
 
 def main(argv=None):
     with report_errors():
-        convert(parse_args(argv), load)
+        args = parse_args(argv)
+        if args.annotation:
+            source = source_of(args.annotation, args.images)
+            folder = source.base.resolve()
+            out = args.out or data_root(args, folder.parent) / f'coco_{folder.name}.json'
+            sources = {out: source}
+        else:
+            root = data_root(args)
+            sources = {root / f'coco_{split}.json': source_of(root / split) for split in SPLITS}
+        convert(args, sources)
 
 
 if __name__ == '__main__':

@@ -5,12 +5,17 @@
     python data_tools/check_coco.py --img-size 416                   box sizes as the network sees them at 416 pixels
 
 Plain text on the terminal; contact sheets of the images with their boxes and polygons, and
-histograms, as PNG in OUT. The exit status is 2 if something is wrong with the data.
+histograms, as PNG in OUT. The exit status is 2 if something is wrong with the data: an id or a box
+twice, a box outside its image, an annotation without area or iscrowd (or, with --masks, without an
+outline), images that are broken or of another size, images in two splits, classes of one split only.
+Files of other programs are taken as they are; where import_annotations.py would mend them, a line
+says so.
 """
 
 import os
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections import Counter
 from pathlib import Path
 
 from mmballoon.cli import UserError, report_errors
@@ -25,7 +30,13 @@ def parse_args(argv=None):
     about = 'COCO files ($BALLOON_ROOT/coco_{train,val}.json)'
     add = parser.add_argument
     add('annotations', nargs='*', type=Path, default=files, help=about)
-    add('--images', nargs='+', type=Path, help="each file's images (coco_NAME.json: NAME/)")
+    add(
+        '--images',
+        nargs='+',
+        type=Path,
+        help="each file's images (default: NAME/ of coco_NAME.json)",
+    )
+    add('--masks', action='store_true', help='for a recipe that needs an outline of each object')
     add('--img-size', type=int, default=640, help="the network's input in pixels (%(default)s)")
     add('--out', type=Path, default=out, help='where the PNGs go (%(default)s)')
     args = parser.parse_intermixed_args(argv)
@@ -36,15 +47,26 @@ def parse_args(argv=None):
     return args
 
 
+def name_parts(parts, paths):
+    """Give each part a name of its own: files of one name have that of their folder in front."""
+    counts = Counter(part.name for part in parts)
+    for i, (part, path) in enumerate(zip(parts, paths), 1):
+        if counts[part.name] > 1:
+            part.name = f'{path.resolve().parent.name}_{part.name}'
+        if part.name in [other.name for other in parts[: i - 1]]:
+            part.name += f'_{i}'
+
+
 def main(argv=None):
     args = parse_args(argv)
     with report_errors():
         folders = args.images or [None] * len(args.annotations)
         parts = [load(path, folder) for path, folder in zip(args.annotations, folders)]
-        for line in findings(parts, args.img_size):
-            print(line)
-        from mmballoon.data.plots import contact_sheet, histograms
+        name_parts(parts, args.annotations)
+        from mmballoon.data.plots import contact_sheet, histograms, tiles
 
+        for line in findings(parts, args.img_size, tiles(parts), args.masks):
+            print(line)
         for part in parts:
             print(f'saved: {contact_sheet(part, args.out)}')
         print(f'saved: {histograms(parts, args.img_size, args.out)}')

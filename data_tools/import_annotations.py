@@ -1,26 +1,33 @@
 """Convert annotations of other programs to the COCO JSON used here.
 
-    python data_tools/import_annotations.py labels images --split 0.8        YOLO: .txt files
-    python data_tools/import_annotations.py Annotations JPEGImages           Pascal VOC: .xml files
-    python data_tools/import_annotations.py labelme --split 0.8              LabelMe: .json files
-    python data_tools/import_annotations.py instances.json images            COCO with other ids
+    python data_tools/import_annotations.py DATASET                       of Roboflow, Ultralytics, CVAT, VOC
+    python data_tools/import_annotations.py labels images --split 0.8     YOLO: .txt files
+    python data_tools/import_annotations.py Annotations JPEGImages        Pascal VOC: .xml files
+    python data_tools/import_annotations.py labelme --split 0.8           LabelMe: .json files
+    python data_tools/import_annotations.py instances.json images         COCO with other ids
 
-The format follows from the files; --format names it. Classes get their ids in alphabetical order, or in
-that of --classes. Everything else is as in balloon2coco.py. mmballoon/data/formats.py says what each
-format cannot carry.
+A data set that is divided into train, val and test (folders of these names, a YAML file of YOLO, or
+lists of images) is converted in one run: coco_train.json, coco_val.json and links to the images, in the
+data set's folder unless --data-root names another. The format follows from the files; --format names
+it. Classes get their ids in the order in which the source lists them, else in alphabetical order.
+Everything else is as in balloon2coco.py. mmballoon/data/formats.py says what each format cannot carry.
 """
 
+import os
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from mmballoon.cli import report_errors
-from mmballoon.data.convert import Source, add_arguments, check_arguments, convert
-from mmballoon.data.formats import READERS, detect_format
+from mmballoon.cli import UserError, report_errors
+from mmballoon.data.convert import Source, add_arguments, check_arguments, convert, data_root
+from mmballoon.data.detect import Split, detect, find_splits
+from mmballoon.data.formats import READERS
 
 
 def parse_args(argv=None):
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument('annotation', type=Path, help='folder of the annotations, or a COCO file')
+    parser.add_argument(
+        'annotation', type=Path, help='data set, folder of annotations, or COCO file'
+    )
     parser.add_argument('images', nargs='?', type=Path, help='folder of the images, if another one')
     parser.add_argument('--format', choices=READERS, help='(default: from the files)')
     add_arguments(parser)
@@ -30,16 +37,51 @@ def parse_args(argv=None):
     return args
 
 
+def source_of(args, split, base):
+    """Source of a Split. base: the folder to which the names of its images are relative."""
+    if not split.files:
+        raise UserError(args.annotation, 'no annotations for its images', 'name their folder')
+    read = READERS[split.format](split.files, args.classes)
+    place = split.files[0] if len(split.files) == 1 else split.files[0].parent
+    about = dict(classes=read.classes, notes=read.notes)
+    if not read.classes and not args.classes:
+        about['notes'] += ['no list of classes: for a second split that is converted apart, pass '
+                           'the same --classes']  # fmt: skip
+    return Source(place, read.entries, base, split.folders, **about)
+
+
 def main(argv=None):
     with report_errors():
         args = parse_args(argv)
-        read = READERS[args.format or detect_format(args.annotation)]
-
-        def load(annotation, images):
-            folder = images or (annotation if annotation.is_dir() else annotation.parent)
-            return Source(annotation, folder, lambda path: (read(path, folder), {}))
-
-        convert(args, load)
+        top = args.annotation
+        if top.suffix.lower() in ('.yaml', '.yml') and top.is_file():
+            top = top.parent
+        whole = top.is_dir() and not args.images and not args.split and not args.format
+        splits = find_splits(top) if whole else {}
+        if len(splits) > 1 and args.out:
+            raise UserError(
+                top, f'it has {" and ".join(splits)}', 'drop --out, or name one of them'
+            )
+        if not splits or args.out:
+            if not splits:
+                folder = args.images or (top if top.is_dir() else top.parent)
+                split = Split(*detect(top, args.format), [folder])
+            else:
+                (split,) = splits.values()
+            (base,) = split.folders[:1]
+            folder = base.resolve()
+            out = args.out or data_root(args, folder.parent) / f'coco_{folder.name}.json'
+            convert(args, {out: source_of(args, split, base)})
+            return
+        args.link, root, sources = True, data_root(args, top), {}
+        for name, split in splits.items():
+            base, folders = root / name, [folder.resolve() for folder in split.folders]
+            if not all(folder.is_relative_to(base.resolve()) for folder in folders):
+                base = Path(os.path.commonpath(split.folders))
+            sources[root / f'coco_{name}.json'] = source_of(args, split, base)
+        convert(args, sources)
+        if 'val' not in splits:
+            print('note: no validation split: --split makes one of a folder that is not divided')
 
 
 if __name__ == '__main__':

@@ -17,42 +17,61 @@ AREAS = dict(small=(0, 32**2), medium=(32**2, 96**2), large=(96**2, math.inf))  
 SIZE_EDGES = (0, 8, 16, 32, 64, 128, 256, math.inf)
 HASH_SIDE = 16  # a difference hash has 16 x 16 bits
 NEAR = 26  # near-duplicates differ in at most this many bits; unrelated photographs in about 128
+MOST = 1000  # so many images before it, of those that share some bits, are compared with an image
+BITS = np.array([bin(i).count('1') for i in range(256)], np.uint8)  # set in a byte
+MENDS = 'python data_tools/import_annotations.py writes a file that has it'
 
 
-def read_images(part):
-    """Read every image once: compare its size, keep a thumbnail, a digest and a perceptual hash."""
+def read_images(part, draw=None):
+    """Read every image once: compare its size, and keep a digest and a perceptual hash.
+
+    draw: function from (part, image id, thumbnail) to a tile, or None, for a contact sheet.
+    """
     for key, image in tqdm(part.images.items(), part.name, leave=False, disable=None):
         path = part.folder / image['file_name']
-        if not path.is_file():
-            part.problems.append(f'{path}: missing')
-            continue
         try:
             size = image_size(path)
-            stated = image['width'], image['height']
-            if size != stated:
-                found, wanted = (f'{width} x {height}' for width, height in (size, stated))
-                part.problems.append(f'{path}: {found} pixels, the COCO file says {wanted}')
-            part.thumbnails[key] = thumbnail(path)
+            small = thumbnail(path)
             digest = hashlib.sha256(path.read_bytes()).digest()
-            part.hashes[key] = digest, difference_hash(part.thumbnails[key])
         except (UserError, OSError, ValueError) as error:
-            part.problems.append(str(error).split('; next')[0])
+            missing = f'{path}: missing' if not path.is_file() else None
+            part.problems.append(missing or str(error).partition('; next')[0])
+            continue
+        stated = image['width'], image['height']
+        if size != stated:
+            found, wanted = (f'{width} x {height}' for width, height in (size, stated))
+            part.problems.append(f'{path}: {found} pixels, the COCO file says {wanted}')
+        part.hashes[key] = digest, difference_hash(small)
+        tile = draw(part, key, small) if draw else None
+        if tile:
+            part.tiles.append(tile)
 
 
 def difference_hash(image):
-    """(256,) bool: whether each cell of a 17 x 16 grid is darker than its right neighbour (dHash)."""
+    """32 bytes: whether each cell of a 17 x 16 grid is darker than its right neighbour (dHash)."""
     small = image.convert('L').resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.BOX)
     gray = np.asarray(small, np.int16)
-    return (gray[:, 1:] > gray[:, :-1]).ravel()
+    return np.packbits(gray[:, 1:] > gray[:, :-1]).tobytes()
 
 
-def check_boxes(part):
-    """Note boxes out of bounds, without size, or twice in an image."""
+def check_boxes(part, masks=False):
+    """Note what is wrong with annotations. masks: the recipe needs an outline for each of them."""
+    missing, names = Counter(), {}
     for key, annotations in part.boxes.items():
         image, seen = part.images[key], set()
         for a in annotations:
+            keys = ['id', 'area', 'iscrowd'] + ['segmentation'] * masks
+            lacks = [k for k in keys if a.get(k) in (None, [], '')]
+            missing.update(lacks)
+            names.update(
+                {
+                    k: f'{image["file_name"]}: annotation {a.get("id")}'
+                    for k in lacks
+                    if k not in names
+                }
+            )
             x, y, w, h = a['bbox']
-            label = f'{part.name}: {image["file_name"]}: annotation {a["id"]}: box '
+            label = f'{part.name}: {image["file_name"]}: annotation {a.get("id")}: box '
             label += str([round(value, 1) for value in a['bbox']])
             if not np.isfinite(a['bbox']).all() or w <= 0 or h <= 0:
                 part.problems.append(f'{label} has no size')
@@ -62,30 +81,59 @@ def check_boxes(part):
             if (a['category_id'], *a['bbox']) in seen:
                 part.problems.append(f'{label} occurs twice')
             seen.add((a['category_id'], *a['bbox']))
+            if a.get('id') == 0:
+                zero = 'has the id 0, with which pycocotools marks boxes that were not found'
+                part.problems.append(f'{label} {zero}: {MENDS}')
+    for k, count in missing.items():
+        part.problems.append(
+            f"{part.name}: {count} annotations without '{k}', first {names[k]}: {MENDS}"
+        )
 
 
 def pairs(parts):
-    """(identical, near, closest) pairs over all parts: (image, image, number of differing bits).
+    """(identical, near) pairs over all parts: (image, image, number of differing bits).
 
-    An image here is (name of its part, file name, digest, hash).
+    An image here is (name of its part, file name). Of images that are all alike, each is in one pair
+    with one before it, so that there are fewer pairs than images. Two hashes that differ in at most
+    NEAR bits agree in one of NEAR + 1 groups of bits at least, so that only images which agree in a
+    group are compared.
     """
-    items = []
+    images, same, near = [], [], []
+    first, unique = {}, {}  # digest -> its first image; hash -> its first image
     for part in parts:
-        for key, hashes in part.hashes.items():
-            items.append((part.name, part.images[key]['file_name'], *hashes))
-    if len(items) < 2:
-        return [], [], None
-    bits = np.array([item[3] for item in items], np.float32)
-    distance = bits @ (1 - bits.T) + (1 - bits) @ bits.T
-    np.fill_diagonal(distance, np.inf)
-    close = np.argwhere(np.triu(distance <= NEAR))
-    near = [(items[i], items[j], int(distance[i, j])) for i, j in close]
-    same = [pair for pair in near if pair[0][2] == pair[1][2]]
-    part_of = np.array([item[0] for item in items])
-    distance[part_of[:, None] == part_of] = np.inf
-    i, j = np.unravel_index(distance.argmin(), distance.shape)
-    closest = (items[i], items[j], int(distance[i, j])) if np.isfinite(distance[i, j]) else None
-    return same, [pair for pair in near if pair not in same], closest
+        for key, (digest, hash) in part.hashes.items():
+            image = part.name, part.images[key]['file_name']
+            if digest in first:
+                same.append((first[digest], image, 0))
+                continue
+            first[digest] = image
+            if hash in unique:
+                near.append((unique[hash], image, 0))
+                continue
+            unique[hash] = image
+            images.append(image)
+    hashes = np.frombuffer(b''.join(unique), np.uint8).reshape(-1, HASH_SIDE**2 // 8)
+    group = list(range(len(images)))  # images that are alike have the same root
+
+    def root(i):
+        while group[i] != i:
+            group[i] = group[group[i]]
+            i = group[i]
+        return i
+
+    order = np.random.default_rng(0).permutation(HASH_SIDE**2)  # neighbouring bits are alike
+    for some in np.array_split(order, NEAR + 1):
+        table = {}
+        keys = np.packbits(np.unpackbits(hashes, 1)[:, some], 1) if len(hashes) else []
+        for i, key in enumerate(map(bytes, keys)):
+            before = table.setdefault(key, [])[-MOST:]
+            distance = BITS[hashes[before] ^ hashes[i]].sum(1, dtype=int) if before else []
+            for j, bits in zip(before, distance):
+                if bits <= NEAR and root(i) != root(j):
+                    group[root(i)] = root(j)
+                    near.append((images[j], images[i], int(bits)))
+            table[key].append(i)
+    return same, near
 
 
 def describe(part, img_size):
@@ -122,7 +170,7 @@ def by_area(annotations):
     return ', '.join(f'{sum(inside)} {name}' for name, inside in groups.items())
 
 
-def advise(parts, img_size, same, near, closest):
+def advise(parts, img_size, same, near):
     """Sentences about what a person should know before training."""
     if len(parts) > 1:
         images = [image for part in parts for image in part.images.values()]
@@ -132,34 +180,56 @@ def advise(parts, img_size, same, near, closest):
     for part in parts:
         tiny = sum(size < STRIDES[0] for size in network_sizes(part, img_size))
         cell = f'one cell of the finest stride ({STRIDES[0]} px) at {img_size} px'
+        outlines = [bool(a.get('segmentation')) for found in part.boxes.values() for a in found]
+        if any(outlines) and not all(outlines):
+            count = f'{len(outlines) - sum(outlines)} of {len(outlines)} annotations'
+            yield f'{part.name}: {count} have no outline: recipes with masks refuse them (--masks).'
         if tiny:
             problem = f'{tiny} boxes are smaller than {cell} and can hardly be found'
             yield f'{part.name}: {problem}: a larger input would help.'
-    names = {part.name: set(part.names.items()) for part in parts}
+    for title, found in (('identical files', same), ('near-duplicates', near)):
+        for (part_a, a), (part_b, b), bits in found[:10]:
+            yield f'{title}: {part_a}/{a} and {part_b}/{b} ({bits} of {HASH_SIDE**2} bits differ).'
+    if len(parts) > 1 and not across(same + near):
+        limit = f'near-duplicates differ in at most {NEAR} of {HASH_SIDE**2} bits'
+        yield f'No duplicates between {" and ".join(part.name for part in parts)} ({limit}).'
+
+
+def across(found):
+    """The pairs whose images are in different splits."""
+    return [pair for pair in found if pair[0][0] != pair[1][0]]
+
+
+def compare(parts, same, near):
+    """Note what is wrong between splits: other classes, and images that are in more than one."""
+    names = {part.name: sorted(set(part.names.values())) for part in parts}
     for (a, left), (b, right) in combinations(names.items(), 2):
         if left != right:
-            yield f'{a} and {b} have different categories: {sorted(left ^ right)}.'
-    for title, found in (('identical files', same), ('near-duplicates', near)):
-        across = [pair for pair in found if pair[0][0] != pair[1][0]]
-        for (part_a, a, *_), (part_b, b, *_), bits in found[:10]:
-            yield f'{title}: {part_a}/{a} and {part_b}/{b} ({bits} of {HASH_SIDE**2} bits differ).'
-        if across:
-            result = 'data leakage, the evaluation on these images is not valid'
-            yield f'{len(across)} {title} between splits: {result}.'
-    if closest and not any(pair[0][0] != pair[1][0] for pair in same + near):
-        pair, bits = f'{closest[0][1]} and {closest[1][1]}', f'{closest[2]} of {HASH_SIDE**2} bits'
-        differ = f'differs in {bits} (near-duplicates in at most {NEAR})'
-        yield f'No duplicates between {" and ".join(names)}: the closest pair, {pair}, {differ}.'
+            only = sorted(set(left) ^ set(right))
+            what = f'{a} and {b} have different categories: {", ".join(only)} in one of them only'
+            parts[-1].problems.append(f'{what}: convert both splits in one run')
+    for title, pairs_across in (
+        ('identical files', across(same)),
+        ('near-duplicates', across(near)),
+    ):
+        if pairs_across:
+            (_, a), (_, b), _ = pairs_across[0]
+            result = f'data leakage, the evaluation on these images is not valid ({a} and {b})'
+            what = f'{len(pairs_across)} {title} between splits: {result}'
+            parts[-1].problems.append(what)
 
 
-def findings(parts, img_size):
+def findings(parts, img_size, draw=None, masks=False):
     """Read the images of all parts, and yield lines of text about them.
 
     img_size: the longer side of the network's input in pixels. Part.problems lists what is wrong.
+    draw: see read_images; masks: see check_boxes.
     """
     for part in parts:
-        read_images(part)
-        check_boxes(part)
+        read_images(part, draw)
+        check_boxes(part, masks)
         yield from describe(part, img_size)
-    for line in advise(parts, img_size, *pairs(parts)):
+    same, near = pairs(parts)
+    compare(parts, same, near)
+    for line in advise(parts, img_size, same, near):
         yield f'note: {line}'

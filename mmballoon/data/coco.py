@@ -1,8 +1,8 @@
-"""A COCO file with its images, as check_coco.py and its contact sheets look at them."""
+"""A COCO file with its images, as the checks, the contact sheets and the report look at them."""
 
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,52 +12,114 @@ from mmballoon.cli import UserError
 
 STRIDES = (8, 16, 32)  # RTMDet's
 THUMBNAIL = 240  # pixels
+CONVERT = 'python data_tools/balloon2coco.py'
+# Table of a COCO file -> what each of its rows must have.
+TABLES = dict(
+    images=('id', 'file_name'), categories=('id', 'name'),
+    annotations=('image_id', 'category_id', 'bbox'),
+)  # fmt: skip
+
+BEGINNING = b'{"annotations":[\n'  # of the files that we write: no other program breaks lines so
+
+
+def is_own(path):
+    """Whether a COCO file was written by the converter of this project."""
+    with open(path, 'rb') as file:
+        return file.read(len(BEGINNING)) == BEGINNING
 
 
 @dataclass
 class Part:
-    """One COCO file with its images: what was found out about them."""
+    """One COCO file with its images.
+
+    images: {id: image}. boxes: {image id: its annotations}. names: {category id: name}. problems: what
+    is wrong with them. hashes: {image id: (digest of the file, 256 bits)}. tiles: for a contact sheet.
+    """
 
     name: str
     folder: Path
     images: dict
-    boxes: dict  # image id -> its annotations
-    names: dict  # category id -> name
+    boxes: dict
+    names: dict
     problems: list = field(default_factory=list)
-    thumbnails: dict = field(default_factory=dict)  # image id -> PIL image of THUMBNAIL pixels
-    hashes: dict = field(default_factory=dict)  # image id -> (digest of the bytes, 256 bits)
+    hashes: dict = field(default_factory=dict)
+    tiles: list = field(default_factory=list)
+
+
+def read_json(path):
+    """A COCO file (dict) whose tables have what they must have.
+
+    Raises:
+        UserError: the first thing that is missing, or a row that names what is not there.
+    """
+    try:
+        data = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(path, 'no such file', CONVERT) from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(path, f'not COCO JSON ({error})', CONVERT) from None
+    for table, keys in TABLES.items():
+        rows = data.get(table) if isinstance(data, dict) else None
+        if not isinstance(rows, list):
+            raise UserError(path, f"not COCO JSON (no list '{table}' in it)", CONVERT)
+        for number, row in enumerate(rows):
+            missing = [key for key in keys if not isinstance(row, dict) or row.get(key) is None]
+            if not missing and not isinstance(row.get('file_name', ''), str):
+                missing = ['file_name']
+            odd = [
+                k
+                for k in keys
+                if k.endswith('id') and not missing and type(row[k]) not in (int, str)
+            ]
+            if missing or odd or not isinstance(row.get('id', 0), (int, str)):
+                found = f"no '{missing[0]}'" if missing else 'an id that is no number'
+                raise UserError(
+                    path, f'not COCO JSON (number {number} of {table} has {found})', CONVERT
+                )
+    known = [{row['id'] for row in data[table]} for table in ('images', 'categories')]
+    for number, a in enumerate(data['annotations']):
+        if a['image_id'] not in known[0] or a['category_id'] not in known[1]:
+            found = f'annotation {a.get("id", number)} names image {a["image_id"]} or category '
+            raise UserError(path, f'{found}{a["category_id"]}, which is not there', 'convert again')
+    return data
+
+
+def ids_twice(data):
+    """Texts about ids that occur twice in a COCO file: one row would hide the other."""
+    for table in TABLES:
+        counts = Counter(row.get('id') for row in data[table])
+        for key in [key for key, count in counts.items() if count > 1 and key is not None]:
+            yield f'id {key} occurs {counts[key]} times in {table}'
 
 
 def load(path, folder=None):
-    """Part of a COCO file."""
+    """Part of a COCO file. Its images are in ``folder``, by default in NAME/ of coco_NAME.json or beside."""
+    data, problems = read_json(path), []
+    problems += ids_twice(data)
+    names = Counter(str(category['name']) for category in data['categories'])
+    problems += [f"{n} categories have the name '{name}'" for name, n in names.items() if n > 1]
+    boxes = defaultdict(list)
     try:
-        data = json.loads(path.read_text(encoding='utf-8-sig'))
-        images = {image['id']: image for image in data['images']}
-        names = {category['id']: str(category['name']) for category in data['categories']}
-        boxes = defaultdict(list)
         for a in data['annotations']:
-            if a['image_id'] not in images or a['category_id'] not in names or len(a['bbox']) != 4:
-                found = f'image {a["image_id"]} or category {a["category_id"]}, which is not there'
-                raise UserError(f'{path}: annotation {a["id"]} names {found}; next: convert again')
+            if len(a['bbox']) != 4:
+                raise ValueError(f'annotation {a.get("id")} has a box without 4 numbers')
             if 'area' in a:
                 a['area'] = float(a['area'])
             boxes[a['image_id']].append(dict(a, bbox=[float(v) for v in a['bbox']]))
             _check_outline(a)
-        for image in images.values():
-            image['width'], image['height'] = int(image['width']), int(image['height'])
-            if min(image['width'], image['height']) < 1 or not isinstance(image['file_name'], str):
+        for image in data['images']:
+            image['width'], image['height'] = (int(image.get(k) or 0) for k in ('width', 'height'))
+            if min(image['width'], image['height']) < 0 or not isinstance(image['file_name'], str):
                 raise ValueError(f'image {image["id"]} has no size or no name')
-        if not images:
+        if not data['images']:
             raise ValueError('no image in it')
-    except FileNotFoundError:
-        raise UserError(f'{path}: no such file; next: python data_tools/balloon2coco.py') from None
-    except PermissionError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        found = f'not COCO JSON ({type(error).__name__}: {error})'
-        raise UserError(f'{path}: {found}; next: python data_tools/balloon2coco.py') from None
-    name = path.stem.removeprefix('coco_')
-    return Part(name, folder or path.parent / name, images, boxes, names)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise UserError(path, f'not COCO JSON ({error})', CONVERT) from None
+    name, images = path.stem.removeprefix('coco_'), {image['id']: image for image in data['images']}
+    if folder is None:
+        folder = path.parent / name if (path.parent / name).is_dir() else path.parent
+    names = {category['id']: str(category['name']) for category in data['categories']}
+    return Part(name, folder, images, boxes, names, [f'{path}: {text}' for text in problems])
 
 
 def _check_outline(annotation):
@@ -65,9 +127,8 @@ def _check_outline(annotation):
     numbers = [float(value) for ring in rings for value in ring] if isinstance(rings, list) else []
     odd = isinstance(rings, list) and any(len(ring) % 2 or len(ring) < 6 for ring in rings)
     if odd or isinstance(rings, str) or not all(map(math.isfinite, numbers)):
-        raise ValueError(
-            f'annotation {annotation["id"]} has a segmentation that is no list of polygons'
-        )
+        what = 'has a segmentation that is no list of polygons'
+        raise ValueError(f'annotation {annotation.get("id")} {what}')
 
 
 def annotation_file(dataset):
@@ -83,7 +144,7 @@ def load_dataset(dataset):
     if not part.names:
         found = f'no category named {", ".join(classes)}'
         advice = "make metainfo['classes'] in the config name categories of this file"
-        raise UserError(f'{path}: {found}; next: {advice}')
+        raise UserError(path, found, advice)
     for key, boxes in part.boxes.items():
         part.boxes[key] = [a for a in boxes if a['category_id'] in part.names]
     return part
@@ -110,8 +171,7 @@ def network_sizes(part, img_size):
     """Square root of each box's area in pixels once its image's long side is ``img_size``."""
     sizes = []
     for key, image in part.images.items():
-        scale = img_size / max(image['width'], image['height'])
-        sizes += [
-            max(0, a['bbox'][2] * a['bbox'][3]) ** 0.5 * scale for a in part.boxes.get(key, ())
-        ]
+        scale = img_size / max(1, image['width'], image['height'])
+        areas = [max(0, a['bbox'][2] * a['bbox'][3]) for a in part.boxes.get(key, ())]
+        sizes += [area**0.5 * scale for area in areas]
     return sizes

@@ -4,172 +4,237 @@ import json
 import os
 from collections import Counter
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from mmballoon.cli import UserError, replace_files
-from mmballoon.data.images import ImageFolder, image_size
+from mmballoon.data.coco import BEGINNING, is_own
+from mmballoon.data.images import TURNED, ImageFolder, read_size
 from mmballoon.data.split import linked_images, split_entries
-from mmballoon.data.to_coco import region_class, via_to_coco
+from mmballoon.data.to_coco import attribute_text, to_coco
 
 SPLITS = ('train', 'val')
-BEGINNING = (
-    b'{"annotations":[\n'  # of the files that to_json makes: no other program breaks lines so
-)
+NO_CLASSES = {'status', 'score', 'reason'}  # attributes of suggested regions
 
 
 class Source:
-    """Annotations and the folder of their images, read and matched.
+    """Annotations and the folders of their images, read and matched.
 
-    read: function from the annotation path to (entries, options). entries: those of the file, with
-    the names of the files in the folder. sizes: {name: (width, height)}. findings: {kind: names that
-    do not fit}.
+    entries: with the names of the files below ``base``, and regions in pixels of these. sizes: {name:
+    (width, height)}. classes: that the source lists. findings: {kind: names that do not fit}.
     """
 
-    def __init__(self, annotation, folder, read):
-        self.annotation, self.folder = annotation, folder
-        entries, self.options = read(annotation)
-        if not folder.is_dir():
-            raise UserError(f'{folder}: no such folder; next: name the folder of the images')
+    def __init__(self, annotation, entries, base, folders=None, options=(), classes=(), notes=()):
+        self.annotation, self.base, self.options = annotation, base, dict(options)
+        self.classes, self.notes, self.entries, self.sizes = list(classes), list(notes), [], {}
+        for folder in folders or [base]:
+            if not folder.is_dir():
+                raise UserError(folder, 'no such folder', 'name the folder of the images')
         if not entries:
-            raise UserError(f'{annotation}: no image in it; next: annotate images and export again')
-        images = ImageFolder(folder)
-        self.entries, self.sizes = [], {}
-        missing, changed, renamed = [], [], []
+            raise UserError(annotation, 'no image in it', 'annotate images and export again')
+        images = ImageFolder(base, folders)
+        missing, unclear, changed, renamed, resized = [], [], [], [], []
         for entry in entries:
-            name = images.find(entry.filename)
+            names = images.find(entry.filename, entry.label)
+            name = names[0] if len(names) == 1 else None
             if name in self.sizes:
                 found = f"two entries mean the image '{name}'"
-                raise UserError(f'{annotation}: {found}; next: remove one of them')
-            self.entries.append(replace(entry, filename=name or entry.filename))
+                raise UserError(annotation, found, 'remove one of them')
             if name is None:
-                missing.append(entry.filename)
+                (unclear if names else missing).append(entry.filename)
+                if names and entry.pixels == (
+                    1,
+                    1,
+                ):  # a label, which belongs to one of these images
+                    found = f'ambiguous: {" and ".join(names[:3])} have its name'
+                    raise UserError(entry.label, found, 'rename one of them, with its label')
+                self.entries.append(entry)
                 continue
-            self.sizes[name] = image_size(folder / name)
-            if name != entry.filename:
+            self.sizes[name], turn = read_size(base / name)
+            if name != entry.filename and entry.pixels != (1, 1):
                 renamed.append(f"'{entry.filename}' as {name}")
-            if entry.size and entry.size != (folder / name).stat().st_size:
+            if entry.size and entry.size != (base / name).stat().st_size:
                 changed.append(name)
+            resized += fit(entry, name, self.sizes[name], turn)
+            self.entries.append(replace(entry, filename=name))
         if not self.sizes:
-            first, count = missing[0].replace('\\', '/').split('/')[-1], len(entries)
-            first = f"'{first}'" + (f", written as '{missing[0]}'" if first != missing[0] else '')
-            found = f'none of its {count} images is in {folder} (the first: {first})'
-            advice = 'name their folder after the annotation file'
-            if '://' in missing[0]:
-                advice = f'download the images, then {advice}'
-            raise UserError(f'{annotation}: {found}; next: {advice}')
+            self._refuse(missing, unclear, len(entries))
         self.findings = {
             'entries without an image': missing,
+            'ambiguous entries, which several images could be': unclear,
             'images of another size in bytes than VIA saw': changed,
             'images found under another name': renamed,
+            'images of another size than the annotations state': resized,
             'images without an entry': [name for name in images.images() if name not in self.sizes],
         }
-        self.incomplete = bool(missing or changed)
+        self.incomplete = bool(missing or unclear or changed)
 
-    def class_of(self, attributes, key):
-        """The class that the attributes of a region give under ``key``, or None."""
-        return region_class(attributes, key, self.options.get(key, {}))
+    def _refuse(self, missing, unclear, count):
+        name = (missing or unclear)[0]
+        last = name.replace('\\', '/').split('/')[-1]
+        first = f"'{last}'" + (f", written as '{name}'" if last != name else '')
+        found = f'none of its {count} images is in {self.base} (the first: {first})'
+        advice = 'name their folder after the annotation file'
+        if not missing:
+            found, advice = f'{first} is ambiguous: several images have this name', 'rename them'
+        elif '://' in name:
+            advice = f'download the images, then {advice}'
+        raise UserError(self.annotation, found, advice)
+
+    def listed(self, key):
+        """The classes that the source lists for the attribute ``key``, in its order."""
+        return self.classes or list(self.options.get(key, {}).values())
+
+    def text_of(self, attributes, key):
+        """What the attributes of a region say under ``key``, or None."""
+        return attribute_text(attributes, key, self.options.get(key, {}))
 
 
-def convert(args, load):
-    """Convert what the arguments of a command name, and write the COCO files, all or none.
+def fit(entry, name, size, turn):
+    """Bring the regions of an entry to the pixels of its image; returns what was done, [str] or [].
 
-    load: function from (annotation, image folder or None) to a Source.
+    size: (width, height) of the image as MMDetection sees it. turn: its EXIF orientation.
     """
-    jobs = plan(args, load)
+    stated, outlines = entry.pixels, [o for region in entry.regions for o in region.outlines]
+    for region in entry.regions:
+        if region.mask and tuple(region.mask['size']) != size[::-1]:
+            region.mask = None  # its box stays
+    if stated in (None, size):
+        return []
+    width, height = stated
+    done = 'scaled'
+    if turn in TURNED and (width > height) != (size[0] > size[1]):
+        done = 'turned by the EXIF orientation'
+        for points in outlines:  # drawn on the image as it is stored
+            xs, ys = points[::2], points[1::2]
+            points[::2] = [height - y for y in ys] if turn in (6, 7) else ys
+            points[1::2] = [width - x for x in xs] if turn in (7, 8) else xs
+        width, height = height, width
+    elif stated == size[::-1] and stated != (1, 1):
+        done = 'as they are: width and height seem exchanged'
+        width, height = size
+    for points in outlines:
+        points[::2] = [x * size[0] / width for x in points[::2]]
+        points[1::2] = [y * size[1] / height for y in points[1::2]]
+    sizes = f'{stated[0]} x {stated[1]} in the annotations, {size[0]} x {size[1]} in the image'
+    return [] if stated == (1, 1) else [f'{name} ({sizes}; boxes {done})']
+
+
+def convert(args, sources):
+    """Convert sources, and write the COCO files, all or none.
+
+    sources: {COCO file: Source}, each for one split; with --split, there is only one.
+    """
+    jobs = {path: (source, source.entries) for path, source in sources.items()}
+    if args.split:
+        jobs = divide(args, *sources.items())
     for path in jobs:
         check_own(path)
-    sources = list(dict.fromkeys(source for source, _ in jobs.values()))
-    values = attribute_values(sources)
-    classes = choose_classes(args, sources[0].annotation, values)
-    results, reports, key = {}, {}, args.class_attribute
+    values, unique = attribute_values(sources.values()), list(sources.values())
+    classes, notes = choose_classes(args, unique, values)
+    results, tallies = {}, {}
     for path, (source, entries) in jobs.items():
-        class_of = partial(source.class_of, key=key) if key else None
-        coco, report = via_to_coco(entries, source.sizes, classes, class_of, args.drop_empty)
-        results[path], reports[path] = coco, report
-    print(table(reports))
-    check(args, [(jobs[path][0], report) for path, report in reports.items()], values)
+        key = args.class_attribute
+        result = to_coco(entries, source.sizes, classes, source.text_of, key, args.drop_empty)
+        results[path], tallies[path] = result
+    print(table(tallies))
+    check_suggestions(args, unique[0].annotation, results, tallies)
+    say(args, [(jobs[path][0], tally) for path, tally in tallies.items()], notes)
+    for line in unused_classes(tallies, classes):
+        print(f'note: {line}')
     texts = {path: to_json(path, coco) for path, coco in results.items()}
-    folders = {}
-    if args.split:
-        names = [[entry.filename for entry in entries] for _, entries in jobs.values()]
-        folders = dict(zip([path.with_name(split) for path, split in zip(jobs, SPLITS)], names))
-    with linked_images(sources[0].folder, folders):
+    with linked_images(links(args, jobs)):
         replace_files(texts)
     for path, coco in results.items():
         print(f'{path}: {len(coco["images"])} images, {len(coco["annotations"])} boxes')
     print(f'for the config: classes={tuple(classes)!r}')
 
 
-def plan(args, load):
-    """{COCO file to write: (Source, its entries for this file)}"""
-    if not args.annotation:
-        root = args.data_root or data_root()
-        sources = {root / f'coco_{split}.json': load(root / split, None) for split in SPLITS}
-        return {path: (source, source.entries) for path, source in sources.items()}
-    source = load(args.annotation, args.images)
-    folder = source.folder.resolve()
-    root = args.data_root or data_root(folder.parent)
-    if not args.split:
-        return {args.out or root / f'coco_{folder.name}.json': (source, source.entries)}
+def divide(args, item):
+    """{COCO file: (Source, its entries)} of one source that is split in two."""
+    path, source = item
     present = [entry for entry in source.entries if entry.filename in source.sizes]
     if len(present) < 2:
         found = f'{len(present)} image, but a split needs 2'
-        raise UserError(f'{source.annotation}: {found}; next: add images')
+        raise UserError(source.annotation, found, 'add images')
     parts = zip(SPLITS, split_entries(present, args.split, args.seed))
-    return {root / f'coco_{split}.json': (source, entries) for split, entries in parts}
+    return {path.with_name(f'coco_{split}.json'): (source, entries) for split, entries in parts}
 
 
-def data_root(default='data/balloon'):
-    return Path(os.environ.get('BALLOON_ROOT') or default)
+def links(args, jobs):
+    """{folder beside a COCO file: (folder of the images, names of those to link from it)}"""
+    folders = {}
+    for path, (source, entries) in jobs.items():
+        folder = path.with_name(path.stem.removeprefix('coco_'))
+        if args.split or (args.link and source.base != folder):
+            names = [entry.filename for entry in entries if entry.filename in source.sizes]
+            folders[folder] = source.base, names
+    return folders
+
+
+def data_root(args, default='data/balloon'):
+    return args.data_root or Path(os.environ.get('BALLOON_ROOT') or default)
 
 
 def check_own(path):
     """Refuse to replace a file that ``to_json`` did not write."""
-    if path.is_file():
-        with open(path, 'rb') as file:
-            if file.read(len(BEGINNING)) != BEGINNING:
-                advice = 'move it away, or choose another place with --data-root or --out'
-                raise UserError(f'{path}: not written by this command; next: {advice}')
+    if path.is_file() and not is_own(path):
+        advice = 'move it away, or choose another place with --data-root or --out'
+        raise UserError(path, 'not written by this command', advice)
 
 
 def attribute_values(sources):
-    """{region attribute: set of the classes in it} over all regions."""
-    found = {}
+    """{region attribute: Counter of the texts in it, of None where it has no single one}"""
+    values = {}
     for source in sources:
-        for region in (region for entry in source.entries for region in entry.regions):
-            for key in region.attributes:
-                found.setdefault(key, set()).add(source.class_of(region.attributes, key))
-    return {key: classes - {None} for key, classes in found.items()}
+        regions = [region for entry in source.entries for region in entry.regions]
+        for key in {key for region in regions for key in region.attributes} - NO_CLASSES:
+            texts = [source.text_of(region.attributes, key) for region in regions]
+            values.setdefault(key, Counter()).update(texts)
+    return values
 
 
-def choose_classes(args, file, values):
-    if args.classes or not args.class_attribute:
-        return args.classes or [args.class_name]
-    if args.class_attribute not in values:
-        found = f"no region has a class in its attribute '{args.class_attribute}'"
-        seen = f'attributes seen: {", ".join(sorted(values)) or "none"}'
-        advice = 'name one of them, or drop --class-attribute'
-        raise UserError(f'{file}: {found} ({seen}); next: {advice}')
-    return sorted(values[args.class_attribute])
+def choose_classes(args, sources, values):
+    """(class names in the order of their ids, lines for a person)"""
+    key, notes = args.class_attribute, []
+    if key:
+        known = dict.fromkeys(name for source in sources for name in source.listed(key))
+        if key not in values and not known:
+            found = f"no region has a class in its attribute '{key}'"
+            seen = f'attributes seen: {", ".join(sorted(values)) or "none"}'
+            advice = 'name one of them, or drop --class-attribute'
+            raise UserError(sources[0].annotation, f'{found} ({seen})', advice)
+        others = sorted(values.get(key, {}).keys() - {None, *known})
+        return args.classes or [*known, *others], notes
+    name = args.class_name
+    for key, counts in values.items():
+        texts = sorted(counts.keys() - {None})
+        advice = f'for a class each, pass --class-attribute {key}'
+        if len(texts) == 1 and None not in counts and len(values) == 1 and name is None:
+            name = texts[0]
+            advice = 'so is the class; --class-name gives it another name'
+        if texts:
+            notes.append(f'{listed(f"values of attribute {key!r}", texts, most=8)}; {advice}')
+    return [name or 'balloon'], notes
 
 
 # The beginnings of the lines of the table, from the last one.
 LINES = (
-    'images left', 'skipped', '  clipped', 'converted', '  shape', 'regions', '  without', 'images'
+    'images left', 'regions that', 'skipped', '  clipped', 'converted', '  shape', 'regions',
+    '  without', 'images',
 )  # fmt: skip
 
 
-def table(reports):
+def table(tallies):
     """Table (str) of what became of images and regions; one column per file."""
     columns = []
-    for report in reports.values():
-        left_out = {'images left out: all their regions skipped': len(report.left_out)}
-        skipped = {f'skipped: {reason}': n for reason, n in report.skipped.items()}
-        columns.append(Counter(report.counts | skipped | left_out))
+    for tally in tallies.values():
+        left_out = {'images left out: all their regions skipped': len(tally.left_out)}
+        skipped = {f'skipped: {reason}': n for reason, n in tally.skipped.items()}
+        columns.append(Counter(tally.counts | skipped | left_out))
     labels = {label for column in columns for label in +column}
+    # True sorts after False: a label goes after those whose beginning stands further left in LINES.
     labels = sorted(labels, key=lambda label: ([label.startswith(line) for line in LINES], label))
-    rows = [('', [path.stem.removeprefix('coco_') for path in reports])]
+    rows = [('', [path.stem.removeprefix('coco_') for path in tallies])]
     rows += [(label, [column[label] for column in columns]) for label in labels]
     width = max(len(label) for label in labels)
     cells = [f'{label:{width}}' + ''.join(f'  {c!s:>9}' for c in counts) for label, counts in rows]
@@ -184,47 +249,71 @@ LIKELY_CAUSES = {
     'its image is missing': 'is this the folder of the images that were annotated?',
     'a shape without area': 'points have no box: draw rectangles or polygons',
     'a line without area': 'a line has no box: draw rectangles or polygons',
-    'broken': 'was the file written by another program than VIA?',
+    'broken: the numbers': 'export them as shares of the width and height, not in pixels',
+    'broken': 'correct this region, or export the file again',
 }
 
 
-def check(args, results, values):
+def say(args, results, notes):
     """Print what a person should know, and refuse what cannot be meant.
 
-    results: [(Source, Report)]. values: from attribute_values.
+    results: [(Source, Tally)]. notes: more lines.
     """
     first, skipped = {}, Counter()
-    for source, report in results:
-        skipped += report.skipped
-        for reason, where in report.examples.items():
+    for source, tally in results:
+        skipped += tally.skipped
+        for reason, where in tally.examples.items():
             first.setdefault(reason, f'skipped, {reason}: first in {source.annotation}, {where}')
-    notes, sources = [*first.values()], dict.fromkeys(source for source, _ in results)
+    lines, sources = [*first.values()], dict.fromkeys(source for source, _ in results)
     for source in sources:
-        notes += [listed(what, names) for what, names in source.findings.items() if names]
+        lines += [listed(what, names) for what, names in source.findings.items() if names]
     file = results[0][0].annotation
     if args.strict and (skipped or any(source.incomplete for source in sources)):
-        found = [f'{skipped.total()} regions skipped', *notes] if skipped else notes
-        raise UserError(f'{file}: {"; ".join(found)}; next: correct these, or drop --strict')
-    for source, report in results:
-        regions = report.counts['regions']
-        if regions and not report.counts['converted']:
-            reason, cause = likely_cause(report.skipped)
-            found = f'{reason}, first {report.examples[reason]}'
-            what = f'all {regions} regions were skipped ({found})'
-            raise UserError(f'{source.annotation}: {what}; next: {cause}')
-    left_out = [name for _, report in results for name in report.left_out]
-    if left_out:
-        notes.append(listed('images left out', left_out))
-    for key, classes in values.items():
-        if len(classes) > 1 and not args.class_attribute:
-            what = listed(f"values of attribute '{key}'", sorted(classes), most=8)
-            notes.append(f'{what}; for a class each, pass --class-attribute {key}')
-    for note in notes:
-        print(f'note: {note}')
-    regions = sum(report.counts['regions'] for _, report in results)
+        found = [f'{skipped.total()} regions skipped', *lines] if skipped else lines
+        raise UserError(file, '; '.join(found), 'correct these, or drop --strict')
+    for source, tally in results:
+        regions = tally.counts['regions']
+        if regions and not tally.counts['converted']:
+            reason, cause = likely_cause(tally.skipped)
+            where = f'{reason}, first {tally.examples[reason]}'
+            raise UserError(
+                source.annotation, f'all {regions} regions were skipped ({where})', cause
+            )
+    left_out = [name for _, tally in results for name in tally.left_out]
+    lines += [listed('images left out', left_out)] if left_out else []
+    for line in dict.fromkeys([*lines, *notes, *(n for source in sources for n in source.notes)]):
+        print(f'note: {line}')
+    regions = sum(tally.counts['regions'] for _, tally in results)
     if skipped.total() > regions / 2:
         reason, cause = likely_cause(skipped)
         print(f'warning: {skipped.total()} of {regions} regions skipped ({reason}): {cause}')
+
+
+def unused_classes(tallies, classes):
+    """Lines (str) about classes without a box in one of the files."""
+    for name in classes:
+        files = {
+            path.stem.removeprefix('coco_'): t for path, t in tallies.items() if not t.boxes[name]
+        }
+        skipped = sum(tally.classes[name] for tally in files.values())
+        why = f': all its {skipped} regions were skipped' if skipped else ''
+        if files:
+            yield f"class '{name}' has no box in {' and '.join(files)}{why}"
+
+
+def check_suggestions(args, file, results, tallies):
+    """Refuse regions that a detector suggested and nobody has looked at, or note that they are taken."""
+    images = sum((tally.suggested for tally in tallies.values()), Counter())
+    if images and not args.accept_suggestions:
+        found = f'{images.total()} suggestions in {len(images)} images are not reviewed'
+        found += f' ({", ".join(list(images)[:5])})'
+        raise UserError(file, found, 'set their status to ok or wrong, or --accept-suggestions')
+    for path, tally in tallies.items():
+        count = tally.suggested.total()
+        if count:
+            results[path]['info'] = dict(
+                description=f'with {count} suggestions that nobody reviewed'
+            )
 
 
 def likely_cause(skipped):
@@ -245,13 +334,14 @@ def to_json(path, coco):
     encode = json.JSONEncoder(ensure_ascii=False, separators=(',', ':')).encode
     text = BEGINNING.decode() + ',\n'.join(encode(a) for a in coco['annotations'])
     text += '],\n"images":[\n' + ',\n'.join(encode(image) for image in coco['images'])
-    text += '],\n"categories":' + encode(coco['categories']) + '}\n'
+    info = f'"info":{encode(coco["info"])},' if 'info' in coco else ''
+    text += f'],\n{info}"categories":' + encode(coco['categories']) + '}\n'
     try:
         return text.encode('utf-8')
     except UnicodeEncodeError as error:
         near = text[error.start - 20 : error.end + 20].encode('ascii', 'backslashreplace').decode()
         found = f'a name has an invalid character (near {near})'
-        raise UserError(f'{path}: {found}; next: correct it in the annotations') from None
+        raise UserError(path, found, 'correct it in the annotations') from None
 
 
 def add_arguments(parser):
@@ -263,11 +353,13 @@ def add_arguments(parser):
         help='for the COCO files (default: $BALLOON_ROOT, or above the images)',
     )
     add('--out', type=Path, help='file to write (default: DATA_ROOT/coco_<image folder>.json)')
-    add('--classes', nargs='+', metavar='NAME', help='in the order of their ids (default: sorted)')
+    add('--classes', nargs='+', metavar='NAME', help='in the order of their ids')
     add('--split', type=float, metavar='SHARE', help='link this share to train/, the rest to val/')
     add('--seed', type=int, default=0, help='random seed of the split (%(default)s)')
     add('--drop-empty', action='store_true', help='leave out images without regions')
+    add('--accept-suggestions', action='store_true', help='take regions that nobody has reviewed')
     add('--strict', action='store_true', help='write nothing if anything is skipped or missing')
+    parser.set_defaults(link=False)
 
 
 def check_arguments(parser, args):

@@ -1,29 +1,44 @@
 """Read annotations of other programs into the entries that VIA files give (mmballoon/data/via.py).
 
-Each reader takes a path and a folder of images. The class of a region is its attribute 'class'. What a
-format cannot carry, or is not taken over: YOLO rounds coordinates, and an image without a .txt file is
-left out; Pascal VOC has boxes only, in whole pixels; of COCO, an object in several parts and a mask
-become their box, and crowd regions are skipped. (The library supervision reads these formats too, but
-rounds outlines to masks of whole pixels, and ends at the first broken object.)
+Each reader takes the files of one split. The class of a region is its attribute 'class'. What a
+format cannot carry, or is not taken over: YOLO rounds coordinates, and an image without a .txt file
+is left out; Pascal VOC has boxes only, in whole pixels; keypoints. (The library supervision reads
+these formats too, but rounds outlines to masks of whole pixels, and ends at the first broken object.)
 """
 
+import base64
+import io
 import json
-from pathlib import Path
+import math
+from collections import Counter
+from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
 from mmballoon.cli import UserError
-from mmballoon.data.images import SUFFIXES, image_size
-from mmballoon.data.shapes import Skip, short
+from mmballoon.data import coco
+from mmballoon.data.shapes import Skip, short, turned
 from mmballoon.data.via import Entry, Region, make_region
 
+AGAIN = 'export it again'
 
-def _entry(filename, objects, read_object, *args):
-    """Entry of an image. read_object(item, *args) gives the class and the VIA shape of an object."""
-    entry = Entry(str(filename))
+
+@dataclass
+class Annotations:
+    """entries: of the images. classes: all that the source lists, in its order. notes: for a person."""
+
+    entries: list[Entry]
+    classes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def _entry(objects, read_object, *args, **about):
+    """Entry of an image. read_object(item, *args) gives class and region, or class and VIA shape."""
+    entry = Entry(**about)
     for item in objects:
         try:
-            name, shape = read_object(item, *args)
-            region = make_region(shape, {'class': str(name)})
+            name, region = read_object(item, *args)
+            region = region if isinstance(region, Region) else make_region(region, {})
+            region.attributes['class'] = str(name)
         except Skip as skip:
             region = Region('none', {'class': ''}, problem=skip.args)
         except (AttributeError, LookupError, OverflowError, TypeError, ValueError):
@@ -33,21 +48,27 @@ def _entry(filename, objects, read_object, *args):
     return entry
 
 
-def _files(folder, suffix):
-    """The files of a folder, without those that macOS adds (they start with ._)."""
-    paths = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [path for path in paths if path.suffix == suffix and path.name[:1] != '.']
-
-
-def _load(path, kind, parse):
-    """What ``parse`` makes of the bytes of a file."""
-    if not path.is_file():
-        raise UserError(f'{path}: no such file; next: check the path')
+def parse(path, kind, function):
+    """What ``function`` makes of the bytes of a file."""
     try:
-        return parse(path.read_bytes())
+        return function(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(path, 'no such file', 'check the path') from None
+    except UnicodeDecodeError as error:
+        raise UserError(path, f'not in UTF-8 (byte {error.start})', 'save it as UTF-8') from None
     except (ValueError, SyntaxError, RecursionError) as error:  # SyntaxError: of ElementTree
-        found = f'not valid {kind} ({error})'.replace('\n', ' ')
-        raise UserError(f'{path}: {found}; next: export it again') from None
+        reason = str(error).replace('\n', ' ')
+        advice = 'save it as UTF-8' if 'encoding' in reason else AGAIN
+        raise UserError(path, f'not valid {kind} ({reason})', advice) from None
+
+
+def _pixels(width, height):
+    """(width, height) that a file states, or None: many programs write 0, or nothing."""
+    try:
+        size = int(float(width)), int(float(height))
+    except (OverflowError, TypeError, ValueError):
+        return None
+    return size if min(size) > 0 else None
 
 
 def _rect(x, y, width, height):
@@ -58,133 +79,314 @@ def _polygon(xs, ys):
     return dict(name='polygon', all_points_x=list(xs), all_points_y=list(ys))
 
 
-def read_yolo(folder, images):
+# ---- YOLO
+
+
+def read_yolo(files, class_names=None):
     """YOLO: one .txt per image, ``class cx cy width height`` or ``class x y x y ...``, from 0 to 1.
 
-    Class names come from classes.txt, obj.names or data.yaml (``names``), in the folder or above it;
-    else they are class_0, class_1, ...
+    Class names come from classes.txt, a .names file or a YAML file with ``names``, beside the files or
+    up to three folders above, else from ``class_names``.
     """
-    names = _yolo_names(folder)
-    by_stem = {path.stem: path for path in images.rglob('*') if path.suffix.lower() in SUFFIXES}
+    source, names, keypoints = _yolo_names(files[0].parent)
+    names = names or dict(enumerate(class_names or []))
     entries = []
-    for path in _files(folder, '.txt'):
-        if path.name != 'classes.txt':
-            image = by_stem.get(path.stem)
-            filename = image.relative_to(images).as_posix() if image else f'{path.stem}.jpg'
-            size = image_size(image) if image else (1, 1)
-            lines = [line for line in _load(path, 'text', _lines) if line.strip()]
-            entries.append(_entry(filename, lines, _yolo_object, names, *size))
-    return entries
+    for path in files:
+        lines = [line for line in parse(path, 'text', text_lines) if line.strip()]
+        entry = _entry(
+            lines, _yolo_object, keypoints, filename=path.stem, pixels=(1, 1), label=path
+        )
+        for region in entry.regions:
+            number = region.attributes['class']
+            if number and not names:
+                advice = 'write them into classes.txt beside it, one a line, or pass --classes'
+                raise UserError(path, f'class {number} without a name', advice)
+            if number and int(number) not in names:
+                listed = f'{source or "--classes"} has {len(names)} names, from 0'
+                raise UserError(path, f'class {number}, but {listed}', 'correct one of them')
+            region.attributes['class'] = names[int(number)] if number else ''
+        entries.append(entry)
+    return Annotations(entries, [names[number] for number in sorted(names)])
 
 
-def _lines(data):
+def text_lines(data):
     return data.decode('utf-8-sig').splitlines()
 
 
-def _yolo_object(line, names, width, height):
-    number, *values = line.split()
-    name, values = names.get(int(number), f'class_{int(number)}'), [float(v) for v in values]
+def _yolo_object(line, keypoints):
+    number, *values = map(float, line.split())
+    if not number.is_integer():
+        raise ValueError('a class is a whole number')
+    if keypoints and len(values) == 4 + keypoints:
+        values = values[:4]
+    if values and not -1 <= min(values) <= max(values) <= 2:  # a box may reach out of the image
+        raise Skip('broken: the numbers are not from 0 to 1, as shares of the image', short(line))
     if len(values) in (4, 5):  # 5: with a score
         x, y, w, h = values[:4]
-        return name, _rect((x - w / 2) * width, (y - h / 2) * height, w * width, h * height)
+        return int(number), _rect(x - w / 2, y - h / 2, w, h)
     if len(values) % 2 or len(values) < 6:
         raise Skip('broken: neither 4 numbers nor pairs', short(line))
-    return name, _polygon([x * width for x in values[::2]], [y * height for y in values[1::2]])
+    return int(number), _polygon(values[::2], values[1::2])
 
 
 def _yolo_names(folder):
-    """{number: class name}"""
-    for place in (folder, folder.parent, folder.parent.parent):
-        for path in (place / 'classes.txt', place / 'obj.names'):
+    """(file, {number: class name}, numbers of each object that are for keypoints)"""
+    for place in (folder, *list(folder.resolve().parents)[:3]):
+        for path in (place / 'classes.txt', *sorted(place.glob('*.names'))):
             if path.is_file():
-                return dict(enumerate(_load(path, 'text', _lines)))
-        if (place / 'data.yaml').is_file():
-            return _load(place / 'data.yaml', 'YAML', _yaml_names)
-    return {}
+                names = parse(path, 'text', text_lines)
+                return path, {i: name.strip() for i, name in enumerate(names) if name.strip()}, 0
+        for path in sorted((*place.glob('*.yaml'), *place.glob('*.yml'))):
+            try:
+                about = parse(path, 'YAML', read_yaml)
+                keypoints = math.prod(int(n) for n in about.get('kpt_shape', ['0']))
+                return path, about['names'], keypoints
+            except (KeyError, TypeError, ValueError, UserError) as error:
+                if path.name == 'data.yaml':
+                    reason = str(error).removeprefix(f'{path}: ').partition('; next')[0]
+                    reason = 'not valid YAML (no names)' if isinstance(error, KeyError) else reason
+                    raise UserError(path, reason, 'list the class names in it') from None
+    return None, {}, 0
 
 
-def _yaml_names(data):
+def read_yaml(data):
+    """A YAML mapping (dict); ``names`` become {number: class name}."""
     import yaml  # mmengine needs it as well
 
     try:
-        names = yaml.safe_load(data)['names']
-        items = names.items() if isinstance(names, dict) else enumerate(names)
-        return {int(number): name for number, name in items}
-    except (yaml.YAMLError, LookupError, TypeError) as error:
+        # This loader makes no values but texts: "no" is a class, and nothing is executed.
+        about = yaml.load(data, Loader=yaml.BaseLoader)
+        about = about if isinstance(about, dict) else {}
+        if 'names' in about:
+            names = about['names']
+            if isinstance(names, str):
+                if not names or names.isdigit():  # the number of classes, perhaps
+                    raise ValueError(short(names))
+                names = [names]
+            items = names.items() if isinstance(names, dict) else enumerate(names)
+            about['names'] = {int(number): str(name) for number, name in items}
+    except (yaml.YAMLError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f'no names: {error}') from None
+    return about
 
 
-def read_voc(folder, images):
-    """Pascal VOC: one .xml per image; its pixels count from 1, and xmax and ymax belong to the box."""
+# ---- Pascal VOC
+
+
+def read_voc(files, class_names=None):
+    """Pascal VOC: one .xml per image. Its pixels count from 1, and xmax and ymax belong to the box.
+
+    Many programs write other numbers: where one file has a fraction or a zero, coordinates are taken
+    as they are. An object that is ``difficult`` becomes a crowd region, which the evaluation ignores.
+    """
+    roots = [(path, parse(path, 'XML', ElementTree.fromstring)) for path in files]
+    corners = [
+        (path, corner.text or '')
+        for path, root in roots
+        for corner in root.iterfind('object/bndbox/*')
+    ]
+    odd = next(((path, text) for path, text in corners if not _counts_from_one(text)), None)
+    if odd:
+        note = f'boxes of Pascal VOC are taken as they are: {odd[0].name} has {short(odd[1])}'
+    else:
+        note = 'boxes of Pascal VOC are counted from 1, up to and with the last pixel'
     entries = []
-    for path in _files(folder, '.xml'):
-        root = _load(path, 'XML', ElementTree.fromstring)
-        objects = [(*item, *item.iterfind('bndbox/*')) for item in root.iter('object')]
-        objects = [{child.tag: child.text for child in item} for item in objects]
-        filename = root.findtext('filename') or f'{path.stem}.jpg'
-        entries.append(_entry(filename, objects, _voc_object))
-    return entries
+    for path, root in roots:
+        objects = [(*item, *item.iterfind('bndbox/*')) for item in root.iterfind('object')]
+        objects = [{child.tag: (child.text or '').strip() for child in item} for item in objects]
+        pixels = _pixels(root.findtext('size/width'), root.findtext('size/height'))
+        name = (root.findtext('filename') or path.stem).strip()
+        about = dict(filename=name, pixels=pixels, label=path)
+        entries.append(_entry(objects, _voc_object, 0 if odd else 1, **about))
+    difficult = sum(region.crowd for entry in entries for region in entry.regions)
+    notes = [note] if corners else []
+    notes += [f'{difficult} objects are difficult: iscrowd'] if difficult else []
+    return Annotations(entries, notes=notes)
 
 
-def _voc_object(item):
-    left, top, right, bottom = (float(item[key]) for key in ('xmin', 'ymin', 'xmax', 'ymax'))
-    return item['name'], _rect(left - 1, top - 1, right - left + 1, bottom - top + 1)
-
-
-def read_labelme(folder, images):
-    """LabelMe: one .json per image, with polygons, rectangles and circles."""
-    entries = []
-    for path in _files(folder, '.json'):
-        data = _load(path, 'JSON', json.loads)
-        if isinstance(data, dict) and isinstance(data.get('shapes'), list):
-            filename = data.get('imagePath') or f'{path.stem}.jpg'
-            entries.append(_entry(filename, data['shapes'], _labelme_object))
-    return entries
-
-
-def _labelme_object(shape):
-    xs, ys = zip(*shape['points'])
-    kind = shape.get('shape_type', 'polygon')
-    if kind == 'rectangle':
-        return shape['label'], _rect(min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
-    if kind == 'circle':
-        radius = ((xs[1] - xs[0]) ** 2 + (ys[1] - ys[0]) ** 2) ** 0.5
-        return shape['label'], dict(name='circle', cx=xs[0], cy=ys[0], r=radius)
-    return shape['label'], _polygon(xs, ys) if kind == 'polygon' else dict(name=kind)
-
-
-def read_coco(path, images):
-    """COCO JSON of another program: any ids, missing areas, absolute paths of images."""
-    data = _load(path, 'JSON', json.loads)
+def _counts_from_one(text):
     try:
-        names = {category['id']: category['name'] for category in data['categories']}
-        objects = {image['id']: (image['file_name'], []) for image in data['images']}
-        for annotation in data['annotations']:
-            objects[annotation['image_id']][1].append(annotation)
-    except (LookupError, TypeError) as error:
-        found = f'not COCO JSON ({type(error).__name__}: {error})'
-        raise UserError(f'{path}: {found}; next: export it again') from None
-    return [_entry(name, found, _coco_object, names) for name, found in objects.values()]
+        return float(text) >= 1 and float(text).is_integer()
+    except (OverflowError, ValueError):
+        return True  # no number at all: no sign of another convention
 
 
-def _coco_object(annotation, names):
-    if annotation.get('iscrowd'):
-        raise Skip('a crowd region')
-    name, parts = names[annotation['category_id']], annotation.get('segmentation')
-    if isinstance(parts, list) and len(parts) == 1 and len(parts[0]) >= 6:
-        return name, _polygon(parts[0][::2], parts[0][1::2])
-    return name, _rect(*annotation['bbox'])
+def _voc_object(item, first):
+    left, top, right, bottom = (float(item[key]) for key in ('xmin', 'ymin', 'xmax', 'ymax'))
+    rect = _rect(left - first, top - first, right - left + first, bottom - top + first)
+    region = make_region(rect, {})
+    region.crowd = item.get('difficult') in ('1', 'true', 'True')
+    return item['name'], region
+
+
+# ---- LabelMe
+
+
+def read_labelme(files, class_names=None):
+    """LabelMe: one .json per image, with polygons, rectangles, circles and masks.
+
+    Polygons of one class and one group_id are one object in several parts.
+    """
+    entries, groups = [], 0
+    for path in files:
+        data = parse(path, 'JSON', json.loads)
+        if not isinstance(data, dict) or not isinstance(data.get('shapes'), list):
+            continue
+        name = data.get('imagePath')
+        name = name if isinstance(name, str) and name else path.stem
+        pixels = _pixels(data.get('imageWidth'), data.get('imageHeight'))
+        about = dict(filename=name, pixels=pixels, label=path)
+        entry = _entry(data['shapes'], _labelme_object, pixels, **about)
+        groups += _join_groups(entry, data['shapes'])
+        entries.append(entry)
+    notes = [f'{groups} objects in several parts (one class and group_id)'] if groups else []
+    return Annotations(entries, notes=notes)
+
+
+def _labelme_object(shape, pixels):
+    xs, ys = zip(*shape['points'])
+    name, kind = shape['label'], shape.get('shape_type') or 'polygon'
+    if kind in ('rectangle', 'mask'):
+        left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)
+        if kind == 'mask':  # its two points are the first and the last pixel
+            right, bottom = right + 1, bottom + 1
+        region = make_region(_rect(left, top, right - left, bottom - top), {})
+        if kind == 'mask' and shape.get('mask') and pixels:
+            region.mask = _labelme_mask(shape['mask'], int(left), int(top), pixels)
+    elif kind == 'circle':
+        radius = math.dist((xs[0], ys[0]), (xs[1], ys[1]))
+        region = make_region(dict(name='circle', cx=xs[0], cy=ys[0], r=radius), {})
+    elif kind in ('polygon', 'rotation', 'oriented_rectangle'):
+        region = make_region(_polygon(xs, ys), {})
+    else:
+        region = make_region(dict(name=str(kind)), {})
+    flags = shape.get('flags')
+    set_flags = [flag for flag, on in flags.items() if on] if isinstance(flags, dict) else []
+    region.attributes['status'] = next((f for f in ('wrong', 'suggested') if f in set_flags), None)
+    return name, region
+
+
+def _labelme_mask(text, left, top, pixels):
+    """COCO's run lengths of a PNG in base64, whose upper left corner lies at (left, top)."""
+    import numpy as np
+    from PIL import Image
+    from pycocotools import mask
+
+    with Image.open(io.BytesIO(base64.b64decode(text))) as image:
+        part = np.asarray(image.convert('L')) > 0
+    whole = np.zeros(pixels[::-1], np.uint8, order='F')
+    height, width = whole[top : top + part.shape[0], left : left + part.shape[1]].shape
+    whole[top : top + height, left : left + width] = part[:height, :width]
+    return _as_json(mask.encode(whole))
+
+
+def _as_json(mask):
+    return dict(size=[int(n) for n in mask['size']], counts=mask['counts'].decode('ascii'))
+
+
+def _join_groups(entry, shapes):
+    """Join the regions of one class and one group_id; returns how many objects have several parts."""
+    joined, first = Counter(), {}
+    for region, shape in zip(list(entry.regions), shapes):
+        group = shape.get('group_id') if isinstance(shape, dict) else None
+        if group is None or region.problem or region.mask:
+            continue
+        key = region.attributes['class'], str(group)
+        if key not in first:
+            first[key] = region
+            continue
+        first[key].outlines += region.outlines
+        entry.regions = [other for other in entry.regions if other is not region]
+        joined[key] += 1
+    return len(joined)
+
+
+# ---- COCO
+
+
+def read_coco(files, class_names=None):
+    """COCO JSON of another program: any ids, missing areas, absolute paths of images."""
+    (path,) = files
+    data = coco.read_json(path)
+    for problem in coco.ids_twice(data):
+        raise UserError(path, problem, 'give each its own id')
+    names = {category['id']: str(category['name']) for category in data['categories']}
+    objects = {image['id']: [] for image in data['images']}
+    for annotation in data['annotations']:
+        objects[annotation['image_id']].append(annotation)
+    # CVAT marks all its masks as crowds, and gives each of its annotations attributes.
+    crowds = [a for a in data['annotations'] if a.get('iscrowd')]
+    all_crowds = len(crowds) == len(data['annotations'])
+    wrong = [a for a in crowds if all_crowds or 'occluded' in _attributes(a)]
+    for annotation in wrong:
+        annotation['iscrowd'] = 0
+    entries = []
+    for image in data['images']:
+        pixels = _pixels(image.get('width'), image.get('height'))
+        about = dict(filename=image['file_name'], pixels=pixels)
+        entries.append(_entry(objects[image['id']], _coco_object, names, pixels, **about))
+    used = {a['category_id'] for a in data['annotations']}
+    over = {c.get('supercategory') for c in data['categories'] if c['id'] in used}
+    # Roboflow lists the name of the project as a category above the others.
+    unused = over & set(names.values()) - {names[key] for key in used}
+    classes = [name for name in dict.fromkeys(names.values()) if name not in unused]
+    notes = (
+        [f'{len(wrong)} objects marked iscrowd, as CVAT marks its masks: taken'] if wrong else []
+    )
+    notes += [f"category '{n}' is above the others and has no object: left out" for n in unused]
+    return Annotations(entries, classes, notes)
+
+
+def _attributes(annotation):
+    attributes = annotation.get('attributes')
+    return attributes if isinstance(attributes, dict) else {}
+
+
+def _coco_object(annotation, names, pixels):
+    outline, attributes = annotation.get('segmentation'), _attributes(annotation)
+    polygons = outline if isinstance(outline, list) else []
+    regions = [make_region(_polygon(p[::2], p[1::2]), {}) for p in polygons if len(p) >= 6]
+    if regions:
+        region = next((region for region in regions if region.problem), regions[0])
+        region.outlines = [outline for r in regions for outline in r.outlines]
+    else:
+        region = make_region(_rect(*annotation['bbox']), {})
+        angle = math.radians(float(attributes.get('rotation') or 0))  # CVAT's, clockwise
+        if angle and region.outlines:
+            x, y, w, h = annotation['bbox']
+            region.outlines = [turned(region.outlines[0], angle, (x + w / 2, y + h / 2))]
+    if isinstance(outline, dict):
+        region.mask = _coco_mask(outline, pixels)
+    region.crowd = bool(annotation.get('iscrowd'))
+    region.attributes['status'] = attributes.get('status')
+    return names[annotation['category_id']], region
+
+
+def _coco_mask(outline, pixels):
+    """COCO's run lengths, checked: pycocotools reads and writes beyond its memory at broken ones."""
+    from pycocotools import mask
+
+    (height, width), counts = outline['size'], outline['counts']
+    if pixels and (width, height) != pixels:
+        raise Skip('broken: a mask of another size than its image', short(outline['size']))
+    runs = counts if isinstance(counts, list) else _runs(counts)
+    if not all(type(n) is int and n >= 0 for n in runs) or sum(runs) != width * height:
+        raise Skip('broken: run lengths that do not fill the image', short(counts))
+    return _as_json(mask.frPyObjects(dict(size=[height, width], counts=runs), height, width))
+
+
+def _runs(text):
+    """The numbers in COCO's text of run lengths: 5 bits a character, each less the last but one."""
+    runs, at = [], 0
+    while at < len(text):
+        value, shift, more = 0, 0, True
+        while more:
+            bits, more = ord(text[at]) - 48 & 31, ord(text[at]) - 48 & 32
+            value |= bits << shift
+            at, shift = at + 1, shift + 5
+        value -= (1 << shift) if bits & 16 else 0  # the sign
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+    return runs
 
 
 READERS = {'yolo': read_yolo, 'voc': read_voc, 'labelme': read_labelme, 'coco': read_coco}
-
-
-def detect_format(path: Path) -> str:
-    """The key of READERS for a path."""
-    if path.is_file():
-        return 'coco'
-    for suffix, name in (('.xml', 'voc'), ('.json', 'labelme'), ('.txt', 'yolo')):
-        if _files(path, suffix):
-            return name
-    found = 'no .xml (Pascal VOC), .json (LabelMe) or .txt (YOLO) files, and no COCO file'
-    raise UserError(f'{path}: {found}; next: name the folder of the annotations')

@@ -3,6 +3,7 @@
 import os
 import unicodedata
 import warnings
+from collections import Counter
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -10,23 +11,31 @@ from PIL import Image
 
 from mmballoon.cli import UserError
 
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.gif')
+SUFFIXES = '.jpg', '.jpeg', '.jfif', '.png', '.bmp', '.webp', '.tif', '.tiff', '.gif'
 EXIF_ORIENTATION = 0x0112
 TURNED = (5, 6, 7, 8)  # orientations that swap width and height
 
 
 def image_size(path) -> tuple[int, int]:
-    """(width, height) in pixels as MMDetection sees the image: turned by its EXIF orientation.
+    """(width, height) in pixels as MMDetection sees the image: turned by its EXIF orientation."""
+    return read_size(path)[0]
+
+
+def read_size(path) -> tuple[tuple[int, int], int]:
+    """(image_size, EXIF orientation from 1 to 8) of an image.
 
     mmcv decodes with OpenCV 5, which turns JPEG, PNG, WebP and TIFF, like browsers and so like VIA.
     Only a JPEG without an end marker near its end is decoded.
+
+    Raises:
+        UserError: the file is no image, or is cut off.
     """
     try:
         with warnings.catch_warnings(), Image.open(path) as image:
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-            width, height = image.size
+            size = image.size
             # Pillow itself swaps the size of a TIFF.
-            turned = 'exif' in image.info and image.getexif().get(EXIF_ORIENTATION) in TURNED
+            turn = image.getexif().get(EXIF_ORIENTATION, 1) if 'exif' in image.info else 1
             if image.format == 'JPEG' and not _has_end_marker(image.fp):
                 # Cut off, or a phone's motion photo, which has a film behind it: decoding tells.
                 image.draft('RGB', (1, 1))
@@ -34,50 +43,71 @@ def image_size(path) -> tuple[int, int]:
     except (Image.DecompressionBombError, OSError, SyntaxError, ValueError) as e:
         reason = str(e).splitlines()[0][:80]
         advice = 'replace it, or delete its entry in the annotations'
-        raise UserError(f'{path}: not a readable image ({reason}); next: {advice}') from None
-    return (height, width) if turned else (width, height)
+        raise UserError(path, f'not a readable image ({reason})', advice) from None
+    return (size[::-1] if turn in TURNED else size), turn
 
 
 def _has_end_marker(file):
     """Whether the last kilobyte of a JPEG has the end marker; some cameras write a little behind it."""
     position = file.tell()
     file.seek(max(0, os.fstat(file.fileno()).st_size - 1024))
-    found = b'\xff\xd9' in file.read()
+    end = file.read()
     file.seek(position)  # Pillow goes on reading from there
-    return found
+    return b'\xff\xd9' in end
 
 
 class ImageFolder:
-    """Finds the files that the names in an annotation file mean."""
+    """Finds the image files that annotations mean, in folders below ``base``; paths are relative to it."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, base: Path, folders=None):
+        self.base, self.folders = base, folders or [base]
 
-    def find(self, name: str) -> str | None:
-        """The path below the folder (with /) of the file that ``name`` means, or None.
+    def find(self, name: str, label: Path | None = None) -> list[str]:
+        """The paths (with /) of the image that is meant: one, none, or several that cannot be told apart.
 
-        The path itself counts first. Else the file with the same last part is taken, if there is only
-        one: names differ by a folder or URL in front, by letter case, or by Unicode normalisation.
+        name: what the annotations call the image. That path counts first. Else a file with the same
+        last part is taken: paths differ by a folder or URL in front, by letter case, or by Unicode
+        normalisation. label: the annotation file of this image alone, if there is one: an image with
+        the stem of this file counts more, since names inside the files get stale. Of several files,
+        the one that shares most folders with the name and the label is meant.
         """
-        path = PurePosixPath(name)
+        path, same_name = PurePosixPath(name), self._by_name.get
         inside = not path.is_absolute() and '..' not in path.parts and '\0' not in name
-        if inside and (self.folder / path).is_file():
-            return str(path)
-        found = self._by_name.get(_key(name), [])
-        return found[0] if len(found) == 1 else None
+        if label is None and inside and (self.base / path).is_file():
+            return [str(path)]
+        found = same_name(_key(name), []) if name else []
+        if label is not None:
+            same_stem = self._by_stem.get(_key(label.stem), [])
+            found = [path for path in same_stem if path in found] or same_stem or found
+        if len(found) > 1:
+            known = Counter(_folders(name)) + Counter(_folders(str(label or '')))
+            shared = [(Counter(_folders(path)) & known).total() for path in found]
+            found = [path for path, count in zip(found, shared) if count == max(shared)]
+        return found
 
     def images(self) -> list[str]:
-        """The paths of all image files below the folder."""
+        """The paths of all image files in the folders."""
         return [path for paths in self._by_name.values() for path in paths]
 
     @cached_property
     def _by_name(self):
         found = {}
-        for path in sorted(self.folder.rglob('*')):
+        for path in sorted(path for folder in self.folders for path in folder.rglob('*')):
             if path.suffix.lower() in SUFFIXES and not path.name.startswith('.'):
-                relative = path.relative_to(self.folder).as_posix()
+                relative = path.relative_to(self.base).as_posix()
                 found.setdefault(_key(relative), []).append(relative)
         return found
+
+    @cached_property
+    def _by_stem(self):
+        found = {}
+        for name, paths in self._by_name.items():
+            found.setdefault(name.rpartition('.')[0], []).extend(paths)
+        return found
+
+
+def _folders(name):
+    return name.replace('\\', '/').casefold().split('/')[:-1]
 
 
 def _key(name):

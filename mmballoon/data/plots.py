@@ -10,12 +10,21 @@ COLUMNS, MAX_TILES, LABEL, GAP = 8, 96, 16, 4
 COLORS = '#ff3c5a', '#28beff', '#5adc5a', '#ffb428', '#c86ef0', '#00d2be'
 
 
-def tile(part, key):
-    """One thumbnail with boxes (thin) and polygons (bold), the number of boxes and its name below."""
+def tiles(parts):
+    """Function for checks.read_images that draws tiles of each part: of many images, an even choice."""
+    chosen = {}
+    for part in parts:
+        keys = list(part.images)
+        places = np.linspace(0, len(keys) - 1, min(len(keys), MAX_TILES)).astype(int)
+        chosen[part.name] = {keys[i] for i in places}
+    return lambda part, key, small: tile(part, key, small) if key in chosen[part.name] else None
+
+
+def tile(part, key, small):
+    """A thumbnail with boxes (thin) and polygons (bold), the number of boxes and its name below."""
     side = THUMBNAIL
     picture, image = Image.new('RGB', (side, side + LABEL), 'white'), part.images[key]
-    small = part.thumbnails[key]
-    scale, draw = small.width / image['width'], ImageDraw.Draw(picture)
+    scale, draw = small.width / max(1, image['width']), ImageDraw.Draw(picture)
     picture.paste(small, (0, 0))
     for a in part.boxes.get(key, ()):
         color = COLORS[list(part.names).index(a['category_id']) % len(COLORS)]
@@ -30,15 +39,12 @@ def tile(part, key):
 
 
 def contact_sheet(part, out):
-    """Save a sheet of a part's images (of many, an even choice); returns its path."""
-    keys = list(part.thumbnails)
-    if len(keys) > MAX_TILES:
-        keys = [keys[i] for i in np.linspace(0, len(keys) - 1, MAX_TILES).astype(int)]
-    columns, side = min(COLUMNS, max(1, len(keys))), THUMBNAIL + GAP
-    rows = max(1, -(-len(keys) // columns))
+    """Save a sheet of a part's tiles; returns its path."""
+    columns, side = min(COLUMNS, max(1, len(part.tiles))), THUMBNAIL + GAP
+    rows = max(1, -(-len(part.tiles) // columns))
     sheet = Image.new('RGB', (columns * side, rows * (side + LABEL)), 'white')
-    for i, key in enumerate(keys):
-        sheet.paste(tile(part, key), (i % columns * side, i // columns * (side + LABEL)))
+    for i, picture in enumerate(part.tiles):
+        sheet.paste(picture, (i % columns * side, i // columns * (side + LABEL)))
     out.mkdir(parents=True, exist_ok=True)
     path = out / f'contact_sheet_{part.name}.png'
     with atomic_write(path) as file:

@@ -1,9 +1,8 @@
-"""VIA shapes as polygons, and the plane geometry for them. Standard library only.
+"""Outlines of objects as polygons, and the plane geometry for them. Standard library only.
 
 One convention for points and boxes: continuous pixel coordinates, x to the right and y down. (0, 0)
 is the upper left corner of the upper left pixel, (width, height) the lower right corner of the image.
-The numbers of VIA are taken as they are. A polygon is a flat list, as in COCO: x0, y0, x1, y1, ...;
-the first point is not repeated at the end.
+A polygon is a flat list, as in COCO: x0, y0, x1, y1, ...; the first point is not repeated at the end.
 """
 
 import math
@@ -19,7 +18,7 @@ short = _shortener.repr  # a value in quotes, as messages show it: [1, 2, 3, 4, 
 
 
 class Skip(Exception):
-    """A region that gives no box. args: the reason, then what was found in the file, if it matters."""
+    """A region that gives no box. args: the reason, then what the file has there, if it matters."""
 
 
 def shape_to_polygon(shape: dict) -> list[float]:
@@ -56,13 +55,18 @@ def shape_to_polygon(shape: dict) -> list[float]:
 
 
 def _ellipse(cx, cy, rx, ry, theta):
-    points = []
-    for i in range(CURVE_POINTS):
-        t = 2 * math.pi * i / CURVE_POINTS
-        u, v = rx * math.cos(t), ry * math.sin(t)
-        points.append(cx + u * math.cos(theta) - v * math.sin(theta))
-        points.append(cy + u * math.sin(theta) + v * math.cos(theta))
-    return points
+    angles = [2 * math.pi * i / CURVE_POINTS for i in range(CURVE_POINTS)]
+    points = [value for t in angles for value in (rx * math.cos(t), ry * math.sin(t))]
+    return [value + (cx, cy)[i % 2] for i, value in enumerate(turned(points, theta))]
+
+
+def turned(points: list[float], angle: float, center=(0, 0)) -> list[float]:
+    """A polygon turned by an angle in radians, clockwise on the screen, around a point."""
+    (x0, y0), cos, sin, result = center, math.cos(angle), math.sin(angle), []
+    for x, y in zip(points[::2], points[1::2]):
+        u, v = x - x0, y - y0
+        result += [x0 + u * cos - v * sin, y0 + u * sin + v * cos]
+    return result
 
 
 def _number(key, value, least=-LIMIT):

@@ -28,37 +28,34 @@ def split_entries(entries: list[Entry], fraction: float, seed: int) -> tuple[lis
 
 
 @contextlib.contextmanager
-def linked_images(folder: Path, targets: dict[Path, list[str]]):
-    """Fill each target folder with its images: hard links, or copies on another disk.
+def linked_images(targets: dict[Path, tuple[Path, list[str]]]):
+    """Fill folders with images: {folder: (folder of the images, names)}; links, or copies elsewhere.
 
     Images of an earlier split go once the block has ended well; if it fails, the new ones go. A
-    target may hold nothing but images of ``folder``: the same file, or the same bytes.
+    target may hold nothing but images of its source: the same file, or the same bytes.
     """
-    earlier = [path for target in targets for path in _files_of(folder, target)]
+    earlier = [path for target, (source, _) in targets.items() for path in _own(target, source)]
     with added_files() as add:
-        for target, names in targets.items():
+        for target, (source, names) in targets.items():
             for name in names:
-                add(target / name, folder / name)
+                add(target / name, source / name)
         yield
-    wanted = {target / name for target, names in targets.items() for name in names}
+    wanted = {target / name for target, (_, names) in targets.items() for name in names}
     for path in earlier:
         if path not in wanted:
             path.unlink()
 
 
-def _files_of(folder, target):
-    """The files in a target folder (list of Path), each of which must be an image of ``folder``."""
-    if target.exists() and target.samefile(folder):
-        advice = 'choose another folder with --data-root'
-        raise UserError(f'{target}: holds the images themselves; next: {advice}')
+def _own(target, source):
+    """The files in a target folder (list of Path), each of which must be an image of the source."""
+    advice = 'choose another folder with --data-root'
+    if target.exists() and target.samefile(source):
+        raise UserError(target, 'holds the images themselves', advice)
     files = [path for path in target.rglob('*') if not path.is_dir()]
     for path in files:
-        source = folder / path.relative_to(target)
-        if not source.is_file():
-            found = f'holds {path.relative_to(target)}'
-        elif not is_same(path, source):
-            found = f'holds another {path.relative_to(target)} than {folder}'
-        else:
-            continue
-        raise UserError(f'{target}: {found}; next: choose another folder with --data-root')
+        name = path.relative_to(target)
+        if not (source / name).is_file():
+            raise UserError(target, f'holds {name}', advice)
+        if not is_same(path, source / name):
+            raise UserError(target, f'holds another {name} than {source}', advice)
     return files

@@ -10,6 +10,7 @@ VIA 3 (video and audio) has another format and is refused.
 """
 
 import csv
+import html
 import io
 import json
 import re
@@ -23,6 +24,7 @@ SUFFIXES = ('.json', '.txt', '.csv')
 CSV_COLUMNS = (
     'filename', 'file_size', 'region_count', 'region_shape_attributes', 'region_attributes'
 )  # fmt: skip
+AGAIN = 'export it from VIA again'
 
 
 class OtherJson(UserError):
@@ -37,23 +39,32 @@ class NotAnnotations(UserError):
 class Region:
     """One annotated object.
 
-    shape: the name of its shape in VIA. attributes: its region_attributes. polygon: flat list of
-    pixels (mmballoon/data/shapes.py), or None. problem: why there is no polygon (args of a Skip).
+    shape: the name of its shape in VIA. attributes: its region_attributes. outlines: its polygons in
+    pixels (mmballoon/data/shapes.py), most often one. mask: it as run lengths (dict, COCO's RLE) instead.
+    problem: why there is no outline (args of a Skip). crowd: not to be counted as found or missed.
     """
 
     shape: str
     attributes: dict
-    polygon: list[float] | None = None
+    outlines: list[list[float]] = field(default_factory=list)
+    mask: dict | None = None
     problem: tuple = ()
+    crowd: bool = False
 
 
 @dataclass
 class Entry:
-    """One image: its file name, its size in bytes as VIA saw it (or None), and its regions."""
+    """One image: its file name, its size in bytes as VIA saw it (or None), and its regions.
+
+    pixels: (width, height) of the image that the coordinates are for, if the file states them; they
+    are (1, 1) where coordinates are shares of both. label: the annotation file of this image alone.
+    """
 
     filename: str
     size: int | None = None
     regions: list[Region] = field(default_factory=list)
+    pixels: tuple | None = None
+    label: Path | None = None
 
 
 def read_via(path) -> tuple[list[Entry], dict]:
@@ -62,7 +73,7 @@ def read_via(path) -> tuple[list[Entry], dict]:
         data = Path(path).read_bytes()
     except FileNotFoundError:
         advice = 'check the path, or get the dataset with python data_tools/download_balloon.py'
-        raise UserError(f'{path}: no such file; next: {advice}') from None
+        raise UserError(path, 'no such file', advice) from None
     return parse_via(path, data)
 
 
@@ -74,15 +85,15 @@ def parse_via(path, data: bytes) -> tuple[list[Entry], dict]:
         found, advice = f'not in UTF-8 (byte {error.start})', 'save it as UTF-8'
         if b'\0' in data and data[:2] not in (b'\xff\xfe', b'\xfe\xff'):  # nor in UTF-16
             found, advice = 'not a text file', 'name the annotation file'
-        raise NotAnnotations(f'{path}: {found}; next: {advice}') from None
+        raise NotAnnotations(path, found, advice) from None
     try:
         if text.lstrip()[:1] in ('{', '['):
-            return _read_json(path, _parse_json(text))
+            return _read_json(path, parse_json(text))
         return _read_csv(path, text), {}
     except RecursionError:
-        raise UserError(f'{path}: nested too deeply; next: export it from VIA again') from None
+        raise UserError(path, 'nested too deeply', AGAIN) from None
     except (ValueError, csv.Error) as error:
-        raise UserError(f'{path}: {error}; next: export it from VIA again') from None
+        raise UserError(path, error, AGAIN) from None
 
 
 def find_annotation(folder) -> Path:
@@ -90,33 +101,34 @@ def find_annotation(folder) -> Path:
     folder = Path(folder)
     if not folder.is_dir():
         advice = 'python data_tools/download_balloon.py, or name your data root with --data-root'
-        raise UserError(f'{folder}: no such folder; next: {advice} or BALLOON_ROOT')
+        raise UserError(folder, 'no such folder', f'{advice} or BALLOON_ROOT')
     if (folder / 'via_region_data.json').is_file():
         return folder / 'via_region_data.json'
-    found, refused = [], []
+    valid, refused = [], []
     for path in sorted(folder.iterdir()):
         hidden = path.name.startswith('.')  # macOS adds files that start with ._
         if hidden or path.suffix.lower() not in SUFFIXES or not path.is_file():
             continue
         try:
             read_via(path)
-            found.append(path)
+            valid.append(path)
         except NotAnnotations:
             continue
         except UserError as error:
             refused.append(error)
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = ', '.join(path.name for path in found)
-        raise UserError(f'{folder}: {len(found)} VIA files ({names}); next: name one of them')
-    if refused:
+    if len(valid) == 1:
+        return valid[0]
+    if valid:
+        names = ', '.join(path.name for path in valid)
+        raise UserError(folder, f'{len(valid)} VIA files ({names})', 'name one of them')
+    if refused:  # a broken VIA file says more than a file of another program
         raise min(refused, key=lambda error: isinstance(error, OtherJson))
-    suffixes = ', '.join(SUFFIXES)
-    raise UserError(f'{folder}: no VIA file ({suffixes}) in it; next: export one into this folder')
+    what = f'no VIA file ({", ".join(SUFFIXES)}) in it'
+    raise UserError(folder, what, 'export one into this folder')
 
 
-def _parse_json(text):
+def parse_json(text):
+    """JSON in which no key of an object may occur twice: it would be unclear which one counts."""
     try:
         return json.loads(text, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
@@ -124,13 +136,12 @@ def _parse_json(text):
 
 
 def _unique(pairs):
-    """A dict of a JSON object, in which no key may occur twice: it is unclear which one counts."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    values = dict(pairs)
+    if len(values) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
         raise ValueError(f"key '{twice}' occurs twice in one object")
-    return found
+    return values
 
 
 def _read_json(path, data):
@@ -151,7 +162,7 @@ def _read_json(path, data):
     if other:
         advice = 'in VIA 2, Annotation > Export Annotations (as json); for other formats: python '
         advice += 'data_tools/import_annotations.py'
-        raise OtherJson(f'{path}: this is {other}, expected a VIA 1 or 2 file; next: {advice}')
+        raise OtherJson(path, f'this is {other}, expected a VIA 1 or 2 file', advice)
     return [_entry(key, value) for key, value in data.items()], options
 
 
@@ -160,13 +171,16 @@ def _dict(value):
 
 
 def _options(project):
-    """{attribute: {option id: name}} of a project; an option without a description is its own name."""
-    found = {}
+    """{attribute: {option id: name}} of a project; an option without a description is its own name.
+
+    VIA shows a description as HTML, so that a name with special characters has them escaped.
+    """
+    options = {}
     for name, attribute in _dict(_dict(project.get('_via_attributes')).get('region')).items():
-        options = _dict(_dict(attribute).get('options'))
-        texts = [(str(key).strip(), str(value).strip()) for key, value in options.items()]
-        found[name] = {key: value or key for key, value in texts}
-    return found
+        items = _dict(_dict(attribute).get('options')).items()
+        texts = [(str(key).strip(), html.unescape(str(value)).strip()) for key, value in items]
+        options[name] = {key: value or key for key, value in texts}
+    return options
 
 
 def _entry(key, value):
@@ -174,11 +188,13 @@ def _entry(key, value):
     if not isinstance(name, str) or not name:
         raise ValueError(f"entry '{key}' has no file name")
     regions = value.get('regions') or []
-    if isinstance(regions, dict):
+    if isinstance(regions, dict):  # VIA 1
         regions = list(regions.values())
     if not isinstance(regions, list):
-        found = f'regions are of type {type(regions).__name__}'
-        raise ValueError(f"image '{name}': {found}, expected a list or a mapping")
+        kind = type(regions).__name__
+        raise ValueError(
+            f"image '{name}': regions are of type {kind}, expected a list or a mapping"
+        )
     parts = [(_dict(r).get('shape_attributes'), _dict(r).get('region_attributes')) for r in regions]
     return Entry(name, _size(value.get('size')), [make_region(*part) for part in parts])
 
@@ -189,7 +205,7 @@ def make_region(shape, attributes) -> Region:
     if not isinstance(name, str):
         return Region('none', attributes, problem=('broken: it has no shape',))
     try:
-        return Region(name, attributes, shape_to_polygon(shape))
+        return Region(name, attributes, [shape_to_polygon(shape)])
     except Skip as skip:
         return Region(name, attributes, problem=skip.args)
 
@@ -207,8 +223,8 @@ def _read_csv(path, text):
     start = text[: len(text) - len(text.lstrip())].count('\n')
     reader = csv.DictReader(io.StringIO(text.lstrip().removeprefix('#'), newline=''))
     if not set(CSV_COLUMNS) <= set(reader.fieldnames or ()):
-        found = f'neither VIA JSON nor VIA CSV (columns {", ".join(CSV_COLUMNS)})'
-        raise NotAnnotations(f'{path}: {found}; next: export it from VIA again')
+        what = f'neither VIA JSON nor VIA CSV (columns {", ".join(CSV_COLUMNS)})'
+        raise NotAnnotations(path, what, AGAIN)
     entries = {}
     for row in reader:
         try:
@@ -232,4 +248,4 @@ def _add_row(row, entries):
 
 def _parse_field(text):
     # VIA writes {"Label":undefined} for an attribute that was never set
-    return _parse_json(re.sub(r'(?<=:)\s*undefined(?=\s*[,}])', 'null', text or '{}'))
+    return parse_json(re.sub(r'(?<=:)\s*undefined(?=\s*[,}])', 'null', text or '{}'))

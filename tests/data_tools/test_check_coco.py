@@ -31,7 +31,14 @@ def coco(root, split, boxes):
             photo(root / split / name, sum(map(ord, name)) * 7 + i)
         images.append(dict(id=i, file_name=name, width=300, height=200))
         annotations += [
-            dict(id=len(annotations) + j, image_id=i, category_id=1, bbox=box, area=box[2] * box[3])
+            dict(
+                id=len(annotations) + j,
+                image_id=i,
+                category_id=1,
+                bbox=box,
+                area=box[2] * box[3],
+                iscrowd=0,
+            )
             for j, box in enumerate(found, start=1)
         ]
     path = root / f'coco_{split}.json'
@@ -88,14 +95,15 @@ def test_leakage(data, capsys):
     Image.open(root / 'train/train2.jpg').resize((150, 100)).resize((300, 200)).save(
         root / 'val/val2.jpg', quality=60
     )
-    status, out, _ = run(args, capsys)
-    assert status == 0
+    status, out, err = run(args, capsys)
+    assert status == 2
     assert 'identical files: train/train1.jpg and val/val1.jpg (0 of 256 bits differ)' in out
     assert 'near-duplicates: train/train2.jpg and val/val2.jpg' in out
     assert (
         '1 identical files between splits: data leakage, the evaluation on these images is not valid'
-        in out
+        in err
     )
+    assert '1 near-duplicates between splits' in err
 
 
 def test_what_is_wrong_is_named_and_fails(data, capsys):
@@ -123,7 +131,7 @@ def test_what_is_wrong_is_named_and_fails(data, capsys):
     [
         ('{', 'not COCO JSON'),
         ('[]', 'not COCO JSON'),
-        ('{"images": []}', 'not COCO JSON (KeyError'),
+        ('{"images": []}', "not COCO JSON (no list 'categories' in it)"),
         (v.via2([v.entry('a.jpg', v.RECT)]), 'not COCO JSON'),
         (
             json.dumps(

@@ -193,10 +193,11 @@ def test_yolo_split_and_a_text_file_without_an_image(tmp_path, capsys):
         v.save_image(tmp_path / f'photos/{i}.jpg')
         (tmp_path / f'photos/{i}.txt').write_text('0 0.5 0.5 0.2 0.2\n')
     (tmp_path / 'photos/gone.txt').write_text('0 0.5 0.5 0.2 0.2\n')
+    (tmp_path / 'photos/classes.txt').write_text('ball\n')
     import_annotations.main([str(tmp_path / 'photos'), '--split', '0.6'])
     assert len(list((tmp_path / 'train').iterdir())) == 3
     out = capsys.readouterr().out
-    assert '1 entries without an image: gone.jpg' in out and "classes=('class_0',)" in out
+    assert '1 entries without an image: gone' in out and "classes=('ball',)" in out
 
 
 @pytest.mark.parametrize('write', WRITERS)
@@ -247,4 +248,4 @@ def test_class_names_from_yaml(tmp_path):
         import_annotations.main(
             [str(tmp_path / 'labels'), str(tmp_path / 'images'), '--out', str(out)]
         )
-        assert [c['name'] for c in json.loads(out.read_text())['categories']] == ['cd']
+        assert [c['name'] for c in json.loads(out.read_text())['categories']] == ['ab', 'cd']

@@ -130,10 +130,11 @@ def test_image_under_another_name_is_found(convert, written, stored):
     assert f"1 images found under another name: '{written}' as {stored}" in printed
 
 
-def test_a_name_that_could_mean_two_images_is_missing(convert):
+def test_a_name_that_could_mean_two_images_is_ambiguous(convert):
     entries = [v.entry('x/a.jpg', v.RECT), v.entry('ok.jpg', v.RECT)]
     coco, printed, _ = convert(v.via2(entries), images=['1/a.jpg', '2/a.jpg', 'ok.jpg'])
-    assert len(coco['images']) == 1 and '1 entries without an image: x/a.jpg' in printed
+    assert len(coco['images']) == 1 and 'without an image' not in printed
+    assert '1 ambiguous entries, which several images could be: x/a.jpg' in printed
 
 
 @pytest.mark.parametrize(

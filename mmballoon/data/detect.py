@@ -1,0 +1,272 @@
+"""Which format annotation files have, and which files of a folder belong to which split.
+
+Formats are told by what is in a file, never by its name alone.
+"""
+
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from mmballoon.cli import UserError
+from mmballoon.data.coco import is_own
+from mmballoon.data.formats import parse, read_yaml, text_lines
+
+NAMES = dict(train=('train', 'training'), val=('val', 'valid', 'validation'), test=('test',))
+SUFFIXES = ('.json', '.xml', '.txt', '.csv')
+VIA = 'python data_tools/balloon2coco.py {file}'
+# Datumaro (MIT) reads these. Tried with release 1.13.12.
+DATUMARO = (
+    'pip install "datumaro[cli]" && datum convert -i {folder} -if FORMAT -f coco_instances '
+    '-o new -- --save-media, then import new/annotations/*.json with new/images'
+)
+# Formats without a reader here -> what to do.
+OTHERS = {
+    'a VIA file': VIA,
+    'a VIA 3 project': 'annotate with VIA 2, whose files python data_tools/balloon2coco.py reads',
+    'CVAT XML': DATUMARO.replace('FORMAT', 'cvat'),
+    'LabelMe-web XML': DATUMARO.replace('FORMAT', 'label_me'),
+    'CreateML JSON': DATUMARO.replace('FORMAT', 'roboflow_create_ml'),
+    'Datumaro JSON': DATUMARO.replace('FORMAT', 'datumaro'),
+    'COCO panoptic JSON': DATUMARO.replace('FORMAT', 'coco_panoptic'),
+    'OpenImages CSV': DATUMARO.replace('FORMAT', 'open_images'),
+    'DOTA text': DATUMARO.replace('FORMAT', 'dota'),
+    'Label Studio JSON': 'in Label Studio, export it as COCO',
+    'Supervisely JSON': 'in Supervisely, export it as COCO',
+    'TensorFlow CSV': 'export it as COCO from the program that wrote it',
+}
+
+
+def kind_of(path):
+    """A key of READERS or OTHERS for a file, or None for a file that is no annotation."""
+    suffix = path.suffix.lower()
+    if suffix == '.xml':
+        root = parse(path, 'XML', ElementTree.fromstring)
+        if root.tag == 'annotations' and root.find('image') is not None:
+            return 'CVAT XML'
+        is_web = root.find('object/polygon/pt') is not None and root.find('.//bndbox') is None
+        return ('LabelMe-web XML' if is_web else 'voc') if root.tag == 'annotation' else None
+    if suffix == '.json':
+        return _kind_of_json(parse(path, 'JSON', json.loads))
+    with open(path, encoding='latin-1') as file:  # numbers are ASCII in any encoding
+        lines = [line.split() for line, _ in zip(file, range(9)) if line.strip()]
+    first = ' '.join(lines[0]) if lines else ''
+    if suffix == '.csv':
+        columns = {column.strip() for column in first.split(',')}
+        if {'ImageID', 'LabelName'} <= columns:
+            return 'OpenImages CSV'
+        tensorflow = {'filename', 'class', 'xmin', 'ymax'} <= columns
+        return 'TensorFlow CSV' if tensorflow else 'a VIA file' if '#filename' in first else None
+    if path.name == 'classes.txt' or suffix != '.txt':
+        return None
+    numbers = [_is_number(word) for word in first.split()]
+    if first.startswith('imagesource') or (all(numbers[:8]) and numbers[8:9] == [False]):
+        return 'DOTA text'
+    return 'yolo' if not numbers or (len(numbers) > 1 and all(numbers[1:])) else None
+
+
+def _kind_of_json(data):
+    item = data[0] if isinstance(data, list) and data else data
+    keys = item.keys() if isinstance(item, dict) else set()
+    if isinstance(data, list):
+        if {'image', 'annotations'} <= keys:
+            return 'CreateML JSON'
+        studio = keys & {'annotations', 'completions', 'annotator', 'annotation_id'}
+        return 'Label Studio JSON' if studio else None
+    if isinstance(item, dict) and isinstance(item.get('shapes'), list):
+        return 'labelme'
+    if {'images', 'annotations'} <= keys:
+        annotations = item['annotations'] if isinstance(item['annotations'], list) else []
+        panoptic = any(isinstance(a, dict) and 'segments_info' in a for a in annotations[:1])
+        return 'COCO panoptic JSON' if panoptic else 'coco'
+    if {'items', 'categories'} <= keys:
+        return 'Datumaro JSON'
+    if {'project', 'file', 'metadata'} <= keys:
+        return 'a VIA 3 project'
+    if {'size', 'objects', 'tags'} <= keys:
+        return 'Supervisely JSON'
+    entries = list(item.values()) if keys else []
+    via = entries and all(
+        isinstance(e, dict) and {'filename', 'regions'} <= e.keys() for e in entries
+    )
+    return 'a VIA file' if via or '_via_img_metadata' in keys else None
+
+
+def _is_number(word):
+    try:
+        return float(word) is not None
+    except ValueError:
+        return False
+
+
+def files_of(path, suffixes=SUFFIXES):
+    """A file itself, or the files below a folder, without hidden ones."""
+    if path.is_file():
+        return [path]
+    files = [f for f in sorted(path.rglob('*')) if f.suffix.lower() in suffixes and f.is_file()]
+    return [f for f in files if not any(p.startswith('.') for p in f.relative_to(path).parts)]
+
+
+def detect(path, wanted=None):
+    """(key of READERS, annotation files) of a file or folder; ``wanted`` is the key that was asked for.
+
+    Raises:
+        UserError: nothing to read; the line names what is there instead.
+    """
+    if not path.exists():
+        raise UserError(path, 'no such file or folder', 'check the path')
+    if path.is_file() and zipfile.is_zipfile(path):
+        raise UserError(path, 'an archive', 'unpack it, and name the folder')
+    others, kinds = [], {}
+    for file in files_of(path):
+        try:
+            kind = wanted if path.is_file() and wanted else kind_of(file)
+        except UserError as error:
+            others.append(error)
+            continue
+        kinds.setdefault(kind, []).append(file)
+        if kind in ('voc', 'labelme', 'yolo') and (not wanted or kind == wanted):
+            suffixes = (file.suffix.lower(),)
+            rest = kinds[kind] if path.is_file() else files_of(path, suffixes)
+            if kind == 'yolo':  # a folder has other texts as well
+                rest = [f for f in rest if path.is_file() or kind_of(f) == 'yolo']
+            return kind, rest
+    coco = kinds.get('coco', [])
+    if len(coco) == 1:
+        return 'coco', coco
+    if coco:
+        names = ', '.join(file.name for file in coco[:5])
+        raise UserError(path, f'{len(coco)} COCO files ({names})', 'name one of them')
+    for kind in OTHERS.keys() & kinds.keys():
+        file = kinds[kind][0]
+        advice = OTHERS[kind].format(folder=file.parent, file=file)
+        raise UserError(file, f'this is {kind}, which is not read here', advice)
+    if others:
+        raise others[0]
+    if path.is_file():
+        raise UserError(path, 'no annotations that are known here', 'name the annotation file')
+    what = 'no .xml (Pascal VOC), .json (LabelMe) or .txt (YOLO) files, and no COCO file'
+    raise UserError(path, what, 'name the folder of the annotations')
+
+
+# ---- whole data sets
+
+
+@dataclass
+class Split:
+    """The annotation files of a split, their format (key of READERS) and the folders of its images."""
+
+    format: str
+    files: list[Path]
+    folders: list[Path]
+
+
+def find_splits(root) -> dict[str, Split]:
+    """{'train', 'val' or 'test': Split} of a data set as tools export it; empty if it is not divided."""
+    for find in (_from_yaml, _from_lists, _from_folders):
+        splits = find(root)
+        if splits:
+            return splits
+    return {}
+
+
+def _from_yaml(root):
+    """Ultralytics: a YAML file with names, and with the images of each split."""
+    for path in sorted((*root.glob('*.yaml'), *root.glob('*.yml'))):
+        about = parse(path, 'YAML', read_yaml)
+        if 'names' in about and ('train' in about or 'val' in about):
+            splits = {}
+            for split in NAMES:
+                places = about.get(split) or []
+                places = [places] if isinstance(places, str) else places
+                resolved = [_resolve(root, about.get('path', ''), place) for place in places]
+                if None in resolved and split != 'test':
+                    what = f'{split}: {places[resolved.index(None)]} is not there'
+                    raise UserError(path, what, 'correct the path in this file')
+                images = [place for place in resolved if place]
+                if images:
+                    splits[split] = _yolo_split(root, images)
+            return splits
+    return {}
+
+
+def _resolve(root, base, place):
+    """The path that a YAML file means: relative to its ``path``, to itself, or from a folder above."""
+    parts = [part for part in Path(place).parts if part not in ('..', '.')]
+    candidates = [root / base / place, root / place, *(root.joinpath(*parts[i:]) for i in (0, -2))]
+    return next((path for path in candidates if path.exists()), None)
+
+
+def _yolo_split(root, places):
+    """Split of folders of images, or of text files that list images."""
+    files, folders = [], []
+    for place in places:
+        if place.is_dir():
+            labels = _labels_of(place)
+            files += [file for file in files_of(labels, ('.txt',)) if kind_of(file) == 'yolo']
+            folders.append(place)
+        else:
+            for line in parse(place, 'text', text_lines):
+                image = _resolve(place.parent, '', line.strip()) if line.strip() else None
+                image = image or _resolve(root, '', line.strip())
+                if image:
+                    files.append(_labels_of(image.parent) / f'{image.stem}.txt')
+                    folders.append(image.parent)
+    return Split('yolo', [f for f in files if f.is_file()], list(dict.fromkeys(folders)))
+
+
+def _labels_of(folder):
+    """The folder of the labels of a folder of images: "labels" for the last "images" in its path."""
+    parts = list(folder.parts)
+    for i in reversed(range(len(parts))):
+        if parts[i] == 'images' and Path(*parts[:i], 'labels', *parts[i + 1 :]).is_dir():
+            return Path(*parts[:i], 'labels', *parts[i + 1 :])
+    return folder
+
+
+def _from_lists(root):
+    """CVAT's YOLO (train.txt lists images) and Pascal VOC (ImageSets/Main/train.txt lists stems)."""
+    splits, voc = {}, root / 'ImageSets/Main'
+    for split, names in NAMES.items():
+        for name in names:
+            if (voc / f'{name}.txt').is_file():
+                lines = parse(voc / f'{name}.txt', 'text', text_lines)
+                files = [
+                    root / f'Annotations/{line.split()[0]}.xml' for line in lines if line.strip()
+                ]
+                missing = [file for file in files if not file.is_file()]
+                if missing:
+                    what = f'{len(missing)} images without a file in Annotations: {missing[0].stem}'
+                    raise UserError(
+                        voc / f'{name}.txt', what, 'add them, or take them off the list'
+                    )
+                splits[split] = Split('voc', files, [root / 'JPEGImages'])
+            elif (root / 'obj.names').is_file() and (root / f'{name}.txt').is_file():
+                splits[split] = _yolo_split(root, [root / f'{name}.txt'])
+    return splits
+
+
+def _from_folders(root):
+    """A folder for each split, below the root or below its images/ and labels/; or COCO's own layout."""
+    splits = {}
+    for split, names in NAMES.items():
+        for name in names:
+            images = next((root / p for p in (name, f'images/{name}') if (root / p).is_dir()), None)
+            labels = images and _labels_of(
+                images / 'images' if (images / 'images').is_dir() else images
+            )
+            if labels and files_of(labels):
+                format, files = detect(labels)
+                splits[split] = Split(format, files, [images])
+                break
+        else:
+            jsons = [f for f in (*root.glob('*.json'), *root.glob('annotations/*.json'))]
+            jsons = [f for f in jsons if split in f.stem and not is_own(f) and kind_of(f) == 'coco']
+            if len(jsons) == 1:
+                places = [p for p in (*root.glob(f'{split}*'), *root.glob(f'images/{split}*'))]
+                places = [p for p in places if p.is_dir()]
+                # train/ is what this command itself links beside train2017/.
+                places = [p for p in places if p != root / split] or places or [root]
+                splits[split] = Split('coco', jsons, places)
+    return splits
