@@ -53,7 +53,7 @@ def test_without_hard_links_images_are_copied(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, 'link', refuse)
     (tmp_path / 'a.jpg').write_bytes(b'image')
-    with split.linked_images(tmp_path, {tmp_path / 'data/train': ['a.jpg']}):
+    with split.linked_images({tmp_path / 'data/train': (tmp_path, ['a.jpg'])}):
         pass
     assert (tmp_path / 'data/train/a.jpg').read_bytes() == b'image'
 
