@@ -35,7 +35,7 @@ def open_source(source):
     source: the path of a folder or an archive, or an archive in memory.
     """
     name = source if isinstance(source, Path) else 'the downloaded file'
-    if isinstance(source, Path) and not source.exists():
+    if isinstance(source, Path) and not (source.is_dir() or source.is_file()):
         raise UserError(f'{name}: no such file or folder; next: check the path')
     try:
         is_folder = isinstance(source, Path) and source.is_dir()

@@ -153,9 +153,11 @@ def read_yaml(data):
     """A YAML mapping (dict); ``names`` become {number: class name}."""
     import yaml  # mmengine needs it as well
 
+    class Texts(yaml.SafeLoader):
+        yaml_implicit_resolvers = {}  # all values are texts: "no" and 1.0 can be names
+
     try:
-        # This loader makes no values but texts: "no" is a class, and nothing is executed.
-        about = yaml.load(data, Loader=yaml.BaseLoader)
+        about = yaml.load(data, Loader=Texts)
         about = about if isinstance(about, dict) else {}
         if 'names' in about:
             names = about['names']
