@@ -25,7 +25,7 @@ from pytorch_grad_cam import AblationCAM, EigenCAM
 from mmballoon.cli import UserError
 from mmballoon.explain.maps import capture_outputs, find_layer, map_to_image
 from mmballoon.inference import prepare
-from mmballoon.train.rules.fit import check
+from mmballoon.train.rules.weights_match import require_match
 
 GRAD_BASED = {'gradcam': GradCAM, 'gradcam++': GradCAMPlusPlus}
 METHODS = {**GRAD_BASED, 'eigencam': EigenCAM, 'ablationcam': AblationCAM}
@@ -80,7 +80,7 @@ class BoxAM:
         self.max_shape = list(max_shape)
         self.ablation = ablation
         self.wrapper = BatchWrapper(cfg, checkpoint, 0, device=device)
-        check(self.wrapper.detector, CheckpointLoader.load_checkpoint(checkpoint, 'cpu'))
+        require_match(self.wrapper.detector, CheckpointLoader.load_checkpoint(checkpoint, 'cpu'))
         self.detector = prepare(self.wrapper.detector, fuse=False)
         head = type(self.detector.bbox_head).__name__
         families = [name for name in IGNORED_LOSSES if head.lower().startswith(name)]

@@ -3,7 +3,8 @@
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from mmballoon.train.rules.fit import misfits
+from mmballoon.train.rules import short_log
+from mmballoon.train.rules.weights_match import mismatches
 
 
 @HOOKS.register_module()
@@ -15,7 +16,11 @@ class TransferHook(Hook):
 
     priority = 'LOWEST'  # after EMAHook, which may exchange the weights
 
+    def before_run(self, runner):
+        short_log.counted_elsewhere = True
+
     def after_load_checkpoint(self, runner, checkpoint):
+        short_log.counted_elsewhere = False
         weights = checkpoint.get('state_dict', checkpoint)
         model = getattr(runner.model, 'module', runner.model)  # the wrapper of torchrun or --tta
         runner.logger.info(transfer_line(model.state_dict(), weights))
@@ -23,7 +28,7 @@ class TransferHook(Hook):
 
 def transfer_line(model, checkpoint):
     """The log line, from two state dicts ({name: tensor})."""
-    missing, shapes = misfits(model, checkpoint)
+    missing, shapes = mismatches(model, checkpoint)
     line = f'load_from: {len(model) - len(missing)} of {len(model)} tensors were loaded'
     if missing:
         more = ', ...' if len(missing) > 6 else ''

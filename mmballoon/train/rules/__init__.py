@@ -4,31 +4,18 @@
 module of this package changes nothing.
 """
 
+from importlib import import_module
+
+RULES = (
+    'warnings_filter', 'device', 'number_type', 'checkpoint_hook', 'config_code', 'config_text',
+    'config_variables', 'local_backend', 'nms_best_first', 'resume', 'save_best', 'schedule', 'short_log',
+    'spawn', 'weights', 'weights_match',
+)  # fmt: skip
+
 
 def apply():
     """Apply the repairs of upstream, then our rules; a second call changes nothing."""
     import mmcompat  # noqa: F401
 
-    from . import (
-        checkpoint_hook,
-        config_code,
-        config_text,
-        config_variables,
-        device,
-        fit,
-        local_backend,
-        nms_best_first,
-        number_type,
-        resume,
-        screen,
-        spawn,
-        warnings_filter,
-        weights,
-    )  # fmt: skip
-
-    for rule in (
-        warnings_filter, device, number_type, checkpoint_hook, config_code, config_text,
-        config_variables, fit, local_backend, nms_best_first, resume, screen, spawn,
-        weights,
-    ):  # fmt: skip
-        rule.apply()
+    for name in RULES:
+        import_module(f'{__name__}.{name}').apply()

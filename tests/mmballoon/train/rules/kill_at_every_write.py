@@ -48,15 +48,15 @@ class Improving(BaseMetric):
         return dict(score=MessageHub.get_current_instance().get_info('epoch') + 1.0)
 
 
-def train(folder, resume, epochs=EPOCHS, load_from=None):
+def train(folder, resume, epochs=EPOCHS, batch_size=2, lr=0.01, keep=1, **options):
     loader = dict(
-        batch_size=2,
+        batch_size=batch_size,
         num_workers=0,
         sampler=dict(type='DefaultSampler', shuffle=False),
         dataset=[dict(inputs=torch.ones(64))] * 4,
     )
     checkpoint = dict(
-        type='CheckpointHook', interval=1, max_keep_ckpts=1, save_best='score', rule='greater'
+        type='CheckpointHook', interval=1, max_keep_ckpts=keep, save_best='score', rule='greater'
     )
     Runner(
         Model(),
@@ -66,11 +66,11 @@ def train(folder, resume, epochs=EPOCHS, load_from=None):
         val_evaluator=dict(type=Improving),
         train_cfg=dict(by_epoch=True, max_epochs=epochs),
         val_cfg=dict(),
-        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=lr)),
         default_hooks=dict(checkpoint=checkpoint, logger=None),
         resume=resume,
-        load_from=load_from,
         log_level='ERROR',
+        **options,
     ).train()
 
 

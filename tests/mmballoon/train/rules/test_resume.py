@@ -14,7 +14,7 @@ from mmengine.runner import runner, save_checkpoint
 
 from mmballoon import upstream
 from mmballoon.cli import UserError
-from mmballoon.train.rules import config_code, fit, resume
+from mmballoon.train.rules import config_code, resume, weights_match
 
 SCRIPT = Path(__file__).with_name('kill_at_every_write.py')
 
@@ -221,4 +221,4 @@ def test_a_config_inside_a_checkpoint_is_not_run(tmp_path, train):
     assert config_code.without_config(dict(meta=5)) == dict(meta=5)  # whatever a file holds
     (tmp_path / 'list.pth').write_bytes(b'')
     with pytest.raises(UserError, match='holds no weights'):
-        fit._load(lambda filename: [1], str(tmp_path / 'list.pth'))
+        weights_match._load(lambda filename: [1], str(tmp_path / 'list.pth'))

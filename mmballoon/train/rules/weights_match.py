@@ -19,7 +19,7 @@ from mmballoon.cli import DAMAGED, UserError, is_whole
 from mmballoon.train.rules.config_code import without_config
 
 
-def misfits(model, weights):
+def mismatches(model, weights):
     """Names of the tensors of a state dict that ``weights`` does not fill; a text about a shape, or ''."""
     names, shapes = [], ''
     for name, value in model.items():
@@ -31,34 +31,36 @@ def misfits(model, weights):
     return names, shapes
 
 
-def check(model, loaded):
+def require_match(model, loaded):
     """Raise a UserError unless the content of a checkpoint fills the whole model."""
     weights = {k.removeprefix('module.'): v for k, v in loaded.get('state_dict', loaded).items()}
-    names, shapes = misfits(model.state_dict(), weights)
+    names, shapes = mismatches(model.state_dict(), weights)
     if names:
         found = f'{len(names)} tensors are missing or of another shape, such as {names[0]} {shapes}'.strip()
-        raise UserError(f'the checkpoint does not fit the model: {found}; next: use its own config')
+        raise UserError('the checkpoint does not fit the model', found, 'use its own config')
 
 
 def _load(load, filename, *args, **kwargs):
     if zipfile.is_zipfile(filename) and not is_whole(filename):  # torch compares no checksums
-        raise UserError(f'{filename}: its content does not have its checksum; next: {DAMAGED}')
+        raise UserError(filename, 'its content does not have its checksum', DAMAGED)
     loaded = load(filename, *args, **kwargs)
     if not isinstance(loaded, dict) or not isinstance(loaded.get('state_dict', loaded), dict):
-        raise UserError(f'{filename}: holds no weights; next: pass a checkpoint of tools/train.py')
+        raise UserError(filename, 'holds no weights', 'pass a checkpoint of tools/train.py')
     return without_config(loaded)
 
 
 def _checked(load, model, source, *args, **kwargs):
     loaded = load(model, source, *args, **kwargs)
-    check(model, loaded)
+    require_match(model, loaded)
     return loaded
 
 
 def _in_runner(load, self, *args, **kwargs):
     loaded = load(self, *args, **kwargs)
     if self._resume or not isinstance(self._train_loop, BaseLoop):
-        check(getattr(self.model, 'module', self.model), loaded)  # the wrapper of torchrun or --tta
+        require_match(
+            getattr(self.model, 'module', self.model), loaded
+        )  # the wrapper of torchrun or --tta
     return loaded
 
 
