@@ -27,7 +27,7 @@ model = dict(
 
 # ---- Data. The base's pipelines. LoadCachedImage, LazyResize and HSVRandomAug are faster than the
 # transforms of the base that they replace, and give the same result.
-load_image = dict(type='LoadCachedImage', budget_gb=4.0)  # size limit of the cache on disk
+load_image = dict(type='LoadCachedImage', budget_gb=2.0)  # memory for decoded images, of all workers
 lazily = dict(keep_ratio=True, resize_type='LazyResize')
 pad = dict(type='Pad', size=img_scale, pad_val=dict(img=(114, 114, 114)))
 train_pipeline = [

@@ -1,7 +1,7 @@
 """Three of upstream's transforms, made faster.
 
-- ``LoadCachedImage`` decodes an image once. From then on it is mapped from a file that all workers
-  share, and upstream's deep copies of it (CachedMosaic makes five per sample) copy nothing.
+- ``LoadCachedImage`` decodes an image once in each worker, and upstream's deep copies of it
+  (CachedMosaic makes five per sample) copy nothing.
 - ``LazyResize`` in ``RandomResize(resize_type='LazyResize')`` leaves the pixels to the RandomCrop
   after it, which takes 640 x 640 of up to 2560 x 2560: only those are computed.
 - ``HSVRandomAug`` is YOLOXHSVRandomAug by look-up tables, equal to the last bit.
@@ -16,12 +16,11 @@ from mmcv.image import rescale_size
 from mmcv.transforms import LoadImageFromFile
 from mmdet.datasets.transforms import Resize, YOLOXHSVRandomAug
 from mmdet.registry import TRANSFORMS
-
-from mmballoon.train import image_cache
+from torch.utils.data import get_worker_info
 
 
 class SharedImage(np.ndarray):
-    """A read-only image, (H, W, 3) uint8: a deep copy of it is itself, since nobody can change it."""
+    """A read-only image, (H, W, 3) uint8 as a rule: a deep copy of it is itself, since nobody can change it."""
 
     def __deepcopy__(self, memo):
         return self
@@ -29,28 +28,30 @@ class SharedImage(np.ndarray):
 
 @TRANSFORMS.register_module()
 class LoadCachedImage(LoadImageFromFile):
-    """LoadImageFromFile that keeps decoded images in files, mapped into memory by every worker.
+    """LoadImageFromFile that keeps the images that it has decoded, up to a limit.
 
     Args:
-        budget_gb: what the files may take together, in GB (10^9 bytes), for all processes of a
-            user on a machine; beyond it images are decoded each time. Mapped pages are the
-            system's file cache: shared, and given up when memory runs short.
+        budget_gb: what the decoded images of all workers may take together, in GB (10^9 bytes) of
+            memory, for each training process. Images beyond it are decoded each time.
     """
 
-    def __init__(self, budget_gb=4.0, **kwargs):
+    def __init__(self, budget_gb=2.0, **kwargs):
         super().__init__(**kwargs)
         self.budget = budget_gb * 1e9
-        self.folder = image_cache.folder()
+        self.images, self.size = {}, 0  # path -> SharedImage; bytes of all
 
     def transform(self, results):
-        path = image_cache.path_of(self.folder, results['img_path'])
-        if not path.exists():
-            super().transform(results)
-            image_cache.store(path, results['img'], self.budget)
-        try:
-            image = np.load(path, mmap_mode='r').view(SharedImage)
-        except FileNotFoundError:  # beyond the budget, or another process has just made room
-            return results if 'img' in results else super().transform(results)
+        image = self.images.get(results['img_path'])
+        if image is None:
+            results = super().transform(results)
+            if results is None:  # with ignore_empty, for an image that cannot be read
+                return None
+            image = results['img'].view(SharedImage)
+            image.flags.writeable = False
+            worker = get_worker_info()
+            if self.size + image.nbytes <= self.budget / (worker.num_workers if worker else 1):
+                self.images[results['img_path']] = image
+                self.size += image.nbytes
         results['img'] = image
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results

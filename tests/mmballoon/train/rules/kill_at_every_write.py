@@ -48,7 +48,7 @@ class Improving(BaseMetric):
         return dict(score=MessageHub.get_current_instance().get_info('epoch') + 1.0)
 
 
-def train(folder, resume, epochs=EPOCHS, batch_size=2, lr=0.01, keep=1, **options):
+def train(folder, resume, epochs=EPOCHS, batch_size=2, lr=0.01, keep=1, best='score', **options):
     loader = dict(
         batch_size=batch_size,
         num_workers=0,
@@ -56,7 +56,7 @@ def train(folder, resume, epochs=EPOCHS, batch_size=2, lr=0.01, keep=1, **option
         dataset=[dict(inputs=torch.ones(64))] * 4,
     )
     checkpoint = dict(
-        type='CheckpointHook', interval=1, max_keep_ckpts=keep, save_best='score', rule='greater'
+        type='CheckpointHook', interval=1, max_keep_ckpts=keep, save_best=best, rule='greater'
     )
     Runner(
         Model(),

@@ -34,6 +34,7 @@ def host(tmp_path, monkeypatch):
     file = (folder / 'weights.pth').rename(folder / f'tiny-{digest[:8]}.pth')
     monkeypatch.setenv('TORCH_HOME', str(cache))
     monkeypatch.delenv('BALLOON_WEIGHTS', raising=False)
+    monkeypatch.setitem(weights.SHA256, file.name, digest)
     handler = functools.partial(Quiet, directory=str(folder))
     with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -96,9 +97,21 @@ def test_no_network_says_all_that_helps(host):
         assert help_text in line
 
 
-def test_a_name_without_a_checksum_is_loaded_as_it_is(host):
-    host.file.rename(host.file.with_name('plain.pth'))
-    assert load_from_http(f'{host.address}/plain.pth')['a'] == 1
+@pytest.mark.parametrize(
+    'name, lines',
+    [
+        ('plain.pth', []),
+        ('mydet-20240101.pth', []),  # a date
+        ('rtmdet_tiny-0123abcd.pth', ['the name ends with 0123abcd, but the sha256 begins with ']),
+    ],
+)
+def test_a_name_alone_refuses_nothing(host, monkeypatch, name, lines):
+    """OpenMMLab itself has files whose name is not their checksum."""
+    said = []
+    monkeypatch.setattr(weights, 'print_log', lambda line, logger: said.append(line))
+    host.file.rename(host.file.with_name(name))
+    assert load_from_http(f'{host.address}/{name}')['a'] == 1
+    assert len(said) == len(lines) and all(part in line for part, line in zip(lines, said))
 
 
 def test_the_checksum_of_the_config_s_weights_is_known_in_full():
