@@ -137,9 +137,8 @@ def test_a_missing_image(tmp_path):
     path = dict(img_path=str(tmp_path / 'none.png'))
     with pytest.raises(FileNotFoundError) as error:
         LoadCachedImage()(dict(path))
-    assert (
-        explain(error.value) == f'{path["img_path"]}: No such file or directory; next: {BAD_IMAGE}'
-    )
+    line = explain(error.value)
+    assert path['img_path'] in line and line.endswith(f'; next: {BAD_IMAGE}')
     assert LoadCachedImage(ignore_empty=True)(dict(path)) is None
 
 
