@@ -403,8 +403,19 @@ def is_whole(path):
 
 # ---- Images and devices
 
-# Those of mmdet's DetInferencer
-IMG_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp')
+# Those of mmdet's DetInferencer, and what Windows calls JPEG files of the web
+IMG_EXTENSIONS = (
+    '.jpg',
+    '.jpeg',
+    '.jfif',
+    '.png',
+    '.ppm',
+    '.bmp',
+    '.pgm',
+    '.tif',
+    '.tiff',
+    '.webp',
+)
 
 
 def list_images(inputs):

@@ -1,7 +1,10 @@
 """Detection as fast as the machine allows, with the same results."""
 
 import copy
+import functools
+from pathlib import Path
 
+import cv2
 import torch
 from mmcv.cnn import ConvModule, fuse_conv_bn
 from mmengine.utils import apply_to
@@ -43,3 +46,16 @@ def _in_bfloat16(forward):
         return apply_to(outputs, torch.is_tensor, torch.Tensor.float)
 
     return wrapped
+
+
+def save_as_jpeg(visualizer):
+    """Let a visualizer save an image as .jpg where OpenCV cannot write its own format, such as .jfif."""
+    add = visualizer.add_datasample
+
+    @functools.wraps(add)
+    def add_datasample(*args, out_file=None, **options):
+        if out_file and not cv2.haveImageWriter(str(out_file)):
+            out_file = str(Path(out_file).with_suffix('.jpg'))
+        return add(*args, out_file=out_file, **options)
+
+    visualizer.add_datasample = add_datasample

@@ -69,13 +69,14 @@ def main(argv=None):
         from mmdet.apis import DetInferencer
         from mmengine.config import Config
 
-        from mmballoon.inference import prepare
+        from mmballoon.inference import prepare, save_as_jpeg
 
         # With an empty config, DetInferencer would run the one inside the checkpoint.
         if args.model.endswith('.py') and not Config.fromfile(args.model).get('model'):
             raise UserError(f'{args.model}: names no model; next: correct the config')
         inferencer = DetInferencer(args.model, args.weights, device, palette=args.palette)
         prepare(inferencer.model, amp=args.amp)
+        save_as_jpeg(inferencer.visualizer)
         results = inferencer(
             files,
             batch_size=args.batch_size,

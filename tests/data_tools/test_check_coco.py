@@ -161,3 +161,110 @@ def test_as_a_command_without_torch(data):
         capture_output=True,
         env=dict(PYTHONPATH=str(ROOT / 'data_tools'), PATH=''),
     )
+
+
+def change(path, function):
+    data = json.loads(path.read_text())
+    function(data)
+    path.write_text(json.dumps(data))
+
+
+MENDS = 'import_annotations.py'
+
+
+@pytest.mark.parametrize(
+    'function, messages',
+    [
+        (lambda d: d['annotations'][1].update(id=1), ['id 1 occurs 2 times in annotations']),
+        (lambda d: d['images'].append(d['images'][0]), ['id 1 occurs 2 times in images']),
+        (lambda d: d['annotations'][0].update(id=0), ['has the id 0, with which pycocotools', MENDS]),
+        (lambda d: d['annotations'][0].pop('id'), ["1 annotations without 'id', first train1.jpg", MENDS]),
+        (lambda d: d['annotations'][0].pop('area'), ["1 annotations without 'area', first train1", MENDS]),
+        (lambda d: d['annotations'][0].pop('iscrowd'), ["1 annotations without 'iscrowd'", MENDS]),
+        (
+            lambda d: d['categories'].append(dict(id=2, name='balloon')),
+            ["2 categories have the name 'balloon'"],
+        ),
+        (
+            lambda d: d['categories'].append(dict(id=2, name='mug')),
+            ['train and val have different categories: mug in one of them only'],
+        ),
+        (lambda d: d['images'][0].update(width=301), ['300 x 200 pixels, the COCO file says 301 x 200']),
+        (lambda d: d['images'][0].pop('width'), ['300 x 200 pixels, the COCO file says 0 x 200']),
+    ],
+)  # fmt: skip
+def test_each_thing_that_is_wrong_has_its_line_and_status_2(data, capsys, function, messages):
+    root, args = data
+    change(root / 'coco_train.json', function)
+    status, _, err = run(args, capsys)
+    assert status == 2 and '; next: ' in err
+    for message in messages:
+        assert message in err
+
+
+def test_outlines_are_needed_where_the_recipe_learns_masks(data, capsys):
+    root, args = data
+    status, out, _ = run(args, capsys)
+    assert status == 0 and 'no outline' not in out
+    outline = [[10, 10, 30, 10, 30, 30]]
+    change(root / 'coco_train.json', lambda d: d['annotations'][0].update(segmentation=outline))
+    change(root / 'coco_train.json', lambda d: d['annotations'][1].update(segmentation=[]))
+    status, out, _ = run(args, capsys)
+    assert status == 0 and 'train: 2 of 3 annotations have no outline' in out
+    status, _, err = run([*args, '--masks'], capsys)
+    assert status == 2
+    assert "train: 2 annotations without 'segmentation', first train1.jpg: annotation 2" in err
+
+
+def test_files_of_one_name_have_a_sheet_each_and_show_leakage(tmp_path, capsys):
+    """Roboflow: train/_annotations.coco.json and valid/_annotations.coco.json, beside the images."""
+    paths = []
+    for split in ('train', 'valid'):
+        coco(tmp_path, split, [[[10, 10, 20, 20]]])
+        (tmp_path / f'coco_{split}.json').rename(tmp_path / split / '_annotations.coco.json')
+        paths.append(str(tmp_path / split / '_annotations.coco.json'))
+    args = [*paths, '--out', str(tmp_path / 'out')]
+    assert run(args, capsys)[0] == 0
+    sheets = [path.name for path in (tmp_path / 'out').glob('contact_sheet_*')]
+    assert len(sheets) == 2 and all('train' in name or 'valid' in name for name in sheets)
+    shutil.copy(tmp_path / 'train/train1.jpg', tmp_path / 'valid/valid1.jpg')
+    status, _, err = run(args, capsys)
+    assert status == 2 and '1 identical files between splits: data leakage' in err
+
+
+def test_files_of_one_path_each_have_a_name(tmp_path, capsys):
+    path = str(coco(tmp_path, 'train', [[[10, 10, 20, 20]]]))
+    run([path, path, '--out', str(tmp_path / 'out')], capsys)
+    assert len(list((tmp_path / 'out').glob('contact_sheet_*'))) == 2
+
+
+@pytest.mark.parametrize('count, bits', [(400, 20), (400, 26), (40, 0)])
+def test_pairs_are_found_without_comparing_all(count, bits):
+    """Groups of images a few bits apart among others: found as by comparing all with all."""
+    from mmballoon.data.checks import pairs
+    from mmballoon.data.coco import Part
+
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 2, (count, 256), dtype=np.uint8)
+    for i in range(0, count, 4):  # the second of four is near the first
+        rows[i + 1] = rows[i]
+        rows[i + 1, rng.choice(256, bits, replace=False)] ^= 1
+    images = {i: dict(file_name=str(i)) for i in range(count)}
+    hashes = {i: (str(i), np.packbits(row).tobytes()) for i, row in enumerate(rows)}
+    same, near = pairs([Part('train', None, images, {}, {}, hashes=hashes)])
+    distance = (rows[:, None] != rows[None]).sum(2)
+    expected = {(i, j, distance[i, j]) for i, j in np.argwhere(np.triu(distance <= 26, 1))}
+    assert same == [] and len(expected) == count // 4
+    assert {(int(a[1]), int(b[1]), d) for a, b, d in near} == expected
+
+
+def test_images_that_are_all_alike_are_fewer_pairs_than_images():
+    from mmballoon.data.checks import pairs
+    from mmballoon.data.coco import Part
+
+    images = {i: dict(file_name=str(i)) for i in range(3000)}
+    zeros = bytes(32)
+    alike = Part('a', None, images, {}, {}, hashes={i: ('digest', zeros) for i in images})
+    near = Part('b', None, images, {}, {}, hashes={i: (str(i), zeros) for i in images})
+    same, close = pairs([alike, near])
+    assert (len(same), len(close)) == (2999, 3000)

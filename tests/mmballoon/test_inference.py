@@ -1,5 +1,6 @@
 """A model that was prepared for speed computes the same."""
 
+import numpy as np
 import pytest
 import torch
 from mmdet.apis import init_detector
@@ -8,7 +9,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.structures import InstanceData
 
 from mmballoon.cli import fast_bfloat16
-from mmballoon.inference import prepare
+from mmballoon.inference import prepare, save_as_jpeg
 from mmballoon.train.rules.nms_best_first import _best_first
 
 
@@ -63,3 +64,22 @@ def test_nms_of_the_best_boxes_gives_the_same_boxes(boxes, spread):
     assert len(found) and torch.equal(found.bboxes, expected.bboxes)
     assert torch.equal(found.scores, expected.scores)
     assert calls == {5000: {3000: [40], 40: [40, 5000]}, 30: {3000: [30], 40: [30]}}[boxes][spread]
+
+
+@pytest.mark.parametrize(
+    'name, saved', [('a.jfif', 'a.jpg'), ('a.png', 'a.png'), ('a', 'a.jpg'), (None, None)]
+)
+def test_images_of_formats_that_cannot_be_written_are_saved_as_jpeg(tmp_path, name, saved):
+    from mmdet.structures import DetDataSample
+    from mmdet.visualization import DetLocalVisualizer
+    from mmengine.structures import InstanceData
+
+    visualizer, sample = DetLocalVisualizer(), DetDataSample()
+    sample.pred_instances = InstanceData(
+        bboxes=torch.zeros(0, 4), labels=torch.zeros(0), scores=torch.zeros(0)
+    )
+    save_as_jpeg(visualizer)
+    image = np.zeros((8, 8, 3), np.uint8)
+    out = dict(out_file=str(tmp_path / name)) if name else {}
+    visualizer.add_datasample('a', image, sample, draw_gt=False, **out)
+    assert [path.name for path in tmp_path.iterdir()] == ([saved] if saved else [])
