@@ -41,13 +41,11 @@ def source_of(args, split, base):
     """Source of a Split. base: the folder to which the names of its images are relative."""
     if not split.files:
         raise UserError(args.annotation, 'no annotations for its images', 'name their folder')
-    read = READERS[split.format](split.files, args.classes)
+    entries, classes, notes = READERS[split.format](split.files, args.classes)
     place = split.files[0] if len(split.files) == 1 else split.files[0].parent
-    about = dict(classes=read.classes, notes=read.notes)
-    if not read.classes and not args.classes:
-        about['notes'] += ['no list of classes: for a second split that is converted apart, pass '
-                           'the same --classes']  # fmt: skip
-    return Source(place, read.entries, base, split.folders, **about)
+    if not classes and not args.classes:
+        notes += ['no list of classes: pass the same --classes for a split that is converted apart']
+    return Source(place, entries, base, split.folders, classes=classes, notes=notes)
 
 
 def main(argv=None):

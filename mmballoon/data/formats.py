@@ -1,34 +1,22 @@
 """Read annotations of other programs into the entries that VIA files give (mmballoon/data/via.py).
 
-Each reader takes the files of one split. The class of a region is its attribute 'class'. What a
-format cannot carry, or is not taken over: YOLO rounds coordinates, and an image without a .txt file
-is left out; Pascal VOC has boxes only, in whole pixels; keypoints. (The library supervision reads
-these formats too, but rounds outlines to masks of whole pixels, and ends at the first broken object.)
+Each reader takes the annotation files of one split, and gives (entries, classes that the source lists in
+its order, notes for a person). The class of a region is its attribute 'class'. What a format cannot
+carry, or is not taken over: YOLO rounds coordinates, and an image without a .txt file is left out;
+Pascal VOC has boxes only, in whole pixels; keypoints. (The library supervision reads these formats too,
+but rounds outlines to masks of whole pixels, and ends at the first broken object.)
 """
 
 import base64
 import io
 import json
 import math
-from collections import Counter
-from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
 from mmballoon.cli import UserError
 from mmballoon.data import coco
 from mmballoon.data.shapes import Skip, short, turned
 from mmballoon.data.via import Entry, Region, make_region
-
-AGAIN = 'export it again'
-
-
-@dataclass
-class Annotations:
-    """entries: of the images. classes: all that the source lists, in its order. notes: for a person."""
-
-    entries: list[Entry]
-    classes: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
 
 def _entry(objects, read_object, *args, **about):
@@ -38,12 +26,12 @@ def _entry(objects, read_object, *args, **about):
         try:
             name, region = read_object(item, *args)
             region = region if isinstance(region, Region) else make_region(region, {})
-            region.attributes['class'] = str(name)
         except Skip as skip:
-            region = Region('none', {'class': ''}, problem=skip.args)
+            name, region = '', Region('none', {}, problem=skip.args)
         except (AttributeError, LookupError, OverflowError, TypeError, ValueError):
             problem = 'broken: not an object of this format', short(item)
-            region = Region('none', {'class': ''}, problem=problem)
+            name, region = '', Region('none', {}, problem=problem)
+        region.attributes['class'] = str(name)
         entry.regions.append(region)
     return entry
 
@@ -58,8 +46,12 @@ def parse(path, kind, function):
         raise UserError(path, f'not in UTF-8 (byte {error.start})', 'save it as UTF-8') from None
     except (ValueError, SyntaxError, RecursionError) as error:  # SyntaxError: of ElementTree
         reason = str(error).replace('\n', ' ')
-        advice = 'save it as UTF-8' if 'encoding' in reason else AGAIN
+        advice = 'save it as UTF-8' if 'encoding' in reason else 'export it again'
         raise UserError(path, f'not valid {kind} ({reason})', advice) from None
+
+
+def text_lines(data):
+    return data.decode('utf-8-sig').splitlines()
 
 
 def _pixels(width, height):
@@ -79,9 +71,6 @@ def _polygon(xs, ys):
     return dict(name='polygon', all_points_x=list(xs), all_points_y=list(ys))
 
 
-# ---- YOLO
-
-
 def read_yolo(files, class_names=None):
     """YOLO: one .txt per image, ``class cx cy width height`` or ``class x y x y ...``, from 0 to 1.
 
@@ -89,31 +78,17 @@ def read_yolo(files, class_names=None):
     up to three folders above, else from ``class_names``.
     """
     source, names, keypoints = _yolo_names(files[0].parent)
-    names = names or dict(enumerate(class_names or []))
+    if not names:
+        source, names = '--classes', dict(enumerate(class_names or []))
     entries = []
     for path in files:
         lines = [line for line in parse(path, 'text', text_lines) if line.strip()]
-        entry = _entry(
-            lines, _yolo_object, keypoints, filename=path.stem, pixels=(1, 1), label=path
-        )
-        for region in entry.regions:
-            number = region.attributes['class']
-            if number and not names:
-                advice = 'write them into classes.txt beside it, one a line, or pass --classes'
-                raise UserError(path, f'class {number} without a name', advice)
-            if number and int(number) not in names:
-                listed = f'{source or "--classes"} has {len(names)} names, from 0'
-                raise UserError(path, f'class {number}, but {listed}', 'correct one of them')
-            region.attributes['class'] = names[int(number)] if number else ''
-        entries.append(entry)
-    return Annotations(entries, [names[number] for number in sorted(names)])
+        about = dict(filename=path.stem, pixels=(1, 1), label=path)
+        entries.append(_entry(lines, _yolo_object, path, source, names, keypoints, **about))
+    return entries, [names[number] for number in sorted(names)], []
 
 
-def text_lines(data):
-    return data.decode('utf-8-sig').splitlines()
-
-
-def _yolo_object(line, keypoints):
+def _yolo_object(line, path, source, names, keypoints):
     number, *values = map(float, line.split())
     if not number.is_integer():
         raise ValueError('a class is a whole number')
@@ -121,16 +96,22 @@ def _yolo_object(line, keypoints):
         values = values[:4]
     if values and not -1 <= min(values) <= max(values) <= 2:  # a box may reach out of the image
         raise Skip('broken: the numbers are not from 0 to 1, as shares of the image', short(line))
+    if len(values) not in (4, 5) and (len(values) % 2 or len(values) < 6):
+        raise Skip('broken: neither 4 numbers nor pairs', short(line))
+    if number not in names:
+        if names:
+            found = f'class {number:g}, but {source} has {len(names)} names, from 0'
+            raise UserError(path, found, 'correct one of them')
+        advice = 'write them into classes.txt beside it, one a line, or pass --classes'
+        raise UserError(path, f'class {number:g} without a name', advice)
     if len(values) in (4, 5):  # 5: with a score
         x, y, w, h = values[:4]
-        return int(number), _rect(x - w / 2, y - h / 2, w, h)
-    if len(values) % 2 or len(values) < 6:
-        raise Skip('broken: neither 4 numbers nor pairs', short(line))
-    return int(number), _polygon(values[::2], values[1::2])
+        return names[number], _rect(x - w / 2, y - h / 2, w, h)
+    return names[number], _polygon(values[::2], values[1::2])
 
 
 def _yolo_names(folder):
-    """(file, {number: class name}, numbers of each object that are for keypoints)"""
+    """(file, {number: class name}, how many numbers of each object are for keypoints)"""
     for place in (folder, *list(folder.resolve().parents)[:3]):
         for path in (place / 'classes.txt', *sorted(place.glob('*.names'))):
             if path.is_file():
@@ -139,18 +120,16 @@ def _yolo_names(folder):
         for path in sorted((*place.glob('*.yaml'), *place.glob('*.yml'))):
             try:
                 about = parse(path, 'YAML', read_yaml)
-                keypoints = math.prod(int(n) for n in about.get('kpt_shape', ['0']))
-                return path, about['names'], keypoints
-            except (KeyError, TypeError, ValueError, UserError) as error:
+                return path, about['names'], about['keypoints']
+            except (KeyError, UserError):  # another program's file, unless it has this name
                 if path.name == 'data.yaml':
-                    reason = str(error).removeprefix(f'{path}: ').partition('; next')[0]
-                    reason = 'not valid YAML (no names)' if isinstance(error, KeyError) else reason
-                    raise UserError(path, reason, 'list the class names in it') from None
+                    found = 'not valid YAML (no list of names)'
+                    raise UserError(path, found, 'list the class names in it') from None
     return None, {}, 0
 
 
 def read_yaml(data):
-    """A YAML mapping (dict); ``names`` become {number: class name}."""
+    """A YAML mapping (dict), in which ``names`` become {number: class name}."""
     import yaml  # mmengine needs it as well
 
     class Texts(yaml.SafeLoader):
@@ -159,20 +138,16 @@ def read_yaml(data):
     try:
         about = yaml.load(data, Loader=Texts)
         about = about if isinstance(about, dict) else {}
-        if 'names' in about:
-            names = about['names']
-            if isinstance(names, str):
-                if not names or names.isdigit():  # the number of classes, perhaps
-                    raise ValueError(short(names))
-                names = [names]
-            items = names.items() if isinstance(names, dict) else enumerate(names)
-            about['names'] = {int(number): str(name) for number, name in items}
+        names = about.get('names', {})
+        if isinstance(names, str) and (not names or names.isdigit()):
+            raise ValueError('names is a number')
+        names = [names] if isinstance(names, str) else names
+        items = names.items() if isinstance(names, dict) else enumerate(names)
+        about |= {'names': {int(number): str(name) for number, name in items}} if items else {}
+        about['keypoints'] = math.prod(int(n) for n in about.get('kpt_shape', ['0']))
     except (yaml.YAMLError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f'no names: {error}') from None
     return about
-
-
-# ---- Pascal VOC
 
 
 def read_voc(files, class_names=None):
@@ -181,35 +156,30 @@ def read_voc(files, class_names=None):
     Many programs write other numbers: where one file has a fraction or a zero, coordinates are taken
     as they are. An object that is ``difficult`` becomes a crowd region, which the evaluation ignores.
     """
-    roots = [(path, parse(path, 'XML', ElementTree.fromstring)) for path in files]
-    corners = [
-        (path, corner.text or '')
-        for path, root in roots
-        for corner in root.iterfind('object/bndbox/*')
-    ]
-    odd = next(((path, text) for path, text in corners if not _counts_from_one(text)), None)
-    if odd:
-        note = f'boxes of Pascal VOC are taken as they are: {odd[0].name} has {short(odd[1])}'
-    else:
-        note = 'boxes of Pascal VOC are counted from 1, up to and with the last pixel'
-    entries = []
-    for path, root in roots:
+    entries, notes, first = [], [], 1
+    roots = {path: parse(path, 'XML', ElementTree.fromstring) for path in files}
+    for path, root in roots.items():
+        for corner in root.iterfind('object/bndbox/*'):
+            if first and not _counts_from_one(corner.text):
+                first, odd = 0, f'{path.name} has {corner.tag} {corner.text}'
+                notes = [f'boxes of Pascal VOC are taken as they are: {odd}']
+    for path, root in roots.items():
         objects = [(*item, *item.iterfind('bndbox/*')) for item in root.iterfind('object')]
         objects = [{child.tag: (child.text or '').strip() for child in item} for item in objects]
         pixels = _pixels(root.findtext('size/width'), root.findtext('size/height'))
         name = (root.findtext('filename') or path.stem).strip()
         about = dict(filename=name, pixels=pixels, label=path)
-        entries.append(_entry(objects, _voc_object, 0 if odd else 1, **about))
+        entries.append(_entry(objects, _voc_object, first, **about))
+    if first and any(entry.regions for entry in entries):
+        notes = ['boxes of Pascal VOC are counted from 1, up to and with the last pixel']
     difficult = sum(region.crowd for entry in entries for region in entry.regions)
-    notes = [note] if corners else []
-    notes += [f'{difficult} objects are difficult: iscrowd'] if difficult else []
-    return Annotations(entries, notes=notes)
+    return entries, [], notes + [f'{difficult} objects are difficult: iscrowd'] * bool(difficult)
 
 
 def _counts_from_one(text):
     try:
         return float(text) >= 1 and float(text).is_integer()
-    except (OverflowError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return True  # no number at all: no sign of another convention
 
 
@@ -221,9 +191,6 @@ def _voc_object(item, first):
     return item['name'], region
 
 
-# ---- LabelMe
-
-
 def read_labelme(files, class_names=None):
     """LabelMe: one .json per image, with polygons, rectangles, circles and masks.
 
@@ -232,40 +199,39 @@ def read_labelme(files, class_names=None):
     entries, groups = [], 0
     for path in files:
         data = parse(path, 'JSON', json.loads)
-        if not isinstance(data, dict) or not isinstance(data.get('shapes'), list):
-            continue
-        name = data.get('imagePath')
-        name = name if isinstance(name, str) and name else path.stem
-        pixels = _pixels(data.get('imageWidth'), data.get('imageHeight'))
-        about = dict(filename=name, pixels=pixels, label=path)
-        entry = _entry(data['shapes'], _labelme_object, pixels, **about)
-        groups += _join_groups(entry, data['shapes'])
-        entries.append(entry)
-    notes = [f'{groups} objects in several parts (one class and group_id)'] if groups else []
-    return Annotations(entries, notes=notes)
+        if isinstance(data, dict) and isinstance(data.get('shapes'), list):
+            name = data.get('imagePath')
+            name = name if isinstance(name, str) and name else path.stem
+            pixels = _pixels(data.get('imageWidth'), data.get('imageHeight'))
+            about = dict(filename=name, pixels=pixels, label=path)
+            entry = _entry(data['shapes'], _labelme_object, pixels, **about)
+            groups += _join_groups(entry, data['shapes'])
+            entries.append(entry)
+    notes = [f'{groups} objects in several parts (one class and group_id)'] * bool(groups)
+    return entries, [], notes
 
 
 def _labelme_object(shape, pixels):
     xs, ys = zip(*shape['points'])
-    name, kind = shape['label'], shape.get('shape_type') or 'polygon'
-    if kind in ('rectangle', 'mask'):
-        left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)
-        if kind == 'mask':  # its two points are the first and the last pixel
-            right, bottom = right + 1, bottom + 1
-        region = make_region(_rect(left, top, right - left, bottom - top), {})
-        if kind == 'mask' and shape.get('mask') and pixels:
-            region.mask = _labelme_mask(shape['mask'], int(left), int(top), pixels)
+    kind, mask = shape.get('shape_type') or 'polygon', None
+    if kind in ('polygon', 'rotation', 'oriented_rectangle'):
+        via = _polygon(xs, ys)
     elif kind == 'circle':
-        radius = math.dist((xs[0], ys[0]), (xs[1], ys[1]))
-        region = make_region(dict(name='circle', cx=xs[0], cy=ys[0], r=radius), {})
-    elif kind in ('polygon', 'rotation', 'oriented_rectangle'):
-        region = make_region(_polygon(xs, ys), {})
+        via = dict(name=kind, cx=xs[0], cy=ys[0], r=math.dist((xs[0], ys[0]), (xs[1], ys[1])))
+    elif kind in ('rectangle', 'mask'):
+        last = kind == 'mask'  # its two points are the first and the last pixel
+        left, top = min(xs), min(ys)
+        via = _rect(left, top, max(xs) + last - left, max(ys) + last - top)
+        if last and shape.get('mask') and pixels:
+            mask = _labelme_mask(shape['mask'], int(left), int(top), pixels)
     else:
-        region = make_region(dict(name=str(kind)), {})
+        via = dict(name=str(kind))
     flags = shape.get('flags')
-    set_flags = [flag for flag, on in flags.items() if on] if isinstance(flags, dict) else []
-    region.attributes['status'] = next((f for f in ('wrong', 'suggested') if f in set_flags), None)
-    return name, region
+    flags = [flag for flag, on in flags.items() if on] if isinstance(flags, dict) else []
+    status = next((flag for flag in ('wrong', 'suggested') if flag in flags), None)
+    region = make_region(via, {'status': status})
+    region.mask = mask
+    return shape['label'], region
 
 
 def _labelme_mask(text, left, top, pixels):
@@ -288,22 +254,17 @@ def _as_json(mask):
 
 def _join_groups(entry, shapes):
     """Join the regions of one class and one group_id; returns how many objects have several parts."""
-    joined, first = Counter(), {}
-    for region, shape in zip(list(entry.regions), shapes):
+    first, kept = {}, []
+    for region, shape in zip(entry.regions, shapes):
         group = shape.get('group_id') if isinstance(shape, dict) else None
-        if group is None or region.problem or region.mask:
-            continue
-        key = region.attributes['class'], str(group)
-        if key not in first:
-            first[key] = region
-            continue
-        first[key].outlines += region.outlines
-        entry.regions = [other for other in entry.regions if other is not region]
-        joined[key] += 1
-    return len(joined)
-
-
-# ---- COCO
+        if group is not None and not region.problem and not region.mask:
+            whole = first.setdefault((region.attributes['class'], str(group)), region)
+            if whole is not region:
+                whole.outlines += region.outlines
+                continue
+        kept.append(region)
+    entry.regions = kept
+    return sum(len(region.outlines) > 1 for region in kept)
 
 
 def read_coco(files, class_names=None):
@@ -314,14 +275,12 @@ def read_coco(files, class_names=None):
         raise UserError(path, problem, 'give each its own id')
     names = {category['id']: str(category['name']) for category in data['categories']}
     objects = {image['id']: [] for image in data['images']}
-    for annotation in data['annotations']:
-        objects[annotation['image_id']].append(annotation)
     # CVAT marks all its masks as crowds, and gives each of its annotations attributes.
-    crowds = [a for a in data['annotations'] if a.get('iscrowd')]
-    all_crowds = len(crowds) == len(data['annotations'])
-    wrong = [a for a in crowds if all_crowds or 'occluded' in _attributes(a)]
-    for annotation in wrong:
-        annotation['iscrowd'] = 0
+    all_crowds, taken = all(a.get('iscrowd') for a in data['annotations']), 0
+    for a in data['annotations']:
+        if a.get('iscrowd') and (all_crowds or 'occluded' in _attributes(a)):
+            a['iscrowd'], taken = 0, taken + 1
+        objects[a['image_id']].append(a)
     entries = []
     for image in data['images']:
         pixels = _pixels(image.get('width'), image.get('height'))
@@ -332,11 +291,9 @@ def read_coco(files, class_names=None):
     # Roboflow lists the name of the project as a category above the others.
     unused = over & set(names.values()) - {names[key] for key in used}
     classes = [name for name in dict.fromkeys(names.values()) if name not in unused]
-    notes = (
-        [f'{len(wrong)} objects marked iscrowd, as CVAT marks its masks: taken'] if wrong else []
-    )
+    notes = [f'{taken} objects marked iscrowd, as CVAT marks its masks: taken'] * bool(taken)
     notes += [f"category '{n}' is above the others and has no object: left out" for n in unused]
-    return Annotations(entries, classes, notes)
+    return entries, classes, notes
 
 
 def _attributes(annotation):
@@ -346,17 +303,18 @@ def _attributes(annotation):
 
 def _coco_object(annotation, names, pixels):
     outline, attributes = annotation.get('segmentation'), _attributes(annotation)
-    polygons = outline if isinstance(outline, list) else []
-    regions = [make_region(_polygon(p[::2], p[1::2]), {}) for p in polygons if len(p) >= 6]
-    if regions:
-        region = next((region for region in regions if region.problem), regions[0])
-        region.outlines = [outline for r in regions for outline in r.outlines]
+    polygons = [p for p in outline if len(p) >= 6] if isinstance(outline, list) else []
+    if polygons:
+        parts = [make_region(_polygon(p[::2], p[1::2]), {}) for p in polygons]
+        region = next((part for part in parts if part.problem), parts[0])
+        region.outlines = [outline for part in parts for outline in part.outlines]
     else:
-        region = make_region(_rect(*annotation['bbox']), {})
+        x, y, w, h = annotation['bbox']
+        region = make_region(_rect(x, y, w, h), {})
         angle = math.radians(float(attributes.get('rotation') or 0))  # CVAT's, clockwise
-        if angle and region.outlines:
-            x, y, w, h = annotation['bbox']
-            region.outlines = [turned(region.outlines[0], angle, (x + w / 2, y + h / 2))]
+        if angle:
+            center = x + w / 2, y + h / 2
+            region.outlines = [turned(points, angle, center) for points in region.outlines]
     if isinstance(outline, dict):
         region.mask = _coco_mask(outline, pixels)
     region.crowd = bool(annotation.get('iscrowd'))

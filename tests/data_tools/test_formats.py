@@ -487,7 +487,7 @@ def test_the_supercategory_of_roboflow_is_no_class(run):
 
 def test_a_format_without_a_list_of_classes_says_how_to_convert_another_split(run):
     case = run({**IMAGE, 'x/a.xml': voc([11, 11, 50, 60])}, 'x', 'i')
-    assert 'for a second split that is converted apart, pass the same --classes' in case.out
+    assert 'pass the same --classes for a split that is converted apart' in case.out
 
 
 # ---- VIA: the class and its attribute
