@@ -9,6 +9,7 @@ its VIA entry records. The data root changes only when everything is there. The 
 Abdulla, matterport/Mask_RCNN release v2.1.
 """
 
+import contextlib
 import io
 import os
 import sys
@@ -19,7 +20,7 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from mmballoon.cli import UserError, added_files, report_errors
-from mmballoon.data.via import parse_via, read_via
+from mmballoon.data.via import parse_via
 
 URLS = (
     'https://github.com/matterport/Mask_RCNN/releases/download/v2.1/balloon_dataset.zip',
@@ -27,50 +28,40 @@ URLS = (
 )
 VIA_FILE = 'via_region_data.json'
 SPLITS = ('train', 'val')
+AGAIN = 'download the dataset again'
 
 
-def open_source(source):
-    """The folder that holds train/ and val/: a Path, or a zipfile.Path inside an archive.
+def collect(source):
+    """{path below the data root: bytes} of the dataset, each image of the size that VIA recorded.
 
-    source: the path of a folder or an archive, or an archive in memory.
+    source: the path of a folder or of an archive, or an archive in memory. Either holds train/ and
+    val/, or a folder with these.
     """
     name = source if isinstance(source, Path) else 'the downloaded file'
     if isinstance(source, Path) and not (source.is_dir() or source.is_file()):
-        raise UserError(f'{name}: no such file or folder; next: check the path')
+        raise UserError(name, 'no such file or folder', 'check the path')
     try:
-        is_folder = isinstance(source, Path) and source.is_dir()
-        top = source if is_folder else zipfile.Path(source)
+        top = source if isinstance(source, Path) and source.is_dir() else zipfile.Path(source)
     except zipfile.BadZipFile as error:
-        raise UserError(f'{name}: not a zip archive ({error}); next: download it again') from None
-    for root in (top, *(child for child in top.iterdir() if child.is_dir())):
+        raise UserError(name, f'not a zip archive ({error})', AGAIN) from None
+    roots = [top, *(child for child in top.iterdir() if child.is_dir())]
+    for root in roots:
         if all((root / split / VIA_FILE).is_file() for split in SPLITS):
-            return root
-    found = f'no train/{VIA_FILE} and val/{VIA_FILE} in it'
-    raise UserError(f'{name}: {found}; next: pass the dataset of release v2.1')
-
-
-def install(source, root):
-    """Copy both splits from ``source`` to ``root``, verified; all or nothing, and nothing is replaced.
-
-    Returns {split: number of images}.
-    """
-    counts, files = {}, {}
+            break
+    else:
+        found = f'no train/{VIA_FILE} and val/{VIA_FILE} in it'
+        raise UserError(name, found, 'pass the dataset of release v2.1')
+    files = {}
     for split in SPLITS:
-        data = read(source / split / VIA_FILE)
-        entries, _ = parse_via(source / split / VIA_FILE, data)
-        files[root / split / VIA_FILE] = data
-        counts[split] = len(entries)
-        for entry in entries:
-            name = entry.filename
-            if Path(name.replace('\\', '/')).name != name:
-                found = f"image '{name}' is outside its folder"
-                advice = 'download the dataset again'
-                raise UserError(f'{source / split / VIA_FILE}: {found}; next: {advice}')
-            files[root / split / name] = read(source / split / name, entry.size)
-    with added_files() as add:
-        for path, data in files.items():
-            add(path, data)
-    return counts
+        folder = root / split
+        files[f'{split}/{VIA_FILE}'] = read(folder / VIA_FILE)
+        for entry in parse_via(folder / VIA_FILE, files[f'{split}/{VIA_FILE}'])[0]:
+            image = entry.filename
+            if Path(image.replace('\\', '/')).name != image:
+                found = f"image '{image}' is outside its folder"
+                raise UserError(folder / VIA_FILE, found, AGAIN)
+            files[f'{split}/{image}'] = read(folder / image, entry.size)
+    return files
 
 
 def read(path, size=None):
@@ -78,53 +69,34 @@ def read(path, size=None):
     try:
         data = path.read_bytes()
     except (FileNotFoundError, KeyError):
-        raise UserError(f'{path}: missing; next: download the dataset again') from None
+        raise UserError(path, 'missing', AGAIN) from None
     except (zipfile.BadZipFile, EOFError, RuntimeError) as error:
-        raise UserError(f'{path}: damaged ({error}); next: download it again') from None
+        raise UserError(path, f'damaged ({error})', AGAIN) from None
     if size and len(data) != size:
-        found = f'{len(data)} bytes, expected {size} (its VIA entry)'
-        raise UserError(f'{path}: {found}; next: download the dataset again')
+        raise UserError(path, f'{len(data)} bytes, expected {size} (its VIA entry)', AGAIN)
     return data
 
 
-def is_complete(root):
-    """Whether both splits are there, with every image at its recorded size."""
-    try:
-        for split in SPLITS:
-            for entry in read_via(root / split / VIA_FILE)[0]:
-                size = (root / split / entry.filename).stat().st_size
-                if entry.size and size != entry.size:
-                    return False
-    except (UserError, OSError):
-        return False
-    return True
-
-
 def download(urls):
-    """The archive from the first URL that answers (a file in memory)."""
+    """The archive from the first URL that answers, in memory, with a progress bar on a terminal."""
+    from tqdm import tqdm
+
     for url in urls:
+        file = io.BytesIO()
         try:
-            return fetch(url)
+            with urllib.request.urlopen(url, timeout=30) as response:
+                total = int(response.headers.get('Content-Length') or 0)
+                with tqdm(total=total, unit='B', unit_scale=True, disable=None) as bar:
+                    while chunk := response.read(1 << 18):
+                        bar.update(file.write(chunk))
+            if file.tell() >= total:
+                return file
+            print(f'{url}: ended after {file.tell()} of {total} bytes', file=sys.stderr)
         except (urllib.error.URLError, TimeoutError, ConnectionError, ValueError) as error:
             print(f'{url}: {getattr(error, "reason", error)}', file=sys.stderr)
     advice = 'download balloon_dataset.zip on another machine and pass it with --zip, or render a'
     advice += ' dataset instead: python data_tools/make_toy_balloons.py'
     raise UserError(f'the dataset cannot be downloaded (no network?); next: {advice}')
-
-
-def fetch(url):
-    """What a URL holds (a file in memory), with a progress bar on a terminal."""
-    from tqdm import tqdm
-
-    file = io.BytesIO()
-    with urllib.request.urlopen(url, timeout=30) as response:
-        total = int(response.headers.get('Content-Length') or 0)
-        with tqdm(total=total, unit='B', unit_scale=True, disable=None) as bar:
-            while chunk := response.read(1 << 18):
-                bar.update(file.write(chunk))
-    if file.tell() < total:
-        raise ConnectionError(f'ended after {file.tell()} of {total} bytes')
-    return file
 
 
 def parse_args(argv=None):
@@ -139,21 +111,21 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
-def run(args):
-    root, source = args.data_root, args.zip or args.folder
-    if not source:
-        if is_complete(root):
-            print(f'{root}: already complete')
-            return
-        source = download(args.url)
-    counts = install(open_source(source), root)
-    numbers = ', '.join(f'{split} {count} images' for split, count in counts.items())
-    print(f'{root}: {numbers}, sizes verified')
-
-
 def main(argv=None):
     with report_errors():
-        run(parse_args(argv))
+        args = parse_args(argv)
+        root, source = args.data_root, args.zip or args.folder
+        if not source:
+            with contextlib.suppress(UserError, OSError):
+                collect(root)
+                print(f'{root}: already complete')
+                return
+        files = collect(source or download(args.url))
+        with added_files() as add:
+            for name, data in files.items():
+                add(root / name, data)
+        counts = [sum(name.startswith(split) for name in files) - 1 for split in SPLITS]
+        print(f'{root}: train {counts[0]} images, val {counts[1]} images, sizes verified')
 
 
 if __name__ == '__main__':

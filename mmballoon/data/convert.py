@@ -14,6 +14,14 @@ from mmballoon.data.to_coco import attribute_text, to_coco
 
 SPLITS = ('train', 'val')
 NO_CLASSES = {'status', 'score', 'reason'}  # attributes of suggested regions
+FINDINGS = MISSING, AMBIGUOUS, CHANGED, RENAMED, RESIZED, UNUSED = (
+    'entries without an image',
+    'ambiguous entries, which several images could be',
+    'images of another size in bytes than VIA saw',
+    'images found under another name',
+    'images of another size than the annotations state',
+    'images without an entry',
+)
 
 
 class Source:
@@ -31,16 +39,11 @@ class Source:
                 raise UserError(folder, 'no such folder', 'name the folder of the images')
         if not entries:
             raise UserError(annotation, 'no image in it', 'annotate images and export again')
-        images = ImageFolder(base, folders)
-        missing, unclear, changed, renamed, resized = [], [], [], [], []
+        images, self.findings = ImageFolder(base, folders), {kind: [] for kind in FINDINGS}
         for entry in entries:
             names = images.find(entry.filename, entry.label)
-            name = names[0] if len(names) == 1 else None
-            if name in self.sizes:
-                found = f"two entries mean the image '{name}'"
-                raise UserError(annotation, found, 'remove one of them')
-            if name is None:
-                (unclear if names else missing).append(entry.filename)
+            if len(names) != 1:
+                self.findings[AMBIGUOUS if names else MISSING].append(entry.filename)
                 if names and entry.pixels == (
                     1,
                     1,
@@ -49,36 +52,37 @@ class Source:
                     raise UserError(entry.label, found, 'rename one of them, with its label')
                 self.entries.append(entry)
                 continue
+            (name,) = names
+            if name in self.sizes:
+                found = f"two entries mean the image '{name}'"
+                raise UserError(annotation, found, 'remove one of them')
             self.sizes[name], turn = read_size(base / name)
             if name != entry.filename and entry.pixels != (1, 1):
-                renamed.append(f"'{entry.filename}' as {name}")
+                self.findings[RENAMED].append(f"'{entry.filename}' as {name}")
             if entry.size and entry.size != (base / name).stat().st_size:
-                changed.append(name)
-            resized += fit(entry, name, self.sizes[name], turn)
+                self.findings[CHANGED].append(name)
+            self.findings[RESIZED] += fit(entry, name, self.sizes[name], turn)
             self.entries.append(replace(entry, filename=name))
         if not self.sizes:
-            self._refuse(missing, unclear, len(entries))
-        self.findings = {
-            'entries without an image': missing,
-            'ambiguous entries, which several images could be': unclear,
-            'images of another size in bytes than VIA saw': changed,
-            'images found under another name': renamed,
-            'images of another size than the annotations state': resized,
-            'images without an entry': [name for name in images.images() if name not in self.sizes],
-        }
-        self.incomplete = bool(missing or unclear or changed)
+            self._refuse(len(entries))
+        self.findings[UNUSED] = [name for name in images.images() if name not in self.sizes]
 
-    def _refuse(self, missing, unclear, count):
-        name = (missing or unclear)[0]
+    def _refuse(self, count):
+        """Refuse annotations of which no image is there."""
+        name = (self.findings[MISSING] or self.findings[AMBIGUOUS])[0]
         last = name.replace('\\', '/').split('/')[-1]
         first = f"'{last}'" + (f", written as '{name}'" if last != name else '')
         found = f'none of its {count} images is in {self.base} (the first: {first})'
         advice = 'name their folder after the annotation file'
-        if not missing:
+        if not self.findings[MISSING]:
             found, advice = f'{first} is ambiguous: several images have this name', 'rename them'
         elif '://' in name:
             advice = f'download the images, then {advice}'
         raise UserError(self.annotation, found, advice)
+
+    @property
+    def incomplete(self):
+        return any(self.findings[kind] for kind in (MISSING, AMBIGUOUS, CHANGED))
 
     def listed(self, key):
         """The classes that the source lists for the attribute ``key``, in its order."""
@@ -217,10 +221,9 @@ def choose_classes(args, sources, values):
     return [name or 'balloon'], notes
 
 
-# The beginnings of the lines of the table, from the last one.
+# The lines of the table, in order; longer lines that begin with one of these stand behind it.
 LINES = (
-    'images left', 'regions that', 'skipped', '  clipped', 'converted', '  shape', 'regions',
-    '  without', 'images',
+    'images', '  without', 'regions', '  shape', 'converted', '  clipped', 'skipped', 'left out'
 )  # fmt: skip
 
 
@@ -228,12 +231,11 @@ def table(tallies):
     """Table (str) of what became of images and regions; one column per file."""
     columns = []
     for tally in tallies.values():
-        left_out = {'images left out: all their regions skipped': len(tally.left_out)}
+        left_out = {'left out: images with all regions skipped': len(tally.left_out)}
         skipped = {f'skipped: {reason}': n for reason, n in tally.skipped.items()}
-        columns.append(Counter(tally.counts | skipped | left_out))
+        columns.append(tally.counts | Counter(skipped) | Counter(left_out))
     labels = {label for column in columns for label in +column}
-    # True sorts after False: a label goes after those whose beginning stands further left in LINES.
-    labels = sorted(labels, key=lambda label: ([label.startswith(line) for line in LINES], label))
+    labels = [label for line in LINES for label in sorted(labels) if label.startswith(line)]
     rows = [('', [path.stem.removeprefix('coco_') for path in tallies])]
     rows += [(label, [column[label] for column in columns]) for label in labels]
     width = max(len(label) for label in labels)

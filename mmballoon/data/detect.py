@@ -33,8 +33,27 @@ OTHERS = {
     'OpenImages CSV': DATUMARO.replace('FORMAT', 'open_images'),
     'DOTA text': DATUMARO.replace('FORMAT', 'dota'),
     'Label Studio JSON': 'in Label Studio, export it as COCO',
+    'Label Studio JSON (short)': 'in Label Studio, export it as COCO',
     'Supervisely JSON': 'in Supervisely, export it as COCO',
     'TensorFlow CSV': 'export it as COCO from the program that wrote it',
+}
+# Kind -> the columns that a CSV file of it has.
+CSV = {
+    'OpenImages CSV': {'ImageID', 'LabelName'},
+    'TensorFlow CSV': {'filename', 'class', 'xmin', 'ymax'},
+    'a VIA file': {'#filename', 'region_shape_attributes'},
+}
+# Kind -> (whether its JSON is a list, the keys of the object or of the first one in the list).
+JSON = {
+    'CreateML JSON': (True, ('image', 'annotations')),
+    'Label Studio JSON': (True, ('annotations', 'data')),
+    'Label Studio JSON (short)': (True, ('annotation_id',)),
+    'labelme': (False, ('shapes',)),
+    'coco': (False, ('images', 'annotations')),
+    'Datumaro JSON': (False, ('items', 'categories')),
+    'a VIA 3 project': (False, ('project', 'file', 'metadata')),
+    'a VIA file': (False, ('_via_img_metadata',)),
+    'Supervisely JSON': (False, ('size', 'objects', 'tags')),
 }
 
 
@@ -50,15 +69,13 @@ def kind_of(path):
     if suffix == '.json':
         return _kind_of_json(parse(path, 'JSON', json.loads))
     with open(path, encoding='latin-1') as file:  # numbers are ASCII in any encoding
-        lines = [line.split() for line, _ in zip(file, range(9)) if line.strip()]
-    first = ' '.join(lines[0]) if lines else ''
+        first = next((line for line in file if line.strip()), '')
     if suffix == '.csv':
         columns = {column.strip() for column in first.split(',')}
-        if {'ImageID', 'LabelName'} <= columns:
-            return 'OpenImages CSV'
-        tensorflow = {'filename', 'class', 'xmin', 'ymax'} <= columns
-        return 'TensorFlow CSV' if tensorflow else 'a VIA file' if '#filename' in first else None
-    if path.name == 'classes.txt' or suffix != '.txt':
+        for kind, names in CSV.items():
+            if names <= columns:
+                return kind
+    if suffix != '.txt' or path.name == 'classes.txt':
         return None
     numbers = [_is_number(word) for word in first.split()]
     if first.startswith('imagesource') or (all(numbers[:8]) and numbers[8:9] == [False]):
@@ -67,30 +84,24 @@ def kind_of(path):
 
 
 def _kind_of_json(data):
-    item = data[0] if isinstance(data, list) and data else data
+    is_list = isinstance(data, list)
+    item = data[0] if is_list and data else data
     keys = item.keys() if isinstance(item, dict) else set()
-    if isinstance(data, list):
-        if {'image', 'annotations'} <= keys:
-            return 'CreateML JSON'
-        studio = keys & {'annotations', 'completions', 'annotator', 'annotation_id'}
-        return 'Label Studio JSON' if studio else None
-    if isinstance(item, dict) and isinstance(item.get('shapes'), list):
-        return 'labelme'
-    if {'images', 'annotations'} <= keys:
-        annotations = item['annotations'] if isinstance(item['annotations'], list) else []
-        panoptic = any(isinstance(a, dict) and 'segments_info' in a for a in annotations[:1])
-        return 'COCO panoptic JSON' if panoptic else 'coco'
-    if {'items', 'categories'} <= keys:
-        return 'Datumaro JSON'
-    if {'project', 'file', 'metadata'} <= keys:
-        return 'a VIA 3 project'
-    if {'size', 'objects', 'tags'} <= keys:
-        return 'Supervisely JSON'
-    entries = list(item.values()) if keys else []
-    via = entries and all(
-        isinstance(e, dict) and {'filename', 'regions'} <= e.keys() for e in entries
+    kind = next(
+        (k for k, (of, names) in JSON.items() if of == is_list and set(names) <= keys), None
     )
-    return 'a VIA file' if via or '_via_img_metadata' in keys else None
+    if kind == 'labelme' and not isinstance(item['shapes'], list):
+        return None
+    if kind == 'coco' and isinstance(item['annotations'], list):
+        panoptic = any('segments_info' in _keys(a) for a in item['annotations'][:1])
+        return 'COCO panoptic JSON' if panoptic else kind
+    entries = [_keys(value) for value in item.values()] if keys and not kind else []
+    is_via = entries and all({'filename', 'regions'} <= entry for entry in entries)
+    return 'a VIA file' if is_via else kind
+
+
+def _keys(value):
+    return value.keys() if isinstance(value, dict) else set()
 
 
 def _is_number(word):
@@ -118,35 +129,34 @@ def detect(path, wanted=None):
         raise UserError(path, 'no such file or folder', 'check the path')
     if path.is_file() and zipfile.is_zipfile(path):
         raise UserError(path, 'an archive', 'unpack it, and name the folder')
-    others, kinds = [], {}
+    if path.is_file() and wanted:
+        return wanted, [path]
+    error, files = None, {}
     for file in files_of(path):
         try:
-            kind = wanted if path.is_file() and wanted else kind_of(file)
-        except UserError as error:
-            others.append(error)
+            kind = kind_of(file)
+        except UserError as broken:
+            error = error or broken
             continue
-        kinds.setdefault(kind, []).append(file)
-        if kind in ('voc', 'labelme', 'yolo') and (not wanted or kind == wanted):
-            suffixes = (file.suffix.lower(),)
-            rest = kinds[kind] if path.is_file() else files_of(path, suffixes)
-            if kind == 'yolo':  # a folder has other texts as well
-                rest = [f for f in rest if path.is_file() or kind_of(f) == 'yolo']
-            return kind, rest
-    coco = kinds.get('coco', [])
+        files.setdefault(kind, []).append(file)
+        if kind in ('voc', 'labelme', 'yolo') and wanted in (None, kind):
+            same = files_of(path, (file.suffix.lower(),))
+            # A folder with texts of YOLO has other texts. read_labelme itself leaves others out.
+            return kind, [f for f in same if kind != 'yolo' or kind_of(f) == kind]
+    coco = files.get('coco', [])
     if len(coco) == 1:
         return 'coco', coco
     if coco:
         names = ', '.join(file.name for file in coco[:5])
         raise UserError(path, f'{len(coco)} COCO files ({names})', 'name one of them')
-    for kind in OTHERS.keys() & kinds.keys():
-        file = kinds[kind][0]
+    for kind in OTHERS.keys() & files.keys():
+        file = files[kind][0]
         advice = OTHERS[kind].format(folder=file.parent, file=file)
         raise UserError(file, f'this is {kind}, which is not read here', advice)
-    if others:
-        raise others[0]
-    if path.is_file():
-        raise UserError(path, 'no annotations that are known here', 'name the annotation file')
+    if error:
+        raise error
     what = 'no .xml (Pascal VOC), .json (LabelMe) or .txt (YOLO) files, and no COCO file'
+    what = 'no annotations that are known here' if path.is_file() else what
     raise UserError(path, what, 'name the folder of the annotations')
 
 

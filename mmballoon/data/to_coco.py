@@ -67,7 +67,7 @@ def to_coco(
         size, kept = image_sizes.get(entry.filename), []
         status = [text_of(region.attributes, 'status') for region in entry.regions]
         wrong = status.count('wrong')
-        tally.counts['regions that are wrong (status)'] += wrong
+        tally.counts['left out: regions whose status is wrong'] += wrong
         tally.suggested[entry.filename] += status.count('suggested')
         for number, region in enumerate(entry.regions):
             if status[number] == 'wrong':

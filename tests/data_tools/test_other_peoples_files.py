@@ -86,7 +86,7 @@ def test_image_whose_regions_were_all_skipped_is_left_out(convert):
     coco, printed, _ = convert(v.via2(entries), images=['a.jpg', 'b.jpg', 'c.jpg'])
     assert [image['file_name'] for image in coco['images']] == ['a.jpg', 'c.jpg']
     assert 'note: 1 images left out: b.jpg' in printed
-    assert 'images left out: all their regions skipped' in printed
+    assert 'left out: images with all regions skipped' in printed
 
 
 def test_nothing_converted_is_an_error(convert):
