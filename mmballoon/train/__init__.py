@@ -4,4 +4,12 @@
 
 import mmcompat  # noqa: F401
 
-from . import channels_last, copy_paste, curves, depthwise, fast_pipeline, transfer  # noqa: F401
+from . import (  # noqa: F401
+    channels_last,
+    copy_paste,
+    curves,
+    depthwise,
+    fast_pipeline,
+    negatives,
+    transfer,
+)  # fmt: skip

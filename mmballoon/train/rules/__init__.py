@@ -7,8 +7,8 @@ module of this package changes nothing.
 from importlib import import_module
 
 RULES = (
-    'warnings_filter', 'device', 'number_type', 'checkpoint_hook', 'config_code', 'config_text',
-    'config_variables', 'local_backend', 'nms_best_first', 'resume', 'save_best', 'schedule', 'short_log',
+    'warnings_filter', 'classes', 'device', 'number_type', 'checkpoint_hook', 'config_code',
+    'config_text', 'config_variables', 'local_backend', 'nms_best_first', 'resume', 'save_best', 'schedule', 'short_log',
     'spawn', 'weights', 'weights_match',
 )  # fmt: skip
 

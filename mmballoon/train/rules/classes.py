@@ -1,0 +1,199 @@
+"""The class names of a config against those of its annotation files and of a checkpoint, before work begins.
+
+Symptom:  a class that the config spells in another way than the files is never learned, without a word
+Cause:    MMDetection takes the categories whose names it knows, and says nothing about the others
+Versions: mmdet <= 3.3.0
+Upstream: https://github.com/open-mmlab/mmdetection/issues/9611
+Delete:   when MMDetection compares the names
+
+Images that are left out of training, or train without an object, are counted as well.
+"""
+
+import difflib
+import functools
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmengine.runner import BaseLoop, Runner
+
+from mmballoon.cli import UserError
+
+NEXT = "name them in metainfo['classes'] of the config, or correct the file"
+SPLITS = ('train', 'val', 'test')
+
+
+@dataclass
+class CocoFile:
+    """The annotation file of a dataset in a config: what its classes have to do with.
+
+    classes: those of the config. names: {category id: name}. images: {id: shorter side in pixels}.
+    boxes: [(image id, name)]. filter_cfg: which images the dataset leaves out of training.
+    """
+
+    path: Path
+    classes: tuple
+    names: dict
+    images: dict
+    boxes: list
+    filter_cfg: dict
+
+
+def innermost(dataset):
+    """The datasets (dicts) inside wrappers such as ConcatDataset and RepeatDataset."""
+    inside = dataset.get('datasets') or dataset.get('dataset')
+    if not inside:
+        return [dataset]
+    parts = inside if isinstance(inside, (list, tuple)) else [inside]
+    return [leaf for part in parts for leaf in innermost(part)]
+
+
+def coco_file(dataset):
+    """CocoFile of an innermost dataset, or None where it has no COCO file that can be read."""
+    from mmdet.registry import DATASETS
+
+    path = Path(dataset.get('data_root') or '', dataset.get('ann_file') or '')
+    kind = DATASETS.get(dataset.get('type', ''))
+    if path.suffix != '.json' or not path.is_file() or not hasattr(kind, '_load_metainfo'):
+        return None  # building the dataset says what is wrong, if anything is
+    classes = kind._load_metainfo(dataset.get('metainfo')).get('classes')
+    try:
+        data = json.loads(path.read_bytes())
+        listed = [category['name'] for category in data['categories']]
+        names = {category['id']: category['name'] for category in data['categories']}
+        images = {image['id']: min(image['width'], image['height']) for image in data['images']}
+        boxes = [(a['image_id'], names[a['category_id']]) for a in data.get('annotations', ())]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    twice = [name for name, count in Counter(listed).items() if count > 1]
+    if twice:
+        found = f"{listed.count(twice[0])} categories are named '{twice[0]}'"
+        raise UserError(path, found, 'give each a name of its own, or one id')
+    if not isinstance(classes, (list, tuple)):
+        return None
+    return CocoFile(path, tuple(classes), names, images, boxes, dataset.get('filter_cfg') or {})
+
+
+def coco_files(cfg, split):
+    """[CocoFile] of the data loader of a split of a Config."""
+    loader = cfg.get(f'{split}_dataloader')
+    files = map(coco_file, innermost(loader['dataset']) if loader else ())
+    return [file for file in files if file]
+
+
+def check(cfg, *splits):
+    """Lines (list of str) about classes and images of these splits that a person would want to know.
+
+    Raises:
+        UserError: two categories of one name, or a split with none of the config's classes.
+    """
+    found = {split: coco_files(cfg, split) for split in splits}
+    for files in found.values():
+        names, classes = category_names(files), {name for file in files for name in file.classes}
+        if names and not names & classes:
+            what = f'its categories are {_list(names)}, the classes of the config {_list(classes)}'
+            raise UserError(files[0].path, what, NEXT)
+    everything = list({file.path: file for files in found.values() for file in files}.values())
+    classes = dict.fromkeys(name for file in everything for name in file.classes)
+    names = category_names(everything)
+    if not names >= set(classes):  # the others may be in a split that was not asked for
+        for split in {*SPLITS} - {*splits}:
+            names |= category_names(coco_files(cfg, split))
+    lines = []
+    for name in classes:
+        if name not in names:
+            near = difflib.get_close_matches(str(name), map(str, names - set(classes)), 1)
+            asked = f"; is it '{near[0]}'?" if near else ''
+            lines.append(f"class '{name}' of the config is in no annotation file{asked}")
+    boxes = Counter(name for file in everything for _, name in file.boxes if name not in classes)
+    if boxes:
+        counts = _list(f"{count} of '{name}'" for name, count in boxes.most_common())
+        lines.append(f'boxes of categories that the config does not name are left out: {counts}')
+    return lines + [line for file in found.get('train', ()) for line in left_out(file)]
+
+
+def category_names(files):
+    return {name for file in files for name in file.names.values()}
+
+
+def left_out(file):
+    """Lines about the images of a CocoFile that do not train, or train without an object."""
+    with_box = {image for image, name in file.boxes if name in file.classes}
+    empty = set(file.images) - with_box
+    side = file.filter_cfg.get('min_size', 0)
+    small = {image for image, shorter in file.images.items() if shorter < side}
+    reasons = [f'{len(small)} with a side under {side} pixels (min_size)'] if small else []
+    if file.filter_cfg.get('filter_empty_gt') and empty:
+        reasons.append(f'{len(empty)} without a box of these classes (filter_empty_gt)')
+        small, empty = small | empty, ()
+    count = len(file.images)
+    if reasons:
+        found = f'{len(small)} of {count} images are left out of training'
+        yield f'{file.path}: {found}: {" and ".join(reasons)}'
+    if set(empty) - small:
+        found = f'{len(set(empty) - small)} of {count} images have no box of these classes'
+        yield f'{file.path}: {found} and train as background'
+
+
+def check_checkpoint(cfg, meta):
+    """Lines (list of str), at most one: the classes of a checkpoint are not those of the config.
+
+    meta: of the checkpoint, or of a model that was loaded from it: {'classes': ...} or {'CLASSES': ...}.
+    """
+    trained = meta.get('classes') or meta.get('CLASSES')
+    loaders = [cfg[key] for key in cfg if key.endswith('_dataloader') and cfg[key]]
+    leaves = [leaf for loader in loaders for leaf in innermost(loader['dataset'])]
+    named = [
+        leaf['metainfo']['classes'] for leaf in leaves if 'classes' in leaf.get('metainfo', ())
+    ]
+    if not trained or not named or isinstance(named[0], str) or [*trained] == [*named[0]]:
+        return []
+    return [
+        f'the checkpoint was trained for the classes {_list(trained)}, in this order; '
+        f'the config names {_list(named[0])}'
+    ]
+
+
+def _list(names):
+    """Up to ten names as a text."""
+    first, *rest = map(str, names)
+    more = f', and {len(rest) - 9} more' if len(rest) > 9 else ''
+    return ', '.join([first, *rest[:9]]) + more
+
+
+def _checked(method, splits):
+    """A method of Runner that first logs the lines of ``check``."""
+
+    @functools.wraps(method)
+    def wrapped(self, *args, **kwargs):
+        for line in check(self.cfg, *splits):
+            self.logger.warning(line)
+        return method(self, *args, **kwargs)
+
+    wrapped.checks_classes = True
+    return wrapped
+
+
+def _load_checkpoint(load):
+    """Runner.load_checkpoint, which in a test or with --resume logs the lines of ``check_checkpoint``."""
+
+    @functools.wraps(load)
+    def wrapped(self, *args, **kwargs):
+        loaded = load(self, *args, **kwargs)
+        if self._resume or not isinstance(self._train_loop, BaseLoop):
+            meta = (loaded.get('meta') or {}).get('dataset_meta') or {}
+            for line in check_checkpoint(self.cfg, meta):
+                self.logger.warning(line)
+        return loaded
+
+    return wrapped
+
+
+def apply():
+    """Check before each training and each test of the Runner."""
+    if not hasattr(Runner.train, 'checks_classes'):
+        Runner.train = _checked(Runner.train, ('train', 'val'))
+        Runner.val = _checked(Runner.val, ('val',))
+        Runner.test = _checked(Runner.test, ('test',))
+        Runner.load_checkpoint = _load_checkpoint(Runner.load_checkpoint)

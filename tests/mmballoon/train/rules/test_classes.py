@@ -1,0 +1,138 @@
+"""What is said about classes before work begins."""
+
+import json
+
+import pytest
+from mmengine.config import Config
+
+from mmballoon.cli import UserError
+from mmballoon.train.rules import classes
+
+
+def write(path, names, boxes, side=100):
+    """A COCO file with one image for each item of boxes, [[category name, ...], ...]."""
+    ids = {name: 7 * i + 3 for i, name in enumerate(dict.fromkeys(names))}
+    flat = [(image, name) for image, found in enumerate(boxes, 1) for name in found]
+    data = dict(
+        images=[
+            dict(id=i, file_name=f'{i}.jpg', width=2 * side, height=side)
+            for i in range(1, len(boxes) + 1)
+        ],
+        categories=[dict(id=7 * i + 3, name=name) for i, name in enumerate(names)],
+        annotations=[
+            dict(id=i, image_id=image, category_id=ids[name], bbox=[0, 0, 9, 9])
+            for i, (image, name) in enumerate(flat, 1)
+        ],
+    )
+    path.write_text(json.dumps(data))
+
+
+@pytest.fixture
+def config(tmp_path):
+    """A function from classes to a Config whose train and val files are those of tmp_path."""
+
+    def make(*names, wrap=lambda dataset: dataset, **filter_cfg):
+        def loader(split):
+            dataset = dict(type='CocoDataset', data_root=str(tmp_path), filter_cfg=filter_cfg)
+            dataset.update(ann_file=f'{split}.json', metainfo=dict(classes=names))
+            return dict(dataset=wrap(dataset))
+
+        loaders = {f'{split}_dataloader': loader(split) for split in ('train', 'val')}
+        return Config(dict(loaders, test_dataloader=loader('val')))
+
+    return make
+
+
+def test_nothing_to_say(tmp_path, config):
+    write(tmp_path / 'train.json', ['ball', 'mug'], [['ball'], ['mug']])
+    write(tmp_path / 'val.json', ['mug', 'ball'], [['mug']])
+    for splits in (('train', 'val'), ('test',), ('val',)):
+        assert classes.check(config('ball', 'mug'), *splits) == []
+    (tmp_path / 'val.json').unlink()  # the dataset says that
+    assert classes.check(config('ball', 'mug'), 'train', 'val') == []
+
+
+def test_a_class_in_no_file_and_boxes_that_are_left_out(tmp_path, config):
+    write(tmp_path / 'train.json', ['ball', 'zebra'], [['ball', 'zebra'], ['zebra']])
+    write(tmp_path / 'val.json', ['ball', 'zebra', 'cat'], [['zebra', 'cat']])
+    expected = [
+        "class 'zerba' of the config is in no annotation file; is it 'zebra'?",
+        "class 'quite else' of the config is in no annotation file",
+        "boxes of categories that the config does not name are left out: 3 of 'zebra', 1 of 'cat'",
+    ]
+
+    def concat(dataset):
+        return dict(
+            type='ConcatDataset', datasets=[dict(type='RepeatDataset', times=2, dataset=dataset)]
+        )
+
+    for wrap in (dict, concat):
+        cfg = config('ball', 'zerba', 'quite else', wrap=wrap)
+        lines = classes.check(cfg, 'train', 'val')
+        assert lines[:3] == expected and 'train as background' in lines[3] and len(lines) == 4
+
+
+def test_a_class_that_only_another_split_has_is_no_mistake(tmp_path, config):
+    write(tmp_path / 'train.json', ['ball', 'mug'], [['ball', 'mug']])
+    write(tmp_path / 'val.json', ['ball'], [['ball']])
+    assert classes.check(config('ball', 'mug'), 'test') == []
+
+
+def test_no_class_in_common_and_two_of_one_name_are_errors(tmp_path, config):
+    write(tmp_path / 'train.json', ['ball', 'mug'], [['ball']])
+    write(tmp_path / 'val.json', ['cat'], [['cat']])
+    found = r'val.json: its categories are cat, the classes of the config ball; next: name them'
+    with pytest.raises(UserError, match=found):
+        classes.check(config('ball'), 'train', 'val')
+    write(tmp_path / 'val.json', ['ball', 'ball'], [['ball']])
+    with pytest.raises(UserError, match="val.json: 2 categories are named 'ball'; next: "):
+        classes.check(config('ball'), 'train', 'val')
+    write(tmp_path / 'val.json', [], [[]])  # backgrounds only
+    assert classes.check(config('ball'), 'val') == []
+
+
+def test_images_that_do_not_train(tmp_path, config):
+    write(tmp_path / 'train.json', ['ball'], [['ball'], [], ['ball'], []], side=20)
+    write(tmp_path / 'val.json', ['ball'], [['ball']])
+    path = tmp_path / 'train.json'
+    assert classes.check(config('ball'), 'train', 'val') == [
+        f'{path}: 2 of 4 images have no box of these classes and train as background'
+    ]
+    assert classes.check(config('ball', filter_empty_gt=True), 'train') == [
+        f'{path}: 2 of 4 images are left out of training: 2 without a box of these classes '
+        '(filter_empty_gt)'
+    ]
+    assert classes.check(config('ball', filter_empty_gt=True, min_size=32), 'train') == [
+        f'{path}: 4 of 4 images are left out of training: 4 with a side under 32 pixels (min_size) '
+        'and 2 without a box of these classes (filter_empty_gt)'
+    ]
+
+
+@pytest.mark.parametrize('content', ['no JSON', '[1]', '{"images": 3}', '{"categories": [{}]}'])
+def test_what_is_not_coco_is_left_to_the_dataset(tmp_path, config, content):
+    for name in ('train.json', 'val.json'):
+        (tmp_path / name).write_text(content)
+    assert classes.check(config('ball'), 'train', 'val') == []
+    other = dict(dataset=dict(type='XMLDataset', ann_file='a.txt'))
+    assert classes.check(Config(dict(train_dataloader=other)), 'train', 'val') == []
+
+
+def test_a_checkpoint_of_other_classes(config):
+    cfg = config('ball', 'mug')
+    assert classes.check_checkpoint(cfg, dict(classes=['ball', 'mug'])) == []
+    assert classes.check_checkpoint(cfg, {}) == classes.check_checkpoint(Config(), {}) == []
+    for key in ('classes', 'CLASSES'):
+        (line,) = classes.check_checkpoint(cfg, {key: ('mug', 'ball')})
+        assert 'mug, ball, in this order; the config names ball, mug' in line
+
+
+def test_the_runner_checks_once(monkeypatch):
+    from mmengine.runner import Runner
+
+    for name in ('train', 'val', 'test', 'load_checkpoint'):
+        monkeypatch.setattr(Runner, name, getattr(Runner, name))
+    classes.apply()
+    first = Runner.train, Runner.test, Runner.load_checkpoint
+    classes.apply()
+    assert first == (Runner.train, Runner.test, Runner.load_checkpoint)
+    assert Runner.test.checks_classes
