@@ -8,4 +8,4 @@ ins_model = dict(
         nms_pre=1000, score_thr=0.05, nms=dict(iou_threshold=0.6), max_per_img=100,
         mask_thr_binary=0.5))
 load_outlines = dict(type='LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=False)
-drop_cropped_away = dict(type='FilterAnnotations', min_gt_bbox_wh=(1, 1))
+drop_cropped_away = dict(type='FilterAnnotations', min_gt_bbox_wh=(1, 1), keep_empty=False)

@@ -14,7 +14,7 @@ train_pipeline = [  # no copy-paste: CachedCopyPaste drops the masks
     dict(type='CachedMosaic', img_scale=_base_.img_scale, pad_val=114.0, max_cached_images=30,
          random_pop=False, prob=0.6),
     dict(type='RandomResize', scale=(576, 576), ratio_range=(0.4, 1.8), **_base_.lazily),
-    dict(type='RandomCrop', crop_size=_base_.img_scale),
+    dict(type='CropWithNegatives', crop_size=_base_.img_scale),
     dict(type='HSVRandomAug'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='Pad', size=_base_.img_scale, pad_val=dict(img=(114, 114, 114))),

@@ -26,7 +26,8 @@ model = dict(
     bbox_head=dict(num_classes=len(metainfo['classes']), act_cfg=act_cfg))
 
 # ---- Data. The base's pipelines. LoadCachedImage, LazyResize and HSVRandomAug are faster than the
-# transforms of the base that they replace, and give the same result.
+# transforms of the base that they replace, and give the same result. CropWithNegatives is RandomCrop
+# that does not drop images without objects.
 load_image = dict(type='LoadCachedImage', budget_gb=2.0)  # memory for decoded images, of all workers
 lazily = dict(keep_ratio=True, resize_type='LazyResize')
 pad = dict(type='Pad', size=img_scale, pad_val=dict(img=(114, 114, 114)))
@@ -36,7 +37,7 @@ train_pipeline = [
     dict(type='CachedMosaic', img_scale=img_scale, pad_val=114.0, max_cached_images=20,
          random_pop=False),
     dict(type='RandomResize', scale=(1280, 1280), ratio_range=(0.5, 2.0), **lazily),
-    dict(type='RandomCrop', crop_size=img_scale),
+    dict(type='CropWithNegatives', crop_size=img_scale),
     dict(type='HSVRandomAug'),
     dict(type='RandomFlip', prob=0.5),
     pad,
@@ -47,7 +48,7 @@ train_pipeline_stage2 = [  # without mosaic and mixup
     load_image,
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='RandomResize', scale=img_scale, ratio_range=(0.5, 2.0), **lazily),
-    dict(type='RandomCrop', crop_size=img_scale),
+    dict(type='CropWithNegatives', crop_size=img_scale),
     dict(type='HSVRandomAug'),
     dict(type='RandomFlip', prob=0.5),
     pad,
@@ -58,7 +59,8 @@ train_dataloader = dict(
     num_workers=num_workers,
     dataset=dict(
         pipeline=train_pipeline, data_root=data_root, metainfo=metainfo,
-        ann_file='coco_train.json', data_prefix=dict(img='train/')))
+        ann_file='coco_train.json', data_prefix=dict(img='train/'),
+        filter_cfg=dict(filter_empty_gt=False, min_size=0)))  # every image, without objects too
 val_dataloader = test_dataloader = dict(
     num_workers=num_workers,
     dataset=dict(

@@ -20,7 +20,7 @@ train_pipeline = [
          random_pop=False, prob=0.6),  # 40 % of the images are seen whole, as in testing
     # Long sides of 230 to 1037 px before a crop of 512: in the mean 634 px, as in testing.
     dict(type='RandomResize', scale=(576, 576), ratio_range=(0.4, 1.8), **_base_.lazily),
-    dict(type='RandomCrop', crop_size=img_scale),
+    dict(type='CropWithNegatives', crop_size=img_scale),
     dict(type='HSVRandomAug'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='Pad', size=img_scale, pad_val=dict(img=(114, 114, 114))),
