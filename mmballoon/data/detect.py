@@ -184,16 +184,21 @@ def find_splits(root) -> dict[str, Split]:
 def _from_yaml(root):
     """Ultralytics: a YAML file with names, and with the images of each split."""
     for path in sorted((*root.glob('*.yaml'), *root.glob('*.yml'))):
-        about = parse(path, 'YAML', read_yaml)
+        try:
+            about = parse(path, 'YAML', read_yaml)
+        except UserError:  # another program's file, unless it has this name
+            if path.name == 'data.yaml':
+                raise
+            continue
         if 'names' in about and ('train' in about or 'val' in about):
             splits = {}
             for split in NAMES:
                 places = about.get(split) or []
-                places = [places] if isinstance(places, str) else places
-                resolved = [_resolve(root, about.get('path', ''), place) for place in places]
+                places = [places] if isinstance(places, str) else list(map(str, places))
+                resolved = [_resolve(root, str(about.get('path', '')), place) for place in places]
                 if None in resolved and split != 'test':
-                    what = f'{split}: {places[resolved.index(None)]} is not there'
-                    raise UserError(path, what, 'correct the path in this file')
+                    found = f'{split}: {places[resolved.index(None)]} is not there'
+                    raise UserError(path, found, 'correct the path in this file')
                 images = [place for place in resolved if place]
                 if images:
                     splits[split] = _yolo_split(root, images)

@@ -424,17 +424,17 @@ def test_every_dialect_gives_the_same_coco(tmp_path_factory, regions):
 
 @pytest.mark.parametrize('dialect', v.DIALECTS)
 def test_fuzz_no_traceback_and_no_partial_output(tmp_path, dialect):
-    """2,000 mutations of a valid file: converted, or refused in one line with status 2."""
+    """300 mutations of a valid file: converted, or refused in one line with status 2."""
     rng, out = random.Random(0), tmp_path / 'out.json'
     regions = [v.POLYGON, v.CIRCLE, (v.RECT, {'k': {'x': True}})]
     whole = v.DIALECTS[dialect]([v.entry('a.jpg', *regions), v.entry('b.jpg', v.POLYLINE)])
     path = write(tmp_path, whole, dialect, images=['a.jpg', 'b.jpg'])
     refused = 0
-    for _ in range(2000):
+    for _ in range(300):
         path.write_text(v.mutate(rng, whole), encoding='utf-8')
         args = [str(path), '--out', str(out), *rng.choice([[], ['--class-attribute', 'k']])]
         refused += v.outcome(balloon2coco.main, args, out) == 2
-    assert 500 < refused < 1990  # the mutations reach both outcomes
+    assert 75 < refused < 299  # the mutations reach both outcomes
 
 
 @pytest.mark.parametrize('dialect', ['via1.json', 'via2.json', 'project.json'])

@@ -202,11 +202,11 @@ def test_yolo_split_and_a_text_file_without_an_image(tmp_path, capsys):
 
 @pytest.mark.parametrize('write', WRITERS)
 def test_fuzz_no_traceback_and_no_partial_output(tmp_path, write):
-    """400 mutations of a valid file of each format: converted, or refused in one line."""
+    """200 mutations of a valid file of each format: converted, or refused in one line."""
     path = two_images(tmp_path, write)
     rng, whole, out = random.Random(0), path.read_text(encoding='utf-8'), tmp_path / 'out.json'
     source = path if write is write_foreign_coco else path.parent
-    for _ in range(400):
+    for _ in range(200):
         path.write_text(v.mutate(rng, whole), encoding='utf-8')
         v.outcome(
             import_annotations.main, [str(source), str(tmp_path / 'images'), '--out', str(out)], out
