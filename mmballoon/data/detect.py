@@ -16,26 +16,27 @@ from mmballoon.data.formats import parse, read_yaml, text_lines
 NAMES = dict(train=('train', 'training'), val=('val', 'valid', 'validation'), test=('test',))
 SUFFIXES = ('.json', '.xml', '.txt', '.csv')
 VIA = 'python data_tools/balloon2coco.py {file}'
-# Datumaro (MIT) reads these. Tried with release 1.13.12.
+# Datumaro (MIT) reads these, each tried with release 1.13.12.
 DATUMARO = (
     'pip install "datumaro[cli]" && datum convert -i {folder} -if FORMAT -f coco_instances '
     '-o new -- --save-media, then import new/annotations/*.json with new/images'
 )
+EXPORT = 'export it as COCO from the program that wrote it'
 # Formats without a reader here -> what to do.
 OTHERS = {
     'a VIA file': VIA,
     'a VIA 3 project': 'annotate with VIA 2, whose files python data_tools/balloon2coco.py reads',
     'CVAT XML': DATUMARO.replace('FORMAT', 'cvat'),
     'LabelMe-web XML': DATUMARO.replace('FORMAT', 'label_me'),
-    'CreateML JSON': DATUMARO.replace('FORMAT', 'roboflow_create_ml'),
     'Datumaro JSON': DATUMARO.replace('FORMAT', 'datumaro'),
     'COCO panoptic JSON': DATUMARO.replace('FORMAT', 'coco_panoptic'),
     'OpenImages CSV': DATUMARO.replace('FORMAT', 'open_images'),
-    'DOTA text': DATUMARO.replace('FORMAT', 'dota'),
     'Label Studio JSON': 'in Label Studio, export it as COCO',
     'Label Studio JSON (short)': 'in Label Studio, export it as COCO',
     'Supervisely JSON': 'in Supervisely, export it as COCO',
-    'TensorFlow CSV': 'export it as COCO from the program that wrote it',
+    'CreateML JSON': EXPORT,  # Datumaro 1.13 takes the centre of its boxes for a corner
+    'DOTA text': EXPORT,
+    'TensorFlow CSV': EXPORT,
 }
 # Kind -> the columns that a CSV file of it has.
 CSV = {

@@ -564,7 +564,7 @@ OTHERS = {
     'web.xml': (f'<annotation>{SHAPE}</annotation>', 'LabelMe-web XML', '-if label_me'),
     'ls.json': ([dict(id=1, annotations=[], data={})], 'Label Studio JSON', 'export it as COCO'),
     'min.json': ([dict(image='a', annotator=1, annotation_id=2)], 'Label Studio JSON', 'as COCO'),
-    '_annotations.createml.json': ([dict(image='a.jpg', annotations=[])], 'CreateML JSON', 'roboflow_create_ml'),
+    '_annotations.createml.json': ([dict(image='a.jpg', annotations=[])], 'CreateML JSON', 'export it as COCO from'),
     'default.json': (dict(info={}, categories={}, items=[]), 'Datumaro JSON', '-if datumaro'),
     'a.jpg.json': (dict(tags=[], size=dict(height=1), objects=[]), 'Supervisely JSON', 'export it as COCO'),
     'train.csv': ('ImageID,Source,LabelName,Confidence,XMin\n', 'OpenImages CSV', '-if open_images'),
@@ -576,7 +576,7 @@ OTHERS = {
     ),
     'via3.json': (dict(project={}, file={}, metadata={}), 'a VIA 3 project', 'balloon2coco.py'),
     'via2.json': (v.via2([v.entry('a.jpg', v.RECT)]), 'a VIA file', 'python data_tools/balloon2coco.py'),
-    'P0001.txt': ('10 10 50 10 50 60 10 60 plane 0\n', 'DOTA text', '-if dota'),
+    'P0001.txt': ('10 10 50 10 50 60 10 60 plane 0\n', 'DOTA text', 'export it as COCO'),
 }  # fmt: skip
 
 
