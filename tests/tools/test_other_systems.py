@@ -1,5 +1,5 @@
 """The commands of make demo as on a Mac (torch has mps, workers are spawned) and as on Windows (text
-files need an encoding, no hard links, no fcntl).
+files need an encoding, no hard links).
 """
 
 import os
@@ -8,7 +8,6 @@ import pytest
 from conftest import ROOT, run
 
 from mmballoon.data import split
-from mmballoon.train import image_cache
 
 MAC = """
 import torch
@@ -56,12 +55,3 @@ def test_without_hard_links_images_are_copied(tmp_path, monkeypatch):
     with split.linked_images({tmp_path / 'data/train': (tmp_path, ['a.jpg'])}):
         pass
     assert (tmp_path / 'data/train/a.jpg').read_bytes() == b'image'
-
-
-def test_without_fcntl_decoded_images_have_a_folder_of_their_own(monkeypatch):
-    monkeypatch.setattr(image_cache, 'fcntl', None)
-    monkeypatch.delattr(os, 'getuid')
-    folder = image_cache.folder.__wrapped__()
-    assert folder.is_dir() and not list(folder.iterdir())
-    image_cache._remove(folder, os.getpid())
-    assert not folder.exists()
