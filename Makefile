@@ -48,7 +48,7 @@ train: setup  ## fine-tune RTMDet-tiny from COCO weights on the photographs (res
 
 data/rendered_balloon/coco_val.json: | setup photographs
 	$(PY) data_tools/make_toy_balloons.py --train 3000 --val 60 --out data/rendered_balloon --seed 7 --photos $(PHOTOS)
-	$(PY) data_tools/balloon2coco.py --data-root data/rendered_balloon
+	$(PY) data_tools/balloon2coco.py --data-root data/rendered_balloon --class-attribute class
 
 $(RENDERED_DONE): | data/rendered_balloon/coco_val.json
 	$(PY) tools/train.py configs/my_rtmdet_tiny_rendered.py --resume

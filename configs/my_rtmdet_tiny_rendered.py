@@ -3,9 +3,13 @@
 _base_ = './my_rtmdet_tiny_scratch.py'
 
 data_root = '{{$RENDERED_ROOT:data/rendered_balloon}}/'
+# The photographs' classes, and the balloons that are painted on them.
+metainfo = dict(classes=tuple(dict.fromkeys((*_base_.metainfo.classes, 'balloon'))))
 max_epochs = _base_.pretrain_epochs  # 6
 base_lr = 0.0015
 img_scale = (320, 320)  # more steps in the same time
+
+model = dict(bbox_head=dict(num_classes=len(metainfo['classes'])))
 
 # ---- Data. No copy-paste: rendered images have balloons enough.
 train_pipeline = [
@@ -19,8 +23,9 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5),
     dict(type='Pad', size=img_scale, pad_val=dict(img=(114, 114, 114))),
     dict(type='PackDetInputs')]
-train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipeline))
-val_dataloader = test_dataloader = dict(dataset=dict(data_root=data_root))
+train_dataloader = dict(
+    dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=train_pipeline))
+val_dataloader = test_dataloader = dict(dataset=dict(data_root=data_root, metainfo=metainfo))
 val_evaluator = test_evaluator = dict(ann_file=data_root + 'coco_val.json')
 
 # ---- Schedule. 3000 images / batch 4 = 750 iterations per epoch, 4500 in total; no average of the

@@ -3,13 +3,18 @@
 _base_ = './my_rtmdet_tiny.py'
 
 data_root = '{{$BALLOON_ROOT:data/toy_balloon}}/'
+# The rendered images show balloons, whatever the classes of one's own data are.
+metainfo = dict(
+    classes=('balloon', ) if data_root == 'data/toy_balloon/' else _base_.metainfo.classes)
 max_epochs = 20
 batch_size = 2  # small batches give more steps for the same work
 base_lr = 0.0015  # 0.002 is too much at batch 2: mAP 0.24
 img_scale = (256, 256)  # a sixth of the base's pixels
 test_scale = (288, 288)  # a little larger than in training: + 0.02 mAP
 
-model = dict(backbone=dict(frozen_stages=-1))  # random weights must not be frozen
+model = dict(
+    backbone=dict(frozen_stages=-1),  # random weights must not be frozen
+    bbox_head=dict(num_classes=len(metainfo['classes'])))
 
 # ---- Data. Too few iterations for mosaic and mixup: the base's stage 2 from the beginning.
 pad_val = dict(img=(114, 114, 114))
@@ -44,9 +49,10 @@ tta_pipeline = [
                          'flip_direction'))]])]
 
 train_dataloader = dict(
-    batch_size=batch_size, dataset=dict(data_root=data_root, pipeline=train_pipeline))
+    batch_size=batch_size,
+    dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=train_pipeline))
 val_dataloader = test_dataloader = dict(
-    dataset=dict(data_root=data_root, pipeline=test_pipeline))
+    dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=test_pipeline))
 val_evaluator = test_evaluator = dict(ann_file=data_root + 'coco_val.json')
 
 # ---- Schedule. 96 images / batch 2 = 48 iterations per epoch, 960 in total.

@@ -60,11 +60,11 @@ def background(rng, width, height):
 
 
 def photograph(rng, photos, width, height):
-    """A random part of a photograph, (H, W, 3) uint8, and its annotated objects as masks, [(H, W) bool].
+    """A random part of a photograph, (H, W, 3) uint8, and its objects, [(class name, (H, W) bool mask)].
 
-    photos: [(path, [(n, 2) float64 outline in pixels of the photograph])].
+    photos: [(path, [(class name, (n, 2) float64 outline in pixels of the photograph)])].
     """
-    path, outlines = photos[rng.integers(len(photos))]
+    path, objects = photos[rng.integers(len(photos))]
     image = cv2.imread(str(path))
     full_height, full_width = image.shape[:2]
     zoom = min(full_width / width, full_height / height) * rng.uniform(0.4, 1)
@@ -72,10 +72,10 @@ def photograph(rng, photos, width, height):
     y = int(rng.uniform(0, full_height - zoom * height))
     part = image[y : y + round(zoom * height), x : x + round(zoom * width)]
     masks = []
-    for points in outlines:
+    for name, points in objects:
         mask = np.zeros((height, width), np.uint8)
         cv2.fillPoly(mask, [np.int32((points - (x, y)) / zoom * 16)], 1, shift=4)
-        masks.append(mask > 0)
+        masks.append((name, mask > 0))
     return cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA), masks
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import mmcompat  # noqa: F401
@@ -104,6 +105,28 @@ def test_knobs_reach_everything_that_follows_from_them(tmp_path):
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(4 * 0.004 / 256)
     assert cfg.train_cfg.dynamic_intervals == [(39, 1)] and cfg.custom_hooks[3].switch_epoch == 39
     assert cfg.custom_hooks[2].momentum == pytest.approx(0.1) and cfg.param_scheduler[1].begin == 20
+
+
+def test_own_classes_are_one_edit_and_rendered_data_shows_balloons(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / 'configs', tmp_path / 'configs')
+    main = tmp_path / 'configs/my_rtmdet_tiny.py'
+    text = main.read_text()
+    assert text.count("classes=('balloon', )") == 1
+    main.write_text(text.replace("classes=('balloon', )", "classes=('cat', 'dog')"))
+
+    def classes(name):
+        cfg = Config.fromfile(tmp_path / 'configs' / name)
+        loaders = (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader)
+        (names,) = {tuple(loader.dataset.metainfo.classes) for loader in loaders}
+        assert cfg.model.bbox_head.num_classes == len(names)
+        return names
+
+    assert classes('my_rtmdet_tiny_toy.py') == ('balloon',)
+    assert classes('my_rtmdet_tiny_rendered.py') == ('cat', 'dog', 'balloon')
+    monkeypatch.setenv('BALLOON_ROOT', 'data/mine')
+    for name in ('my_rtmdet_tiny', 'my_rtmdet_tiny_toy', 'my_rtmdet_tiny_scratch'):
+        assert classes(f'{name}.py') == ('cat', 'dog')
+    assert classes('my_rtmdet_ins_tiny_scratch.py') == ('cat', 'dog')
 
 
 def test_options_of_the_command_line_are_as_good_as_an_edit():
