@@ -1,20 +1,87 @@
-"""mmcv's compiled operators in torch and torchvision, one module per family; see ``mmcv_ext``.
+"""mmcv's compiled operators in torch and torchvision, so that mmcv-lite can run MMDetection.
 
-Operators without a gradient take the place of the compiled function in ``mmcv._ext``. Operators with
-one take the place of mmcv's Python function, so that torch differentiates them.
+Symptom:  ModuleNotFoundError: No module named 'mmcv._ext', on ``import mmdet.apis``
+Cause:    mmdet imports mmcv.ops, whose modules ask mmcv._ext for compiled operators. mmcv-lite has none,
+          and full mmcv 2.0.1 (the one release that mmdet 3.3.0 and mmyolo 0.6.0 both accept) does
+          not build against torch >= 2.1
+Versions: mmcv-lite, every release
+Upstream: https://github.com/open-mmlab/mmdetection/issues/10619, 11475
+Delete:   when mmdet imports without compiled operators, or mmcv has wheels for today's torch
+
+A compiled mmcv is used as it is. Any operator that is not here says so when it is called.
 """
 
+import importlib.util
 import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+from mmengine.registry import MODELS
+from torch.nn import SyncBatchNorm
+
+from .._replace import replace
+from . import convolution, focal, nms, roi
+
+# These have a gradient, and take the place of mmcv's Python function, so that torch differentiates them.
+FUNCTIONS = dict(
+    carafe=convolution.carafe,
+    carafe_naive=convolution.carafe,
+    deform_conv2d=convolution.deform_conv2d,
+    deform_roi_pool=roi.deform_roi_pool,
+    modulated_deform_conv2d=convolution.modulated_deform_conv2d,
+    roi_align=roi.roi_align,
+    roi_pool=roi.roi_pool,
+    sigmoid_focal_loss=focal.sigmoid_focal_loss,
+    softmax_focal_loss=focal.softmax_focal_loss,
+    # mmcv's own asks for a process group when it is built. torch's knows empty inputs since 1.9.
+    SyncBatchNorm=SyncBatchNorm,
+)
 
 
-def rebind(name, replacement):
-    """Put ``replacement`` wherever a module of mmcv.ops holds its function ``name``.
+# These have none, and are what the compiled module would have.
+COMPILED = dict(
+    nms=nms.nms,
+    softnms=nms.softnms,
+    nms_match=nms.nms_match,
+    masked_im2col_forward=convolution.masked_im2col_forward,
+    masked_col2im_forward=convolution.masked_col2im_forward,
+)
 
-    To be called before MMDetection imports the name.
+
+class StandIn(ModuleType):
+    """A module that takes the place of mmcv._ext."""
+
+    def __getattr__(self, name):
+        if name.startswith('__'):
+            raise AttributeError(name)
+
+        def missing(*args, **kwargs):
+            raise NotImplementedError(
+                f"mmcv operator '{name}' is compiled code, which mmcv-lite does not have and "
+                'mmcompat.ops does not replace: pip uninstall mmcv-lite, then install full mmcv '
+                '(https://mmcv.readthedocs.io, "Installation") with a torch it has a wheel for.'
+            )
+
+        return missing
+
+
+def attention(value, shapes, level_start, locations, weights, im2col_step):
+    """Multi-scale deformable attention on any device: mmcv's own PyTorch path, which it takes on the
+    CPU only. Shapes as in MultiScaleDeformableAttnFunction.forward; types follow ``value``, as there.
     """
+    from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
+
+    locations, weights = locations.type_as(value), weights.type_as(value)
+    return multi_scale_deformable_attn_pytorch(value, shapes, locations, weights)
+
+
+if 'mmcv._ext' not in sys.modules and importlib.util.find_spec('mmcv._ext') is None:
+    stand_in = sys.modules['mmcv._ext'] = StandIn('mmcv._ext')
+    vars(stand_in).update(COMPILED)
+    stand_in.__spec__ = ModuleSpec('mmcv._ext', loader=None)  # pkgutil.find_loader asks for it
     import mmcv.ops
 
-    original = getattr(mmcv.ops, name)
-    for module_name, module in list(sys.modules.items()):
-        if module_name.startswith('mmcv.ops') and vars(module).get(name) is original:
-            setattr(module, name, replacement)
+    for name, function in FUNCTIONS.items():
+        replace(mmcv.ops, name, function, everywhere=True)
+    replace(mmcv.ops.multi_scale_deform_attn.MultiScaleDeformableAttnFunction, 'apply', attention)
+    MODELS.register_module('MMSyncBN', force=True, module=SyncBatchNorm)

@@ -1,16 +1,7 @@
-"""Sigmoid and softmax focal loss, forward and backward.
-
-Symptom:  NotImplementedError: mmcv operator 'sigmoid_focal_loss_forward' is compiled code
-Cause:    mmcv-lite has no compiled operators; MMDetection asks for this one with CUDA alone.
-Versions: mmcv-lite, every release
-Upstream: mmcv/ops/csrc/common/cuda/sigmoid_focal_loss_cuda_kernel.cuh, softmax_focal_loss_... (2.0.1)
-Delete:   with mmcv_ext
-"""
+"""Sigmoid and softmax focal loss, as in mmcv/ops/csrc/common/cuda/*_focal_loss_cuda_kernel.cuh (2.0.1)."""
 
 import torch
 import torchvision
-
-from . import rebind
 
 
 def _reduce(loss, reduction, count):
@@ -42,8 +33,3 @@ def softmax_focal_loss(input, target, gamma=2.0, alpha=0.25, weight=None, reduct
     if weight is not None:
         loss = loss * weight[label]
     return _reduce(loss, reduction, len(input))
-
-
-def apply():
-    rebind('sigmoid_focal_loss', sigmoid_focal_loss)
-    rebind('softmax_focal_loss', softmax_focal_loss)

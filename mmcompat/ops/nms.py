@@ -1,11 +1,4 @@
-"""Non-maximum suppression: ``nms``, ``softnms`` and ``nms_match`` of ``mmcv._ext``.
-
-Symptom:  NotImplementedError: mmcv operator 'softnms' is compiled code
-Cause:    mmcv-lite has no compiled operators.
-Versions: mmcv-lite, every release
-Upstream: mmcv/ops/csrc/pytorch/cpu/nms.cpp (2.0.1), whose rules these follow
-Delete:   with mmcv_ext
-"""
+"""Non-maximum suppression, by the rules of mmcv/ops/csrc/pytorch/cpu/nms.cpp (2.0.1)."""
 
 import torch
 import torchvision

@@ -6,7 +6,7 @@ import mmcompat  # noqa: F401  isort: skip
 import math
 from itertools import product
 
-from mmcompat.ops import masked_conv, nms
+from mmcompat.ops import convolution, nms
 
 import mmcv.ops
 import pytest
@@ -285,7 +285,7 @@ def test_masked_convolution(dtype):
     close(mmcv.ops.masked_conv2d(x, mask, weight, bias, 1), want)
     col = torch.zeros(18, 1, dtype=dtype)
     place = torch.tensor([2]), torch.tensor([3])
-    masked_conv.masked_im2col_forward(x, *place, col, 3, 3, 1, 1)
+    convolution.masked_im2col_forward(x, *place, col, 3, 3, 1, 1)
     close(col[:, 0], x[0, :, 1:4, 2:5].reshape(-1))
 
 

@@ -1,19 +1,14 @@
-"""Deformable convolution, v1 and v2 (modulated), forward and backward.
+"""Deformable convolution, masked convolution (guided anchors) and CARAFE upsampling.
 
-Symptom:  NotImplementedError: mmcv operator 'deform_conv_forward' is compiled code
-Cause:    mmcv-lite has no compiled operators.
-Versions: mmcv-lite, every release
-Upstream: mmcv/ops/deform_conv.py and modulated_deform_conv.py (2.0.1)
-Delete:   with mmcv_ext
-
-torchvision's takes groups from the weight's shape and deformable groups from the offset's.
+torchvision's deformable convolution takes groups from the weight's shape and deformable groups from the
+offset's. Masked convolution has no gradient in mmcv either. CARAFE follows
+mmcv/ops/csrc/common/cuda/carafe_naive_cuda_kernel.cuh (2.0.1).
 """
 
 import torch
+import torch.nn.functional as F
 import torchvision
 from torch.nn.modules.utils import _pair
-
-from . import rebind
 
 
 def deform_conv2d(input, offset, weight, stride=1, padding=0, dilation=1, *others):
@@ -54,6 +49,30 @@ def modulated_deform_conv2d(
     return out.to(offset.dtype)
 
 
-def apply():
-    rebind('deform_conv2d', deform_conv2d)
-    rebind('modulated_deform_conv2d', modulated_deform_conv2d)
+def masked_im2col_forward(im, mask_h, mask_w, col, kernel_h, kernel_w, pad_h, pad_w):
+    """Fill col (C * kernel_h * kernel_w, P) with the windows of im (1, C, H, W) at P places.
+
+    mask_h, mask_w: (P,) row and column of each place in the output, which is H by W.
+    """
+    windows = F.unfold(im, (kernel_h, kernel_w), padding=(pad_h, pad_w))[0]
+    width = im.shape[3] + 2 * pad_w - kernel_w + 1
+    col.copy_(windows[:, mask_h * width + mask_w])
+
+
+def masked_col2im_forward(col, mask_h, mask_w, im, height, width, channels):
+    """Write col (C, P) into im (1, C, H, W) at P places; the rest of im is left as it is."""
+    im[0, :, mask_h, mask_w] = col
+
+
+def carafe(features, masks, kernel_size, group_size, scale_factor):
+    """Each output pixel is the mask-weighted sum of the window around the cell it lies in.
+
+    features: (N, C, H, W); masks: (N, group_size * kernel_size², sH, sW), s being
+    ``scale_factor``. Returns (N, C, sH, sW).
+    """
+    n, c, h, w = features.shape
+    windows = F.unfold(features, kernel_size, padding=kernel_size // 2)
+    windows = windows.view(n, group_size, c // group_size, kernel_size**2, h, 1, w, 1)
+    s = scale_factor
+    masks = masks.view(n, group_size, 1, kernel_size**2, h, s, w, s)
+    return (windows * masks).sum(3).reshape(n, c, h * s, w * s)

@@ -1,0 +1,54 @@
+"""A label is a class by its name: label i is the i-th class of the config, in every file.
+
+Symptom:  no error; mAP far too low, and wrong names in pictures, where a file lists its categories in another
+          order than the config, or lacks one of them
+Cause:    get_cat_ids returns the ids of the given names in the file's order, without those it lacks;
+          datasets and metrics take the position of an id for its label
+Versions: mmdet <= 3.3.0
+Upstream: https://github.com/open-mmlab/mmdetection/issues/1732, 4167, 9611, 10675
+Delete:   when CocoDataset and CocoMetric ask for each name by itself
+
+A class that the file lacks gets an id that the file does not use. So it keeps its place: it has no
+objects there, its AP is not counted, and it may be predicted. pycocotools' own getCatIds is as before.
+LVIS has a loader of its own, and is as before: its files list all categories in one order.
+"""
+
+from mmdet.datasets.api_wrappers import COCO
+from mmdet.evaluation import CocoMetric
+
+from ._replace import repair
+
+
+@repair(COCO, 'get_cat_ids')
+def get_cat_ids(original, self, cat_names=(), sup_names=(), cat_ids=()):
+    """The category ids (list of int) of class names, in the order of the names.
+
+    Raises:
+        ValueError: two categories of the file have one of these names.
+    """
+    if isinstance(cat_names, str) or not len(cat_names) or len(sup_names) or len(cat_ids):
+        return original(self, cat_names, sup_names, cat_ids)
+    return [_id_of(self, name) for name in cat_names]
+
+
+def _id_of(coco, name):
+    ids = [id for id, category in coco.cats.items() if category['name'] == name]
+    if len(ids) > 1:
+        raise ValueError(f'categories {ids} of the annotation file have the same name {name!r}')
+    if not ids:
+        ids = [max([0, *coco.cats, *coco.cat_img_map]) + 1]
+        coco.cats[ids[0]] = dict(id=ids[0], name=name)
+    return ids[0]
+
+
+@repair(CocoMetric, 'results2json')
+def results2json(original, self, results, outfile_prefix):
+    """Predicted labels get the ids of their names. For the rest of the metric the ids are sorted, as
+    COCOeval sorts them: the AP of each class is found by the position of its id.
+    """
+    if getattr(self, '_coco_api', None) is None:  # LVISMetric
+        return original(self, results, outfile_prefix)
+    self.cat_ids = self._coco_api.get_cat_ids(cat_names=self.dataset_meta['classes'])
+    files = original(self, results, outfile_prefix)
+    self.cat_ids = sorted(self.cat_ids)
+    return files
