@@ -112,7 +112,6 @@ def run(args):
     from mmballoon.train import rules
 
     rules.apply()
-    import mmcompat.grad_cam  # noqa: F401
 
     from mmballoon.explain.box_am import BoxAM
     from mmballoon.explain.demo import draw_figures, load_config, silence_loggers

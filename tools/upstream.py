@@ -21,8 +21,6 @@ def main(argv):
         print(__doc__)
     elif argv[0] not in upstream.PACKAGES:
         sys.argv = argv
-        with report_errors():
-            import mmcompat.grad_cam  # noqa: F401  (a clone's script may be Box AM)
         upstream.run(Path(argv[0]))
     elif len(argv) == 1:
         with report_errors():

@@ -79,7 +79,7 @@ def process():
         dtype=str(torch.get_default_dtype()),
         threads=[torch.get_num_threads(), cv2.getNumThreads(), threading.active_count()],
         start_method=multiprocessing.get_start_method(allow_none=True),
-        environment=dict(os.environ),
+        environment={k: v for k, v in os.environ.items() if not k.startswith('__KMP')},  # process ids
         hooks=[str(sys.excepthook), str(threading.excepthook)],
         registered=sorted(mmengine.registry.HOOKS.module_dict),
         folder=os.listdir('.'),

@@ -38,7 +38,7 @@ def trained(tmp_path_factory):
 
 
 def build_box_am(toy, method='gradcam', **kwargs):
-    import mmcompat.grad_cam  # noqa: F401
+    import mmcompat  # noqa: F401
 
     from mmengine.config import Config
 
@@ -190,7 +190,7 @@ def test_layer_mistakes(mistake, tiny, tmp_path, layer, message):
 
 LIBRARY = """
 import sys
-import mmcompat.grad_cam, mmyolo, pytorch_grad_cam
+import mmcompat, mmyolo, pytorch_grad_cam
 from importlib.metadata import version
 from functools import partial
 from mmengine.config import Config
