@@ -5,6 +5,7 @@ The one module that knows where the installed MMDetection and MMYOLO keep their 
 
 import functools
 import importlib.util
+import runpy
 import sys
 from pathlib import Path
 
@@ -49,8 +50,11 @@ def run(script):
         module = importlib.util.module_from_spec(spec)
         sys.modules[script.stem] = module
         spec.loader.exec_module(module)
-        if not hasattr(module, 'main'):
-            raise UserError(f'{script}: has no function main(); next: name a script that has one')
+        if not hasattr(module, 'main'):  # such as MMYOLO's balloon2coco.py
+            if '__main__' not in script.read_text(encoding='utf-8'):
+                raise UserError(script, 'has no main() and no __main__', 'name a script that has')
+            runpy.run_path(str(script), run_name='__main__')
+            return
         if hasattr(module, 'parse_args'):
             module.parse_args = functools.partial(rules.resume.parse_args, module.parse_args)
         module.main()

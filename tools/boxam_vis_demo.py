@@ -3,20 +3,23 @@ r"""Draw what made a detector detect, like MMYOLO's demo/boxam_vis_demo.py (Box 
     python tools/boxam_vis_demo.py image.jpg configs/my_rtmdet_tiny.py CHECKPOINT
     python tools/boxam_vis_demo.py image.jpg CONFIG CHECKPOINT --method gradcam++ \
         --target-layers 'neck.out_convs[0]'
+    python tools/boxam_vis_demo.py image.jpg CONFIG CHECKPOINT --method layercam
     python tools/boxam_vis_demo.py data/balloon/val CONFIG CHECKPOINT --method eigencam \
         --target-layers backbone.stage4
 
-It writes one figure per image to OUT_DIR. Without --target-layers the figure shows backbone.stage4
-and the three outputs of the neck. Several layers that are named are averaged into one map, as MMYOLO
-does. The arguments are those of MMYOLO's demo, without --show and without URLs as input.
-docs/visualization.md explains how to read the maps.
+It writes one figure per image to OUT_DIR. Without --target-layers the figure shows the last stage of
+the backbone and the outputs of the neck; layercam shows all strides of the backbone in one map. Several
+layers that are named are averaged into one map, as MMYOLO does (layercam: the largest value). The
+arguments are those of MMYOLO's demo, without --show, --max-shape, --norm-in-bbox and URLs as input.
+eigencam and ablationcam work with any detector, gradcam and gradcam++ with the heads of RTMDet, YOLOX
+and MMYOLO. docs/visualization.md explains how to read the maps.
 """
 
 import sys
 
 from mmballoon.cli import list_images, pick_device, report_errors
 
-DEFAULT_LAYERS = ('backbone.stage4', 'neck.out_convs[0]', 'neck.out_convs[1]', 'neck.out_convs[2]')
+METHODS = ['gradcam', 'gradcam++', 'layercam', 'eigencam', 'ablationcam']
 STRIDES = (8, 16, 32)  # of the neck's outputs
 
 
@@ -24,23 +27,13 @@ def parse_args(argv=None):
     from mmballoon.explain.demo import make_parser
 
     parser = make_parser(__doc__)
-    parser.add_argument(
-        '--method', default='gradcam', choices=['gradcam', 'gradcam++', 'eigencam', 'ablationcam'],
-        help='%(default)s',
-    )  # fmt: skip
+    parser.add_argument('--method', default='gradcam', choices=METHODS, help='%(default)s')
     parser.add_argument(
         '--target-layers', nargs='+', metavar='LAYER',
         help='such as backbone.stage4 or neck.out_convs[0]',
     )  # fmt: skip
     parser.add_argument(
         '--topk', type=int, default=-1, help='explain only the K best detections; -1: all (-1)'
-    )
-    parser.add_argument(
-        '--max-shape', nargs='+', type=int, default=[-1], metavar='N',
-        help='scale activations down to this size to save memory; -1: do not scale (-1)',
-    )  # fmt: skip
-    parser.add_argument(
-        '--norm-in-bbox', action='store_true', help='scale the heat within each box; 0 outside'
     )
     parser.add_argument(
         '--batch-size', type=int, default=1, help='ablationcam: channels per batch (%(default)s)'
@@ -52,8 +45,8 @@ def parse_args(argv=None):
     args = parser.parse_args(argv)
     if not 0 < args.ratio_channels_to_ablate <= 1:
         parser.error('--ratio-channels-to-ablate takes a number above 0 and up to 1')
-    if args.batch_size < 1 or len(args.max_shape) > 2:
-        parser.error('--batch-size takes 1 or more, --max-shape one or two numbers')
+    if args.batch_size < 1:
+        parser.error('--batch-size takes 1 or more')
     return args
 
 
@@ -67,10 +60,15 @@ def explain(box_am, path, args):
     from pytorch_grad_cam.utils.image import show_cam_on_image
 
     from mmballoon.explain.figure import draw_detections
-    from mmballoon.explain.maps import norm_in_boxes
 
     image = imread(path)
-    names = args.target_layers or DEFAULT_LAYERS
+    if args.target_layers:
+        groups = [args.target_layers]
+    elif args.method == 'layercam':
+        groups = [['backbone']]
+    else:
+        groups = [[name] for name in box_am.default_layers()]
+    names = [name for group in groups for name in group]
     sample = box_am.detect(image, names)
     scores = sample.pred_instances.scores
     instances = sample.pred_instances[scores >= args.score_thr]
@@ -87,14 +85,12 @@ def explain(box_am, path, args):
         note(path, f'{found}; only the map is drawn; {advice}')
 
     panels, blank = [], []
-    for group in [names] if args.target_layers else [[name] for name in names]:
+    for group in groups:
         heat = box_am.heat(image, sample, group)
         title = f'{args.method}  {" + ".join(group)}'
         if heat.max() == 0:
             blank += group
             title += '  (no gradient)'
-        if args.norm_in_bbox:
-            heat = norm_in_boxes(heat, instances.bboxes.cpu().numpy())
         overlay = show_cam_on_image(image[..., ::-1] / 255, heat, use_rgb=True)
         panels.append((title, draw_detections(box_am.detector, overlay, sample)))
     if blank:
@@ -122,7 +118,6 @@ def run(args):
         args.checkpoint,
         args.method,
         pick_device(args.device),
-        max_shape=args.max_shape,
         batch_size=args.batch_size,
         ratio_channels_to_ablate=args.ratio_channels_to_ablate,
     )

@@ -3,11 +3,12 @@ r"""Draw the feature maps of a detector on images, like MMYOLO's demo/featmap_vi
     python tools/featmap_vis_demo.py image.jpg configs/my_rtmdet_tiny.py CHECKPOINT
     python tools/featmap_vis_demo.py data/balloon/val CONFIG CHECKPOINT --target-layers neck
     python tools/featmap_vis_demo.py image.jpg CONFIG CHECKPOINT --target-layers backbone.stage4 \
-        --channel-reduction None --topk 4 --arrangement 2 2
+        --channel-reduction None --topk 4
 
 It writes one figure per image to OUT_DIR: the detections, then each level of each layer with its
-stride and shape. The arguments are those of MMYOLO's demo, without --show and without URLs as input.
-MMYOLO's packages do not include its demo, and its maps are shifted on images that are not square.
+stride and shape. The arguments are those of MMYOLO's demo, without --show, --arrangement and URLs:
+each channel has its own panel. MMYOLO's packages do not include its demo, and its maps are shifted on
+images that are not square.
 """
 
 from mmballoon.cli import UserError, list_images, pick_device, report_errors
@@ -28,18 +29,11 @@ def parse_args(argv=None):
     parser.add_argument(
         '--topk', type=int, default=4, help='channels to draw; -1: all (%(default)s)'
     )
-    parser.add_argument(
-        '--arrangement', nargs=2, type=int, default=[2, 2], metavar=('ROWS', 'COLUMNS'),
-        help='how to arrange these channels (2 2)',
-    )  # fmt: skip
     args = parser.parse_args(argv)
-    rows, columns = args.arrangement
     if args.channel_reduction == 'None':
         args.channel_reduction = None
-    if args.topk < -1 or args.topk == 0 or min(rows, columns) < 1:
-        parser.error('--topk takes -1 or a positive number, --arrangement two positive numbers')
-    if args.channel_reduction is None and args.topk > rows * columns:
-        parser.error(f'--topk {args.topk} channels do not fit in {rows} rows of {columns}')
+    if args.topk < -1 or args.topk == 0:
+        parser.error('--topk takes -1 or a positive number')
     return args
 
 
@@ -53,27 +47,26 @@ def draw_layer(image, sample, name, outputs, args):
     """
     from mmengine.visualization.utils import convert_overlay_heatmap
 
-    from mmballoon.explain.figure import arrange
     from mmballoon.explain.maps import map_to_image, reduce_channels
 
     levels = [tensor for output in outputs for tensor in output if tensor.ndim == 4]
     if not levels:
         raise UserError(
-            f'--target-layers {name}: its output is no feature map (1, C, H, W); next: name a layer '
-            'of the backbone or the neck'
+            f'--target-layers {name}',
+            'its output is no feature map (1, C, H, W)',
+            'name a layer of the backbone or the neck',
         )
     panels = []
     for i, featmap in enumerate(levels):
-        drawn = []
-        for channel in reduce_channels(featmap[0], args.channel_reduction, args.topk):
-            heat = map_to_image(channel, sample.metainfo)
-            drawn.append(convert_overlay_heatmap(heat, image, alpha=0.5))
-        if args.channel_reduction is None and args.topk > 0:
-            drawn = [arrange(drawn, *args.arrangement)]
         stride = round(sample.batch_input_shape[1] / featmap.shape[-1])
         level = f'{name}[{i}]' if len(levels) > 1 else name
         title = f'{level}  stride {stride}  {tuple(featmap.shape[1:])}'
-        panels += [(title, overlay) for overlay in drawn]
+        for channel, values in reduce_channels(
+            featmap[0], args.channel_reduction, args.topk
+        ).items():
+            heat = map_to_image(values, sample.metainfo)
+            overlay = convert_overlay_heatmap(heat, image, alpha=0.5)
+            panels.append((f'{title}  {channel}', overlay))
     return panels
 
 

@@ -1,14 +1,16 @@
-"""Box AM of one detector: MMYOLO's mmyolo.utils.boxam_utils is called, and its maps are put in place.
+"""Box AM of one detector: what its detections depend on, drawn where it is on the image.
 
 Methods that use gradients (gradcam, gradcam++) weight the activations of a layer by the gradient of
-the box loss with respect to the detections themselves. The others take the principal component of the
-activations (eigencam), or switch channels off one by one and watch the scores (ablationcam).
+the box loss with respect to the detections themselves: MMYOLO's mmyolo.utils.boxam_utils computes them.
+layercam takes the gradient of the scores. The others take the principal component of the activations
+(eigencam), or switch channels off one by one and watch the scores (ablationcam).
 """
 
 from functools import partial
 
 import numpy as np
 import torch
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmengine import MessageHub
 from mmengine.runner import CheckpointLoader
 from mmyolo.utils.boxam_utils import (
@@ -23,12 +25,12 @@ from mmyolo.utils.boxam_utils import (
 from pytorch_grad_cam import AblationCAM, EigenCAM
 
 from mmballoon.cli import UserError
-from mmballoon.explain.maps import capture_outputs, find_layer, map_to_image
+from mmballoon.explain.maps import bracketed, capture_outputs, find_layer, map_to_image
 from mmballoon.inference import prepare
 from mmballoon.train.rules.weights_match import require_match
 
 GRAD_BASED = {'gradcam': GradCAM, 'gradcam++': GradCAMPlusPlus}
-METHODS = {**GRAD_BASED, 'eigencam': EigenCAM, 'ablationcam': AblationCAM}
+METHODS = {**GRAD_BASED, 'eigencam': EigenCAM, 'ablationcam': AblationCAM}  # and layercam
 # Losses that say nothing about the box, by the family of the head: the choices of MMYOLO's demo.
 IGNORED_LOSSES = {
     'yolov5': ['loss_obj'],
@@ -39,22 +41,28 @@ IGNORED_LOSSES = {
     'ppyoloe': ['loss_cls'],
     'rtmdet': ['loss_cls'],
 }
+# What is drawn where no layer is named: the layers of these that a model has.
+DEFAULT_LAYERS = [
+    *('backbone.stage4', 'backbone.layer4', 'backbone.stages[3]'),
+    *(f'neck.{convs}[{i}]' for convs in ('out_convs', 'fpn_convs', 'convs') for i in range(3)),
+]
 
 
-class BatchWrapper(BoxAMDetectorWrapper):
-    """MMYOLO's wrapper that also accepts a batch, so ablationcam can test several channels at once."""
+class Wrapper(BoxAMDetectorWrapper):
+    """MMYOLO's wrapper, also for a batch (ablationcam tests several channels at once), and for
+    detectors without a ``bbox_head``.
+    """
 
     def __call__(self, batch=None):
+        if self.is_need_loss:
+            return super().__call__(batch)
         count = 1 if batch is None else len(batch)
-        if self.is_need_loss or count == 1:
-            return super().__call__(batch)
-        single = self.input_data
-        samples = [single['data_samples'][0].clone() for _ in range(count)]
-        self.input_data = dict(inputs=single['inputs'] * count, data_samples=samples)
-        try:
-            return super().__call__(batch)
-        finally:
-            self.input_data = single
+        (sample,) = self.input_data['data_samples']
+        samples = [sample, *(sample.clone() for _ in range(count - 1))]
+        self.detector.eval()  # the loss sets the head to training
+        with torch.no_grad():
+            inputs = self.input_data['inputs'] * count
+            return self.detector.test_step(dict(inputs=inputs, data_samples=samples))
 
 
 class BoxAM:
@@ -63,37 +71,52 @@ class BoxAM:
     Args:
         cfg: Config of the detector.
         checkpoint: path of its weights.
-        method: a key of METHODS.
-        max_shape: [height, width] to which activations are scaled down to save memory, or [-1].
+        method: 'layercam', or a key of METHODS.
         ablation: batch_size and ratio_channels_to_ablate of ablationcam.
 
     Raises:
-        UserError: a head that MMYOLO's demo does not know, or one with masks and a method with gradients.
+        UserError: a head that the method does not know.
     """
 
-    def __init__(
-        self, cfg, checkpoint, method='gradcam', device='cpu', max_shape=(-1,), **ablation
-    ):
+    def __init__(self, cfg, checkpoint, method='gradcam', device='cpu', **ablation):
         self.method = method
         self.needs_grad = method in GRAD_BASED
         self.device = device
-        self.max_shape = list(max_shape)
         self.ablation = ablation
-        self.wrapper = BatchWrapper(cfg, checkpoint, 0, device=device)
+        self.wrapper = Wrapper(cfg, checkpoint, 0, device=device)
         require_match(self.wrapper.detector, CheckpointLoader.load_checkpoint(checkpoint, 'cpu'))
         self.detector = prepare(self.wrapper.detector, fuse=False)
-        head = type(self.detector.bbox_head).__name__
-        families = [name for name in IGNORED_LOSSES if head.lower().startswith(name)]
-        if not families:
-            known = ', '.join(IGNORED_LOSSES)
-            raise UserError(f'{head}: Box AM knows the heads of {known}; next: use one of these')
-        if self.needs_grad and hasattr(self.detector.bbox_head, 'loss_mask'):
-            raise UserError(
-                f'{head}: {method} needs the loss, and that of this head takes masks besides the boxes; '
-                'next: --method eigencam'
-            )
-        self.ignored_losses = IGNORED_LOSSES[families[0]]
+        self.ignored_losses = self._ignored_losses()
         MessageHub.get_current_instance().update_info('epoch', 0)  # some heads' losses read it
+
+    def _ignored_losses(self):
+        head = getattr(self.detector, 'bbox_head', self.detector)  # a two-stage detector has none
+        families = [f for f in IGNORED_LOSSES if type(head).__name__.lower().startswith(f)]
+        if self.needs_grad and not families:
+            raise self._unknown(f'{self.method} knows the heads of {", ".join(IGNORED_LOSSES)}')
+        if self.needs_grad and hasattr(head, 'loss_mask'):
+            raise self._unknown(
+                f'{self.method} needs the loss, and that of this head takes masks besides the boxes'
+            )
+        if self.method == 'layercam' and not isinstance(head, BaseDenseHead):
+            raise self._unknown('layercam needs a head that scores each place of the feature maps')
+        return IGNORED_LOSSES[families[0]] if families else []
+
+    def _unknown(self, found):
+        name = type(getattr(self.detector, 'bbox_head', self.detector)).__name__
+        return UserError(name, found, '--method eigencam, which works with any detector')
+
+    def default_layers(self):
+        """The names of DEFAULT_LAYERS that this detector has.
+
+        Raises:
+            UserError: it has none.
+        """
+        known = {bracketed(name) for name, _ in self.detector.named_modules()}
+        names = [name for name in DEFAULT_LAYERS if name in known]
+        if not names:
+            raise UserError('--target-layers', 'no layer is named', '--preview-model lists them')
+        return names
 
     def detect(self, image, names=()):
         """Detections on an image ((H, W, 3) uint8 BGR): a DetDataSample, boxes [x1, y1, x2, y2] in pixels.
@@ -122,24 +145,31 @@ class BoxAM:
         elif self.needs_grad and len(calls[0]) > 1:
             problem = f'has {len(calls[0])} outputs, and {self.method} takes one'
         if problem:
-            raise UserError(
-                f'--target-layers {name}: {problem}; next: name a single layer, such as '
-                'backbone.stage4 or neck.out_convs[0]'
-            )
+            advice = 'name a single layer, such as backbone.stage4 or neck.out_convs[0]'
+            raise UserError(f'--target-layers {name}', problem, advice)
 
     def heat(self, image, sample, names):
-        """The mean heat of some layers on an image: (H, W) float32, from 0 to 1, with maximum 1, or all 0.
+        """The heat of some layers on an image: (H, W) float32, from 0 to 1, with maximum 1, or all 0.
 
-        sample: what ``detect`` returned, with those detections that are to be explained.
+        sample: what ``detect`` returned, with those detections that are to be explained. layercam takes
+        the largest value of the layers, the other methods their mean.
         """
+        layers = [find_layer(self.detector, name) for name in names]
+        heat = (self._layercam if self.method == 'layercam' else self._by_mmyolo)(
+            image, sample, layers
+        )
+        return heat / heat.max() if heat.max() > 0 else heat
+
+    def _by_mmyolo(self, image, sample, layers):
         instances = sample.pred_instances
-        reshape = partial(reshape_transform, max_shape=self.max_shape, is_need_grad=self.needs_grad)
         visualizer = BoxAMDetectorVisualizer(
             METHODS[self.method],
             self.wrapper,
-            [find_layer(self.detector, name) for name in names],
+            layers,
             is_need_grad=self.needs_grad,
-            reshape_transform=reshape,
+            reshape_transform=partial(
+                reshape_transform, max_shape=[-1], is_need_grad=self.needs_grad
+            ),
             extra_params=dict(self.ablation, ablation_layer=DetAblationLayer()),
         )
         target = DetBoxScoreTarget(
@@ -153,18 +183,59 @@ class BoxAM:
         # over the padded input of the network.
         heat = visualizer(np.zeros((*sample.batch_input_shape, 3), np.float32), [target])
         visualizer.cam.activations_and_grads.release()
-        heat = map_to_image(np.nan_to_num(heat), sample.metainfo)
-        return heat / heat.max() if heat.max() > 0 else heat
+        return map_to_image(np.nan_to_num(heat), sample.metainfo)
+
+    def _layercam(self, image, sample, layers):
+        """LayerCAM (Jiang et al., 2021, https://doi.org/10.1109/TIP.2021.3089943) of the sum of the scores:
+        at each place, the activations times their gradients where these are positive.
+        """
+        inputs = self._inputs(image).requires_grad_()  # all layers of a backbone may be frozen
+
+        def forward():
+            return self.detector.bbox_head(self.detector.extract_feat(inputs))
+
+        (outputs, *_), calls = capture_outputs(layers, forward)
+        instances = sample.pred_instances
+        scores = [score for _, score in self._origins(outputs, instances)]
+        if any(abs(score.item() - s) > 1e-3 for score, s in zip(scores, instances.scores.tolist())):
+            raise self._unknown(
+                'its scores are not those of the classes alone, so not for layercam'
+            )
+        tensors = [tensor for outputs in calls for tensor in outputs[0]]
+        gradients = torch.autograd.grad(sum(scores), tensors, allow_unused=True)
+        heat = np.zeros(sample.ori_shape[:2], np.float32)
+        for activation, gradient in zip(tensors, gradients):
+            if gradient is not None:
+                level = (activation * gradient.relu()).sum(1).relu()[0].detach().cpu().numpy()
+                level = map_to_image(level, sample.metainfo)
+                heat = np.maximum(heat, level / (level.max() or 1))
+        return heat
 
     def strides(self, image, instances):
         """Sorted strides of the outputs that made these detections: their scores occur there."""
-        self.detect(image)
-        inputs = self.detector.data_preprocessor(self.wrapper.input_data, False)['inputs']
+        inputs = self._inputs(image)
         with torch.no_grad():
-            class_scores = self.detector.bbox_head(self.detector.extract_feat(inputs))[0]
-        strides = set()
-        for score in instances.scores:
-            distances = [(level.sigmoid() - score).abs().min().item() for level in class_scores]
-            level = class_scores[int(np.argmin(distances))]
-            strides.add(round(inputs.shape[-1] / level.shape[-1]))
-        return sorted(strides)
+            outputs = self.detector.bbox_head(self.detector.extract_feat(inputs))[0]
+        widths = {outputs[level].shape[-1] for level, _ in self._origins(outputs, instances)}
+        return sorted(round(inputs.shape[-1] / width) for width in widths)
+
+    def _inputs(self, image):
+        """The network's input (1, 3, H, W) of an image."""
+        self.wrapper.need_loss(False)
+        self.wrapper.set_input_data(image)
+        self.detector.eval()
+        return self.detector.data_preprocessor(self.wrapper.input_data, False)['inputs']
+
+    def _origins(self, outputs, instances):
+        """[(level, its score (tensor))] of detections: where their scores occur in the head's output.
+
+        outputs: [(1, anchors * classes, h, w)] before the sigmoid, one of each level.
+        """
+        found = []
+        for score, label in zip(instances.scores, instances.labels):
+            step = self.detector.bbox_head.cls_out_channels
+            of_class = [level.sigmoid()[0, label::step] for level in outputs]
+            distances = [(level - score).abs() for level in of_class]
+            level = int(np.argmin([distance.min().item() for distance in distances]))
+            found.append((level, of_class[level].flatten()[distances[level].argmin()]))
+        return found

@@ -1,6 +1,5 @@
 """Figures of the map demos: the detections on an image, and titled panels side by side."""
 
-import numpy as np
 from matplotlib.figure import Figure
 from mmdet.visualization import DetLocalVisualizer
 
@@ -11,18 +10,11 @@ def draw_detections(model, image, sample, score_thr=0.0):
     """The image ((H, W, 3) uint8 RGB) with the boxes of a DetDataSample, drawn by MMDetection."""
     visualizer = DetLocalVisualizer()
     visualizer.dataset_meta = dict(model.dataset_meta)
-    if not isinstance(visualizer.dataset_meta.get('palette'), (list, tuple)):
-        visualizer.dataset_meta['palette'] = 'random'
+    palette = visualizer.dataset_meta.get('palette')
+    if not isinstance(palette, (list, tuple)) or len(palette) < len(model.dataset_meta['classes']):
+        visualizer.dataset_meta['palette'] = 'random'  # the same colours each time
     visualizer.add_datasample('', image, sample, draw_gt=False, pred_score_thr=score_thr)
     return visualizer.get_image()
-
-
-def arrange(images, rows, columns):
-    """One image of ``rows`` x ``columns`` images ((H, W, 3) uint8 each); missing ones are white."""
-    blanks = [np.full_like(images[0], 255)] * (rows * columns - len(images))
-    cells = [*images, *blanks]
-    lines = [np.hstack(cells[row * columns : (row + 1) * columns]) for row in range(rows)]
-    return np.vstack(lines)
 
 
 def save_figure(panels, path):

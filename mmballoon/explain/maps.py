@@ -24,25 +24,25 @@ def find_layer(model, name):
     Raises:
         UserError: no such layer (the nearest names are given), or only a list of layers.
     """
-    known = {_bracketed(n): m for n, m in model.named_modules() if n}
-    wanted = _bracketed(name)
+    known = {bracketed(n): m for n, m in model.named_modules() if n}
+    wanted = bracketed(name)
     if wanted not in known:
         near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
-        raise UserError(
-            f'--target-layers {name}: the model has no such layer; next: '
-            + (f'did you mean {", ".join(near)}?' if near else '--preview-model lists its layers')
-        )
+        advice = f'did you mean {", ".join(near)}?' if near else '--preview-model lists its layers'
+        raise UserError(f'--target-layers {name}', 'the model has no such layer', advice)
     layer = known[wanted]
     if isinstance(layer, (torch.nn.ModuleList, torch.nn.ModuleDict)):
         inside = [n for n in known if n.startswith(wanted + '[')][:3]
         raise UserError(
-            f'--target-layers {name}: holds layers and computes nothing itself; next: name one of them, '
-            f'as {inside[0] if inside else name}'
+            f'--target-layers {name}',
+            'holds layers and computes nothing itself',
+            f'name one of them, as {inside[0] if inside else name}',
         )
     return layer
 
 
-def _bracketed(name):
+def bracketed(name):
+    """The name of a layer as MMYOLO writes it: ``neck.out_convs[0]``."""
     return re.sub(r'\.(\d+)(?=\.|\[|$)', r'[\1]', name)
 
 
@@ -86,24 +86,13 @@ def map_to_image(values, metainfo):
 
 
 def reduce_channels(featmap, channel_reduction, topk):
-    """The (H, W) arrays to draw of a (C, H, W) tensor; arguments as in MMEngine's draw_featmap.
+    """{title: (H, W) array to draw} of a (C, H, W) tensor; arguments as in MMEngine's draw_featmap.
 
     'squeeze_mean': the mean over channels; 'select_max': the channel with the largest sum; None: the
     ``topk`` channels with the largest sums (-1: all), largest first.
     """
     if channel_reduction == 'squeeze_mean':
-        return [featmap.mean(0).cpu().numpy()]
-    order = featmap.sum((1, 2)).argsort(descending=True)
+        return {'mean': featmap.mean(0).cpu().numpy()}
+    order = featmap.sum((1, 2)).argsort(descending=True).tolist()
     count = 1 if channel_reduction == 'select_max' else (len(order) if topk == -1 else topk)
-    return [featmap[i].cpu().numpy() for i in order[:count]]
-
-
-def norm_in_boxes(heat, boxes):
-    """Heat (H, W) scaled to 0..1 within each box [x1, y1, x2, y2] in pixels, 0 outside them."""
-    result = np.zeros_like(heat)
-    for x1, y1, x2, y2 in np.int32(np.clip(boxes, 0, None)):
-        inside = heat[y1:y2, x1:x2]
-        if inside.size and inside.max() > inside.min():
-            scaled = (inside - inside.min()) / (inside.max() - inside.min())
-            result[y1:y2, x1:x2] = np.maximum(result[y1:y2, x1:x2], scaled)
-    return result
+    return {f'channel {i}': featmap[i].cpu().numpy() for i in order[:count]}

@@ -1,7 +1,7 @@
-"""MMDetection's model zoo on the CPU: one training step and one prediction of each family.
+"""MMDetection's model zoo on the CPU: one training step and one prediction of each folder of configs.
 
 make models                                         writes docs/models.md
-python tests/mmballoon/test_models.py faster_rcnn   one family, in this process
+python tests/mmcompat/test_models.py faster_rcnn   one of them, in this process
 """
 
 import contextlib
@@ -199,12 +199,12 @@ def test_every_family_trains_and_predicts_or_says_what_is_missing():
     needs = sum(said.startswith('needs ') for said in results.values())
     rows = [f'| {name} | `{found[name].stem}` | {results[name]} |' for name in found]
     text = (
-        '# Models\n\nOne training step and one prediction of one config of each family in '
+        '# Models\n\nOne training step and one prediction of one config of each folder of configs in '
         f'MMDetection {mmdet.__version__}, without weights, on the CPU at {SIZE} px, with torch '
         f'{torch.__version__.split("+")[0]}, on {date.today()}: **{works} of {len(rows)}** work. '
         f'{needs} need a package that MMDetection does not install. No model was run on a GPU.\n\n'
         '`make models` writes this page.\n\n'
-        '| family | config | result |\n| --- | --- | --- |\n' + '\n'.join(rows) + '\n'
+        '| folder | config | result |\n| --- | --- | --- |\n' + '\n'.join(rows) + '\n'
     )
     (ROOT / 'docs/models.md').write_text(text, encoding='utf-8')
     notes.unlink()

@@ -185,7 +185,7 @@ with tempfile.NamedTemporaryFile('w', suffix='.json') as file, contextlib.redire
     file.flush()
     coco = COCO(file.name)
 ids = coco.get_cat_ids(cat_names=('a', 'gone', 'b', 'lost'))
-assert [ids[0], ids[2]] == [7, 3], 'ids in the order of the file'
+assert ids[0] == 7 and ids[2] == 3, 'ids in the order of the file'
 assert ids[1:4:2] == [10, 11]  # 9 is the id of a category that is not listed, but used
 assert ids == coco.get_cat_ids(cat_names=['a', 'gone', 'b', 'lost'])
 assert coco.getCatIds(catNms=['b', 'a']) == [3, 7] and coco.get_cat_ids(cat_ids=[3]) == [3]
@@ -329,6 +329,22 @@ for code in json.load(sys.stdin):
     for symptom in ("'pkgutil' has no attribute 'find_loader'", 'import of pkg_resources halted'):
         assert (symptom in output) is not repaired, output
     assert not repaired or 'Error' not in output, output
+
+
+def test_the_frames_of_a_video_have_a_progress_bar(tmp_path, capsys):
+    """As MMDetection's video_demo.py loops over them."""
+    import cv2
+    import mmcv
+    from mmengine.utils import track_iter_progress
+
+    path, size = str(tmp_path / 'clip.avi'), (32, 24)
+    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*'MJPG'), 5, size)
+    for value in (0, 120, 240):
+        writer.write(np.full((*size[::-1], 3), value, np.uint8))
+    writer.release()
+    frames = list(track_iter_progress(mmcv.VideoReader(path)))
+    assert [round(frame.mean() / 120) for frame in frames] == [0, 1, 2]
+    assert '3/3' in capsys.readouterr().out
 
 
 def test_pkg_resources_steps_aside():

@@ -81,7 +81,7 @@ def randomize(model, seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('method', ['gradcam', 'eigencam'])
+@pytest.mark.parametrize('method', ['gradcam', 'eigencam', 'layercam'])
 def test_the_heat_depends_on_the_weights(trained, method, capsys):
     """Sanity check of Adebayo et al., 2018 (https://arxiv.org/abs/1810.03292): random weights in place
     of the trained ones must give another map. Blank maps do not count as others.
@@ -119,7 +119,7 @@ def test_the_heat_depends_on_the_weights(trained, method, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('method', ['gradcam', 'gradcam++', 'eigencam', 'ablationcam'])
+@pytest.mark.parametrize('method', ['gradcam', 'gradcam++', 'layercam', 'eigencam', 'ablationcam'])
 def test_methods(trained, method):
     am = build_box_am(trained, method, batch_size=4, ratio_channels_to_ablate=0.1)
     image, sample = explainable(am, trained)[0]
@@ -145,7 +145,7 @@ def test_boxam_command(tiny, tmp_path):
     image = tiny.images[0]
     done = run(
         'tools/boxam_vis_demo.py', image, tiny.config, tiny.checkpoint, '--out-dir', tmp_path,
-        '--norm-in-bbox', '--topk', 2, '--score-thr', 0.001, env=tiny.env,
+        '--topk', 2, '--score-thr', 0.001, env=tiny.env,
     )  # fmt: skip
     assert cv2.imread(str(tmp_path / f'{image.stem}.jpg')).shape[0] > 500
     assert f'saved: {tmp_path}/{image.stem}.jpg' in done.stdout

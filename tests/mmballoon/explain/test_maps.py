@@ -57,7 +57,9 @@ def test_through_the_real_pipeline(tiny_data, tmp_path):
         model.backbone.register_forward_pre_hook(lambda m, args, seen=seen: seen.append(args[0]))
         sample = inference_detector(model, str(tmp_path / 'x.png'))
         brightness = torch.nn.functional.avg_pool2d(seen[0], STRIDE).mean(1)[0]
-        (values,) = maps.reduce_channels(brightness[None] - brightness.min(), 'squeeze_mean', 1)
+        (values,) = maps.reduce_channels(
+            brightness[None] - brightness.min(), 'squeeze_mean', 1
+        ).values()
         content = maps.map_to_image(values, sample.metainfo)
         content[content < 0.75 * content.max()] = 0
         ys, xs = np.nonzero(content)
@@ -70,10 +72,15 @@ def test_through_the_real_pipeline(tiny_data, tmp_path):
 
 def test_reduce_channels():
     featmap = torch.stack([torch.full((2, 2), float(v)) for v in (1, 5, 3)])
-    assert maps.reduce_channels(featmap, 'squeeze_mean', 4)[0].tolist() == [[3, 3], [3, 3]]
-    assert [m[0, 0] for m in maps.reduce_channels(featmap, 'select_max', 4)] == [5]
-    assert [m[0, 0] for m in maps.reduce_channels(featmap, None, 2)] == [5, 3]
-    assert [m[0, 0] for m in maps.reduce_channels(featmap, None, -1)] == [5, 3, 1]
+    assert maps.reduce_channels(featmap, 'squeeze_mean', 4)['mean'].tolist() == [[3, 3], [3, 3]]
+    for reduction, topk, channels in (
+        ('select_max', 4, [1]),
+        (None, 2, [1, 2]),
+        (None, -1, [1, 2, 0]),
+    ):
+        found = maps.reduce_channels(featmap, reduction, topk)
+        assert list(found) == [f'channel {i}' for i in channels]
+        assert [values[0, 0] for values in found.values()] == [[1, 5, 3][i] for i in channels]
 
 
 def net():
@@ -106,12 +113,3 @@ def test_layers_by_name(name):
 def test_wrong_layer_names(name, message):
     with pytest.raises(UserError, match=message):
         maps.find_layer(net(), name)
-
-
-def test_norm_in_boxes():
-    heat = np.zeros((10, 10), np.float32)
-    heat[2:4, 2:4], heat[2, 2], heat[8, 8] = 0.2, 0.4, 1.0
-    scaled = maps.norm_in_boxes(heat, np.array([[1.0, 1, 5, 5], [-3, -3, 1, 1], [6, 0, 9, 2]]))
-    assert scaled[2, 2] == 1 and scaled[3, 3] == pytest.approx(0.5) and scaled[1, 1] == 0
-    assert scaled[8, 8] == 0  # in no box, however hot
-    assert scaled[:2].max() == 0  # boxes without any heat, one of them over the border, stay cold
