@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from mmdet.models.dense_heads import RTMDetHead
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmengine import MessageHub
 from mmengine.runner import CheckpointLoader
@@ -194,13 +195,14 @@ class BoxAM:
         def forward():
             return self.detector.bbox_head(self.detector.extract_feat(inputs))
 
-        (outputs, *_), calls = capture_outputs(layers, forward)
-        instances = sample.pred_instances
-        scores = [score for _, score in self._origins(outputs, instances)]
-        if any(abs(score.item() - s) > 1e-3 for score, s in zip(scores, instances.scores.tolist())):
+        outputs, calls = capture_outputs(layers, forward)
+        head = self.detector.bbox_head
+        # Other heads multiply their scores by a third output, or put them through a softmax.
+        if not isinstance(head, RTMDetHead) and (len(outputs) > 2 or not head.use_sigmoid_cls):
             raise self._unknown(
                 'its scores are not those of the classes alone, so not for layercam'
             )
+        scores = [score for _, score in self._origins(outputs[0], sample.pred_instances)]
         tensors = [tensor for outputs in calls for tensor in outputs[0]]
         gradients = torch.autograd.grad(sum(scores), tensors, allow_unused=True)
         heat = np.zeros(sample.ori_shape[:2], np.float32)

@@ -53,12 +53,12 @@ def model(request, tmp_path_factory):
             step.size = (160, 160)
     threshold = cfg.model.test_cfg.get('rcnn', cfg.model.test_cfg)
     threshold.score_thr = 0.0
+    cfg.dump(config)  # building a model may put tensors into its config
     init_default_scope('mmdet')
     torch.manual_seed(0)
     net = REGISTRY.build(cfg.model)
     meta = dict(dataset_meta=dict(classes=[str(i) for i in range(80)]))
     torch.save(dict(state_dict=net.state_dict(), meta=meta), folder / 'random.pth')
-    cfg.dump(config)
     return request.param, config, folder / 'random.pth'
 
 
