@@ -19,7 +19,8 @@ HASH_SIDE = 16  # a difference hash has 16 x 16 bits
 NEAR = 26  # near-duplicates differ in at most this many bits; unrelated photographs in about 128
 MOST = 1000  # so many images before it, of those that share some bits, are compared with an image
 BITS = np.array([bin(i).count('1') for i in range(256)], np.uint8)  # set in a byte
-MENDS = 'python data_tools/import_annotations.py writes a file that has it'
+MENDS = 'python data_tools/import_annotations.py writes a file without this fault'
+SCALES = 'python data_tools/import_annotations.py scales the boxes'
 
 
 def read_images(part, draw=None):
@@ -40,7 +41,8 @@ def read_images(part, draw=None):
         stated = image['width'], image['height']
         if size != stated:
             found, wanted = (f'{width} x {height}' for width, height in (size, stated))
-            part.problems.append(f'{path}: {found} pixels, the COCO file says {wanted}')
+            said = f'{found} pixels, the COCO file says {wanted}'
+            part.problems.append(f'{path}: {said}: {SCALES}')
         part.hashes[key] = digest, difference_hash(small)
         tile = draw(part, key, small) if draw else None
         if tile:

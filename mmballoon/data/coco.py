@@ -12,6 +12,7 @@ from mmballoon.cli import UserError
 
 STRIDES = (8, 16, 32)  # RTMDet's
 THUMBNAIL = 240  # pixels
+JOINS = 'python data_tools/import_annotations.py makes them one'
 CONVERT = 'python data_tools/balloon2coco.py'
 # Table of a COCO file -> what each of its rows must have.
 TABLES = dict(
@@ -97,7 +98,9 @@ def load(path, folder=None):
     data, problems = read_json(path), []
     problems += ids_twice(data)
     names = Counter(str(category['name']) for category in data['categories'])
-    problems += [f"{n} categories have the name '{name}'" for name, n in names.items() if n > 1]
+    problems += [
+        f"{n} categories have the name '{name}': {JOINS}" for name, n in names.items() if n > 1
+    ]
     boxes = defaultdict(list)
     try:
         for a in data['annotations']:

@@ -208,10 +208,10 @@ def _from_yaml(root):
 
 
 def _resolve(root, base, place):
-    """The path that a YAML file means: relative to its ``path``, to itself, or from a folder above."""
+    """The path that a file means: relative to its ``path``, to itself, or less folders in front."""
     parts = [part for part in Path(place).parts if part not in ('..', '.')]
-    candidates = [root / base / place, root / place, *(root.joinpath(*parts[i:]) for i in (0, -2))]
-    return next((path for path in candidates if path.exists()), None)
+    shorter = [root.joinpath(*parts[i:]) for i in range(len(parts))]
+    return next((path for path in (root / base / place, *shorter) if path.exists()), None)
 
 
 def _yolo_split(root, places):
@@ -219,47 +219,43 @@ def _yolo_split(root, places):
     files, folders = [], []
     for place in places:
         if place.is_dir():
-            labels = _labels_of(place)
-            files += [file for file in files_of(labels, ('.txt',)) if kind_of(file) == 'yolo']
+            files += [f for f in files_of(_labels_of(place), ('.txt',)) if kind_of(f) == 'yolo']
             folders.append(place)
-        else:
-            for line in parse(place, 'text', text_lines):
-                image = _resolve(place.parent, '', line.strip()) if line.strip() else None
-                image = image or _resolve(root, '', line.strip())
-                if image:
-                    files.append(_labels_of(image.parent) / f'{image.stem}.txt')
-                    folders.append(image.parent)
+            continue
+        for image in [_resolve(root, '', line) for line in _lines(place)]:
+            if image:
+                files.append(_labels_of(image.parent) / f'{image.stem}.txt')
+                folders.append(image.parent)
     return Split('yolo', [f for f in files if f.is_file()], list(dict.fromkeys(folders)))
+
+
+def _lines(path):
+    return [line.strip() for line in parse(path, 'text', text_lines) if line.strip()]
 
 
 def _labels_of(folder):
     """The folder of the labels of a folder of images: "labels" for the last "images" in its path."""
-    parts = list(folder.parts)
-    for i in reversed(range(len(parts))):
-        if parts[i] == 'images' and Path(*parts[:i], 'labels', *parts[i + 1 :]).is_dir():
-            return Path(*parts[:i], 'labels', *parts[i + 1 :])
-    return folder
+    head, images, tail = str(folder).rpartition('images')
+    labels = Path(f'{head}labels{tail}')
+    return labels if images and labels.is_dir() else folder
 
 
 def _from_lists(root):
     """CVAT's YOLO (train.txt lists images) and Pascal VOC (ImageSets/Main/train.txt lists stems)."""
-    splits, voc = {}, root / 'ImageSets/Main'
+    splits = {}
     for split, names in NAMES.items():
         for name in names:
-            if (voc / f'{name}.txt').is_file():
-                lines = parse(voc / f'{name}.txt', 'text', text_lines)
-                files = [
-                    root / f'Annotations/{line.split()[0]}.xml' for line in lines if line.strip()
-                ]
-                missing = [file for file in files if not file.is_file()]
+            voc, yolo = root / f'ImageSets/Main/{name}.txt', root / f'{name}.txt'
+            if voc.is_file():
+                stems = [line.split()[0] for line in _lines(voc)]
+                files = [root / f'Annotations/{stem}.xml' for stem in stems]
+                missing = [file.stem for file in files if not file.is_file()]
                 if missing:
-                    what = f'{len(missing)} images without a file in Annotations: {missing[0].stem}'
-                    raise UserError(
-                        voc / f'{name}.txt', what, 'add them, or take them off the list'
-                    )
+                    found = f'{len(missing)} images without a file in Annotations: {missing[0]}'
+                    raise UserError(voc, found, 'add them, or take them off the list')
                 splits[split] = Split('voc', files, [root / 'JPEGImages'])
-            elif (root / 'obj.names').is_file() and (root / f'{name}.txt').is_file():
-                splits[split] = _yolo_split(root, [root / f'{name}.txt'])
+            elif (root / 'obj.names').is_file() and yolo.is_file():
+                splits[split] = _yolo_split(root, [yolo])
     return splits
 
 
@@ -267,22 +263,17 @@ def _from_folders(root):
     """A folder for each split, below the root or below its images/ and labels/; or COCO's own layout."""
     splits = {}
     for split, names in NAMES.items():
-        for name in names:
-            images = next((root / p for p in (name, f'images/{name}') if (root / p).is_dir()), None)
-            labels = images and _labels_of(
-                images / 'images' if (images / 'images').is_dir() else images
-            )
-            if labels and files_of(labels):
-                format, files = detect(labels)
-                splits[split] = Split(format, files, [images])
+        for images in [root / place / name for name in names for place in ('', 'images')]:
+            inner = images / 'images'
+            labels = _labels_of(inner if inner.is_dir() else images)
+            if images.is_dir() and files_of(labels):
+                splits[split] = Split(*detect(labels), [images])
                 break
         else:
-            jsons = [f for f in (*root.glob('*.json'), *root.glob('annotations/*.json'))]
-            jsons = [f for f in jsons if split in f.stem and not is_own(f) and kind_of(f) == 'coco']
+            jsons = [*root.glob(f'*{split}*.json'), *root.glob(f'annotations/*{split}*.json')]
+            jsons = [file for file in jsons if not is_own(file) and kind_of(file) == 'coco']
             if len(jsons) == 1:
-                places = [p for p in (*root.glob(f'{split}*'), *root.glob(f'images/{split}*'))]
-                places = [p for p in places if p.is_dir()]
-                # train/ is what this command itself links beside train2017/.
-                places = [p for p in places if p != root / split] or places or [root]
-                splits[split] = Split('coco', jsons, places)
+                # Not train/ beside train2017/: this command itself links it.
+                places = [*root.glob(f'{split}?*/'), *root.glob(f'images/{split}*/')]
+                splits[split] = Split('coco', jsons, [p for p in places if p.is_dir()] or [root])
     return splits

@@ -183,13 +183,13 @@ MENDS = 'import_annotations.py'
         (lambda d: d['annotations'][0].pop('iscrowd'), ["1 annotations without 'iscrowd'", MENDS]),
         (
             lambda d: d['categories'].append(dict(id=2, name='balloon')),
-            ["2 categories have the name 'balloon'"],
+            ["2 categories have the name 'balloon': python data_tools/import_annotations.py"],
         ),
         (
             lambda d: d['categories'].append(dict(id=2, name='mug')),
             ['train and val have different categories: mug in one of them only'],
         ),
-        (lambda d: d['images'][0].update(width=301), ['300 x 200 pixels, the COCO file says 301 x 200']),
+        (lambda d: d['images'][0].update(width=301), ['300 x 200 pixels, the COCO file says 301 x 200', 'scales the boxes']),
         (lambda d: d['images'][0].pop('width'), ['300 x 200 pixels, the COCO file says 0 x 200']),
     ],
 )  # fmt: skip
