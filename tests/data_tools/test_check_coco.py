@@ -189,7 +189,7 @@ MENDS = 'import_annotations.py'
             lambda d: d['categories'].append(dict(id=2, name='mug')),
             ['train and val have different categories: mug in one of them only'],
         ),
-        (lambda d: d['images'][0].update(width=301), ['300 x 200 pixels, the COCO file says 301 x 200', 'scales the boxes']),
+        (lambda d: d['images'][0].update(width=301), ['300 x 200 pixels, the COCO file says 301 x 200']),
         (lambda d: d['images'][0].pop('width'), ['300 x 200 pixels, the COCO file says 0 x 200']),
     ],
 )  # fmt: skip
