@@ -25,7 +25,7 @@ help:  ## list the targets
 
 setup: .venv/.installed  ## make .venv with the tested set of packages (TORCH_INDEX=URL for another build of torch)
 
-.venv/.installed: requirements.txt requirements-dev.txt constraints.txt pyproject.toml
+.venv/.installed: requirements-dev.txt requirements-export.txt constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 14) else "error: Python %d.%d, expected 3.10 to 3.14; next: install one and run make setup PYTHON=python3.12" % v)'
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "error: $(PYTHON) has no venv module; next: install it (Debian, Ubuntu: apt install python3-venv) and run make setup again" >&2; exit 1; }
 	$(PYTHON) -m venv .venv

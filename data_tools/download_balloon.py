@@ -19,7 +19,8 @@ import zipfile
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from mmballoon.cli import UserError, added_files, report_errors
+from mmballoon.cli import UserError, report_errors
+from mmballoon.data.files import added_files
 from mmballoon.data.via import parse_via
 
 URLS = (

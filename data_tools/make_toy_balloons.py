@@ -14,7 +14,8 @@ import os
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from mmballoon.cli import UserError, added_files, report_errors
+from mmballoon.cli import UserError, report_errors
+from mmballoon.data.files import added_files
 from mmballoon.render.balloon_images import make_split, read_photos
 
 

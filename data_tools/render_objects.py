@@ -14,7 +14,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmballoon.cli import UserError, added_files, report_errors
+from mmballoon.cli import UserError, report_errors
+from mmballoon.data.files import added_files
 from mmballoon.data.shapes import polygon_area, polygon_box
 from mmballoon.render.objects import NAMES, load_sprites, render
 

@@ -7,24 +7,21 @@ that raises it: the text of a message is never enough to tell them from a bug.
 
 import contextlib
 import errno
-import filecmp
 import functools
 import glob
-import importlib.util
 import io
 import logging
 import os
 import re
 import secrets
-import shutil
 import signal
 import sys
-import sysconfig
 import threading
 import traceback
 import zipfile
-from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+
+from mmballoon.packages import CORE, package_problems
 
 EXIT_STATUS = 2  # the status with which argparse ends, too
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
@@ -62,42 +59,31 @@ NO_CATEGORY = (
     "no annotation is left: metainfo['classes'] in the config must name categories of the COCO file"
 )
 BAD_IMAGE = 'not a readable image: replace it, or remove it from the annotations'
-BAD_PACKAGES = 'the installed packages do not fit together: pip install -r requirements.txt'
 TWO_BUILDS = (
     'torch and torchvision are different builds: install both with one command, from one index '
     '(pip install --force-reinstall torch torchvision)'
 )
 EXPORT_PACKAGES = 'pip install -r requirements-export.txt -c constraints.txt'
-TOO_NARROW = 'resizing leaves less than a pixel: crop the image, or correct the scale in the pipeline of the config'
 CHECK_PATH = 'check the path (checkpoints are in work_dirs/<config name>/)'
+BACKEND = 'install this package, or leave this backend out of vis_backends in the config'
 
-# (exception type, end of the file name of the function that raises it, that function, what to do)
+# (exception types, end of the file name of the functions that raise it, these functions, what to do)
 KNOWN_ERRORS = (
-    ('FileNotFoundError', 'pycocotools/coco.py', '__init__', NO_ANNOTATIONS),
-    ('JSONDecodeError', 'pycocotools/coco.py', '__init__', 'convert the annotations again'),
+    ('FileNotFoundError JSONDecodeError', 'pycocotools/coco.py', '__init__', NO_ANNOTATIONS),
     ('AssertionError', 'hooks/num_class_check_hook.py', '_check_head', WRONG_CLASSES),
     ('ValueError', 'mmengine/dataset/base_dataset.py', '_serialize_data', NO_CATEGORY),
     ('UnpicklingError', 'torch/serialization.py', 'load', UNSAFE),
     ('ValueError', 'mmcompat/checkpoint.py', 'history_getattr', UNSAFE),
-    ('RuntimeError', 'torch/serialization.py', '__init__', DAMAGED),
-    ('RuntimeError', 'torch/serialization.py', '_load', DAMAGED),
-    ('EOFError', 'torch/serialization.py', '_legacy_load', DAMAGED),
+    ('RuntimeError EOFError', 'torch/serialization.py', '__init__ _load _legacy_load', DAMAGED),
     ('FileNotFoundError', 'mmengine/runner/checkpoint.py', 'load_from_local', CHECK_PATH),
-    ('FileNotFoundError', 'mmengine/utils/path.py', 'check_file_exist', CHECK_PATH),
-    ('FileNotFoundError', 'mmcv/transforms/loading.py', 'transform', BAD_IMAGE),
-    ('AssertionError', 'mmcv/transforms/loading.py', 'transform', BAD_IMAGE),
-    ('error', 'mmcv/transforms/loading.py', 'transform', BAD_IMAGE),  # cv2.error
-    ('SyntaxError', 'mmengine/config/config.py', '_validate_py_syntax', 'correct the config there'),
-    ('JSONDecodeError', 'mmengine/config/config.py', 'fromfile', 'correct the config there'),
-    ('OSError', 'mmengine/config/config.py', 'fromfile', 'pass a .py, .yml or .json config'),
-    ('AssertionError', 'mmdet/.mim/tools/test.py', 'main', 'name the file of --out with .pkl'),
-    ('error', 'mmcv/image/geometric.py', 'imresize', TOO_NARROW),  # cv2.error
-    ('AssertionError', 'mmdet/__init__.py', '<module>', BAD_PACKAGES),
-    ('AssertionError', 'mmyolo/__init__.py', '<module>', BAD_PACKAGES),
+    (
+        'FileNotFoundError AssertionError error',
+        'mmcv/transforms/loading.py',
+        'transform',
+        BAD_IMAGE,
+    ),
+    ('ImportError', 'mmengine/visualization/vis_backend.py', '_init_env', BACKEND),
     ('RuntimeError', 'torchvision/_meta_registrations.py', '<module>', TWO_BUILDS),
-)
-BUILDERS = (
-    'from_cfg|__init__|build_|register_|set_randomness|wrap_model|scale_lr'  # methods of Runner
 )
 # Errors of the file system: the operating system says what is wrong with which path.
 FILE_SYSTEM = {
@@ -153,53 +139,50 @@ def explain(error):
         package = (error.name or '').split('.')[0]
         if package in ('onnx', 'onnxruntime', 'onnxscript'):
             return f'{package} is not installed; next: {EXPORT_PACKAGES}'
-        if package in REQUIREMENTS:
-            return problems(REQUIREMENTS) or f'{error}; next: {BAD_PACKAGES}'
+        return package_problems()
     types = {cls.__name__ for cls in type(error).__mro__}
     functions = _functions(error)
-    for exception, file, function, hint in KNOWN_ERRORS:
-        if exception in types and any(
-            f.endswith(file) and name == function for f, name in functions
+    for exceptions, file, names, advice in KNOWN_ERRORS:
+        if types & set(exceptions.split()) and any(
+            f.endswith(file) and name in names.split() for f, name in functions
         ):
-            return f'{_found(error)}; next: {hint}'
+            too_small = advice == NO_CATEGORY and _images_too_small(error)
+            return too_small or f'{_found(error)}; next: {advice}'
     if isinstance(error, OSError) and error.errno in FILE_SYSTEM:
         file = error.filename or _file_in_use(error)
         if file:
             return f'{file}: {error.strerror}; next: {FILE_SYSTEM[error.errno]}'
-    if _is_in_config(error):
+    if _is_in_config(error, functions):
         return f'{type(error).__name__}: {_found(error)}; next: correct the config (DEBUG=1 shows where)'
     return None
 
 
-def _is_in_config(error):
-    """Whether upstream refused a config: while MMEngine read it, or while it built what it names.
+def _is_in_config(error, functions):
+    """Whether MMEngine refused a config: while reading it, or because of a name or an argument in it.
 
     Errors in modules of one's own, which a config imports or names, are none of these.
     """
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    functions = _functions(error)
-    imports = any(name == 'import_modules_from_strings' for _, name in functions)
-    if imports or isinstance(error, (ImportError, OSError, SystemError)):
-        return False  # SystemError: Python itself is at fault
-    if any(file.endswith('mmengine/config/config.py') for file, _ in functions):
-        return True
-    if isinstance(error, (MemoryError, RuntimeError)):
-        return False  # a full memory or a device, and no setting
-    built = [
-        i
-        for i, (file, name) in enumerate(functions)
-        if file.endswith('mmengine/registry/build_functions.py')
-        or (file.endswith('mmengine/runner/runner.py') and re.match(BUILDERS, name))
-    ]
-    if not built:
+    if isinstance(error, (ImportError, OSError, SystemError)):  # SystemError: Python is at fault
         return False
-    # Compiled modules have no absolute path. A patch may stand between, but not fail itself.
-    installed = tuple(sysconfig.get_path(name) for name in ('stdlib', 'purelib', 'platlib'))
-    patches = tuple(str(Path(__file__).parent / name) for name in ('train', '../mmcompat'))
-    *between, last = [frame.f_code.co_filename for frame in frames[built[-1] :]]
-    return all(
-        file.startswith(installed) or not os.path.isabs(file)
-        for file in (*(file for file in between if not file.startswith(patches)), last)
+    if any(name == 'import_modules_from_strings' for _, name in functions):
+        return False
+    read = any(file.endswith('mmengine/config/config.py') for file, _ in functions)
+    return read or '/mmengine/registry/' in functions[-1][0]
+
+
+def _images_too_small(error):
+    """The line (str) for a data set whose images are all too small for its filter_cfg, or None."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_name == '_serialize_data':
+            dataset = frame.f_locals['self']
+    limit = (dataset.filter_cfg or {}).get('min_size', 0)
+    sizes = [(image['width'], image['height']) for image in dataset.load_data_list()]
+    if not sizes or max(map(min, sizes)) >= limit:
+        return None
+    width, height = max(sizes, key=min)
+    return (
+        f'{dataset.ann_file}: every image has a side under {limit} pixels (the largest is {width} x '
+        f'{height}); next: set filter_cfg=dict(min_size=0) in the dataset of the config, or use larger images'
     )
 
 
@@ -282,7 +265,8 @@ def atomic_write(path, mode='wb'):
     mode: of ``open``; text is UTF-8 on every system.
     """
     path = Path(path)
-    part = _part(path)
+    # A name that no other file has, neither a person's nor another process's
+    part = path.with_name(f'.{path.name}.{secrets.token_hex(4)}.part')
     try:
         with open(part, mode, encoding=None if 'b' in mode else 'utf-8') as file:
             yield file
@@ -298,11 +282,6 @@ def atomic_write(path, mode='wb'):
         raise
 
 
-def _part(path):
-    """A name beside ``path`` that no other file has, neither a person's nor another process's."""
-    return path.with_name(f'.{path.name}.{secrets.token_hex(4)}.part')
-
-
 def _sync_folder(folder):
     """Put the names in a folder on the disk: without it, a new name can be lost with the power."""
     if os.name == 'posix':  # Windows cannot open a folder
@@ -311,85 +290,6 @@ def _sync_folder(folder):
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def replace_files(contents):
-    """Write several files, {path: bytes}: all of them or none.
-
-    If one of them cannot be written, those before it get back what they had.
-    """
-    old = {}
-    try:
-        for path in contents:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if path.exists():
-                part = _part(path)
-                _link(path, part)
-                old[path] = part
-        try:
-            with contextlib.ExitStack() as stack:  # at its end, the files get their names
-                for path, data in contents.items():
-                    stack.enter_context(atomic_write(path)).write(data)
-        except BaseException:
-            for path in contents:
-                with contextlib.suppress(OSError):  # an error here would hide the first one
-                    os.replace(old[path], path) if path in old else path.unlink()
-            raise
-    finally:
-        for part in old.values():
-            part.unlink(missing_ok=True)
-
-
-def _link(source, path):
-    """Give a file a second name, or copy it where that is not possible."""
-    try:
-        os.link(source, path)
-    except OSError:
-        shutil.copy2(source, path)
-
-
-@contextlib.contextmanager
-def added_files():
-    """Give a function add(path, content), for bytes or the path of a file to link to.
-
-    It replaces nothing: a file that is there already must have this content. If the block fails,
-    what was added goes again.
-    """
-    made = []
-
-    def add(path, content):
-        if is_same(path, content):
-            return
-        if os.path.lexists(path):
-            advice = 'move it away, or choose another folder'
-            raise UserError(f'{path}: a file with another content is there; next: {advice}')
-        for folder in reversed([path.parent, *path.parent.parents]):
-            if not folder.exists():
-                folder.mkdir()
-                made.append(folder)
-        made.append(path)
-        if isinstance(content, bytes):
-            with atomic_write(path) as file:
-                file.write(content)
-        else:
-            _link(content, path)
-
-    try:
-        yield add
-    except BaseException:
-        for path in reversed(made):
-            with contextlib.suppress(OSError):  # an error here would hide the first one
-                path.rmdir() if path.is_dir() else path.unlink()
-        raise
-
-
-def is_same(path, content):
-    """Whether a file has this content: bytes, or those of another file (Path)."""
-    if not path.is_file():
-        return False
-    if isinstance(content, bytes):
-        return path.stat().st_size == len(content) and path.read_bytes() == content
-    return path.samefile(content) or filecmp.cmp(path, content, shallow=False)
 
 
 def is_whole(path):
@@ -436,22 +336,18 @@ def list_images(inputs):
         else:
             images = sorted(match for match in map(Path, glob.glob(item)) if match.is_file())
         if not images:
-            raise UserError(f'{item}: no such image, or no image in it; next: check the path')
+            raise UserError(item, 'no such image, or no image in it', 'check the path')
         found += images
     names = {}
     for path in found:
         if names.setdefault(path.stem, path) != path:
-            raise UserError(
-                f'{names[path.stem]} and {path} would have results of one name; next: run them one by one, '
-                'with an --out-dir each'
-            )
+            found = f'would have results of the same name as {names[path.stem]}'
+            raise UserError(path, found, 'run them one by one, with an --out-dir each')
     found = list(names.values())
     broken = [path for path in found if not _decodes(path)]
     if broken:
         more = f' (and {len(broken) - 1} more of {len(found)} files)' if len(broken) > 1 else ''
-        raise UserError(
-            f'{broken[0]}: not a readable image{more}; next: replace it or leave it out'
-        )
+        raise UserError(broken[0], f'not a readable image{more}', 'replace it or leave it out')
     return [str(path) for path in found]
 
 
@@ -475,9 +371,7 @@ def pick_device(device=None):
         torch.empty(0, device=device)
     except (AssertionError, RuntimeError) as error:  # AssertionError: a torch without CUDA
         found = str(error).split('. ')[0].splitlines()[0]
-        raise UserError(
-            f'--device {device}: {found}; next: --device cpu, or leave it out'
-        ) from None
+        raise UserError(f'--device {device}', found, '--device cpu, or leave it out') from None
     return device
 
 
@@ -495,98 +389,8 @@ def fast_bfloat16():
     return any(getattr(torch.cpu, name, bool)() for name in names)
 
 
-# ---- Installed packages
-
-# Module -> its line of requirements.txt (tests/mmballoon/test_environment.py compares them).
-REQUIREMENTS = {
-    'numpy': 'numpy>=1.26',
-    'torch': 'torch>=2.6',
-    'torchvision': 'torchvision',
-    'mmengine': 'mmengine>=0.10.4,<0.11',
-    'mmcv': 'mmcv-lite>=2.0.1,<2.1',
-    'mmdet': 'mmdet>=3.0.0,<3.4',
-    'mmyolo': 'mmyolo>=0.5.0,<0.7',
-    'pytorch_grad_cam': 'grad-cam>=1.4.8',
-    'pycocotools': 'pycocotools>=2.0.8',
-    'cv2': 'opencv-python>=4.10',
-    'PIL': 'pillow',
-    'matplotlib': 'matplotlib',
-    'tqdm': 'tqdm',
-    'hotcoco': 'hotcoco',
-    'jinja2': 'jinja2',
-    'distutils': 'setuptools',
-}
-CORE = ('numpy', 'torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet')  # what the patches need
-MMCV_ALONE = 'mmcv-lite>=2.0.1,<2.2'  # the range of MMDetection, where MMYOLO is not installed
-OTHER_NAMES = {'mmcv': 'mmcv', 'mmengine': 'mmengine-lite'}  # other packages with the same module
-
-
 def check_packages():
-    """Raise a UserError where the packages that the patches need do not fit."""
-    line = problems(CORE)
+    """Raise a UserError where the packages that MMDetection needs do not fit."""
+    line = package_problems(CORE)
     if line:
         raise UserError(line)
-
-
-def problems(modules):
-    """The line (str) that says, package by package, what is wrong and what to install, or None."""
-    found, remove, install = [], [], []
-    for module in modules:
-        problem = _problem(module)
-        if problem:
-            found.append(problem[0])
-            remove += problem[1]
-            install += problem[2]
-    if not found:
-        return None
-    uninstall = f'pip uninstall -y {" ".join(remove)} && ' if remove else ''
-    quoted = ' '.join(f'"{package}"' for package in dict.fromkeys(install))
-    return f'{", ".join(found)}; next: {uninstall}pip install {quoted}'
-
-
-def _problem(module):
-    """(what is wrong, packages to remove, packages to install), or None if the module fits."""
-    requirement = REQUIREMENTS[module]
-    install = [requirement, 'torchvision'] if module == 'torch' else [requirement]
-    if not _exists(module):
-        return f'{module} is not installed', [], install
-    from packaging.requirements import Requirement  # mmcv and matplotlib need it as well
-
-    wanted = Requirement(MMCV_ALONE if module == 'mmcv' and not _exists('mmyolo') else requirement)
-    names = [wanted.name, OTHER_NAMES.get(module)]
-    versions = {name: _version(name) for name in names if name and _version(name)}
-    if len(set(versions.values())) > 1:
-        both = ' and '.join(f'{name} {found}' for name, found in versions.items())
-        return f'{both} are installed into one folder', list(versions), install
-    for name, found in versions.items():
-        if not wanted.specifier.contains(found, prereleases=True):
-            remove = [name] if name != wanted.name else []
-            return f'{name} {found} is installed, expected {wanted.specifier}', remove, install
-    if module == 'torchvision' and versions:
-        return _other_torch(versions['torchvision'])
-    return None
-
-
-def _other_torch(torchvision):
-    """Each release of torchvision is compiled for one release of torch."""
-    from packaging.requirements import Requirement
-
-    torch = _version('torch')
-    for needed in map(Requirement, requires('torchvision') or []):
-        if needed.name == 'torch' and torch and not needed.specifier.contains(torch, True):
-            found = (
-                f'torchvision {torchvision} is for torch {needed.specifier}, found torch {torch}'
-            )
-            return found, [], [f'torch=={torch.partition("+")[0]}', 'torchvision']
-    return None
-
-
-def _exists(module):
-    return importlib.util.find_spec(module) is not None
-
-
-def _version(package):
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

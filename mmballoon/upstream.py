@@ -9,7 +9,7 @@ import runpy
 import sys
 from pathlib import Path
 
-from mmballoon.cli import REQUIREMENTS, UserError, check_packages, report_errors
+from mmballoon.cli import UserError, check_packages, report_errors
 
 PACKAGES = ('mmdet', 'mmyolo')
 
@@ -18,7 +18,7 @@ def package_root(package):
     """The folder in which an installed package keeps its ``tools`` and ``configs`` (Path)."""
     spec = importlib.util.find_spec(package)
     if spec is None:
-        raise UserError(f'{package} is not installed; next: pip install "{REQUIREMENTS[package]}"')
+        raise UserError(package, 'not installed', 'pip install -r requirements.txt')
     return Path(spec.origin).parent / '.mim'
 
 
@@ -37,16 +37,15 @@ def run(script):
     """
     with report_errors():
         if not script.is_file():
-            raise UserError(
-                f'{script}: no such script; next: python tools/upstream.py mmdet (or mmyolo) lists them'
-            )
+            advice = 'python tools/upstream.py mmdet (or mmyolo) lists them'
+            raise UserError(script, 'no such script', advice)
         from mmballoon.train import rules
 
         rules.apply()
         sys.path.insert(0, str(script.resolve().parent))  # it may import the modules beside it
         spec = importlib.util.spec_from_file_location(script.stem, script)
         if spec is None:
-            raise UserError(f'{script}: no Python script; next: name a file that ends with .py')
+            raise UserError(script, 'no Python script', 'name a file that ends with .py')
         module = importlib.util.module_from_spec(spec)
         sys.modules[script.stem] = module
         spec.loader.exec_module(module)

@@ -6,8 +6,9 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from mmballoon.cli import UserError, replace_files
+from mmballoon.cli import UserError
 from mmballoon.data.coco import BEGINNING, is_own
+from mmballoon.data.files import replace_files
 from mmballoon.data.images import TURNED, ImageFolder, read_size
 from mmballoon.data.split import linked_images, split_entries
 from mmballoon.data.to_coco import attribute_text, to_coco

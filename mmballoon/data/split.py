@@ -4,7 +4,8 @@ import contextlib
 from pathlib import Path
 from random import Random
 
-from mmballoon.cli import UserError, added_files, is_same
+from mmballoon.cli import UserError
+from mmballoon.data.files import added_files, is_same
 from mmballoon.data.via import Entry
 
 

@@ -15,6 +15,7 @@ import pytest
 import via_files as v
 
 from mmballoon import cli
+from mmballoon.data import files
 
 
 def refuse(capsys, main, *args):
@@ -88,7 +89,7 @@ def test_another_split_replaces_its_own_links_and_copies(photos, monkeypatch):
     for seed in range(6):
         if seed == 3:
             monkeypatch.setattr(os, 'link', None)  # as on a disk without hard links
-            monkeypatch.setattr(cli, '_link', cli.shutil.copy2)
+            monkeypatch.setattr(files, '_link', files.shutil.copy2)
         balloon2coco.main([str(photos), '--split', '0.5', '--seed', str(seed)])
         splits = [
             {path.name for path in (photos.parent / split).iterdir()} for split in ('train', 'val')
@@ -117,7 +118,7 @@ def test_a_failing_write_leaves_everything_as_it_was(photos, monkeypatch, earlie
 
         with monkeypatch.context() as patch, contextlib.suppress(OSError):
             patch.setattr(cli.os, 'replace', functools.partial(fail, os.replace))
-            patch.setattr(cli, '_link', functools.partial(fail, cli._link))
+            patch.setattr(files, '_link', functools.partial(fail, files._link))
             balloon2coco.main([str(photos), '--split', '0.5', '--seed', '1'])
             break
         assert state(photos.parent) == before
@@ -263,5 +264,5 @@ def test_names_reach_the_disk_after_the_files(tmp_path, monkeypatch):
         file.write(b'x')
     if os.path.exists('/proc/self/fd'):
         assert calls == [False, True]
-    cli.replace_files({tmp_path / 'a': b'y', tmp_path / 'b': b'z'})
+    files.replace_files({tmp_path / 'a': b'y', tmp_path / 'b': b'z'})
     assert len(calls) == 6
