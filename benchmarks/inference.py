@@ -75,14 +75,15 @@ def in_torch(args, folder):
 
 
 def in_onnx_runtime(args, folder):
-    from mmballoon.export import int8, onnx_file, parity
+    from mmballoon.export import int8, onnx_file
+    from mmballoon.export.detector import Detector
 
     content = onnx_file.build(load(args).cpu())
     sides = {}
     for name, dtype in (('float32', torch.float32), ('int8', None)):
         path = folder / f'{name}.onnx'
         path.write_bytes(int8.quantize(content, [read(args)]) if name == 'int8' else content)
-        detector = parity.runtime()(str(path), threads=torch.get_num_threads())
+        detector = Detector(str(path), threads=torch.get_num_threads())
         sides[f'ONNX Runtime, {name}'] = detector, dtype
     return sides
 
@@ -91,7 +92,7 @@ def in_openvino(args, folder):
     """The files of ``in_onnx_runtime``."""
     import openvino
 
-    from mmballoon.export import parity
+    from mmballoon.export.detector import Detector
 
     options = {'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_NUM_THREADS': torch.get_num_threads()}
     rows = [('float32', 'f32', torch.float32), ('int8', 'f32', None)]
@@ -102,7 +103,7 @@ def in_openvino(args, folder):
         path = folder / ('int8.onnx' if name == 'int8' else 'float32.onnx')
         options['INFERENCE_PRECISION_HINT'] = precision
         model = openvino.Core().compile_model(path, 'CPU', options)
-        detector = parity.runtime()(str(path))
+        detector = Detector(str(path))
         detector.session = SimpleNamespace(
             run=lambda _, inputs, model=model: [*model(inputs).values()]
         )

@@ -318,9 +318,11 @@ IMG_EXTENSIONS = (
 )
 
 
-def list_images(inputs):
+def list_images(inputs, decode=True):
     """Paths (list of str) of all images among files, folders (not their subfolders) and glob
     patterns, each read once.
+
+    decode: read all of them, so that a file that is no image is known before the work begins.
 
     Raises:
         UserError: a path that is not there, a folder without images, a file that is no image, or two
@@ -344,7 +346,7 @@ def list_images(inputs):
             found = f'would have results of the same name as {names[path.stem]}'
             raise UserError(path, found, 'run them one by one, with an --out-dir each')
     found = list(names.values())
-    broken = [path for path in found if not _decodes(path)]
+    broken = [path for path in found if decode and not _decodes(path)]
     if broken:
         more = f' (and {len(broken) - 1} more of {len(found)} files)' if len(broken) > 1 else ''
         raise UserError(broken[0], f'not a readable image{more}', 'replace it or leave it out')
@@ -352,13 +354,28 @@ def list_images(inputs):
 
 
 def _decodes(path):
+    try:
+        return read_image(path) is not None
+    except (OSError, UserError):
+        return False
+
+
+def read_image(path):
+    """An image as MMDetection reads it: (height, width, 3) uint8, BGR, upright.
+
+    Raises:
+        UserError: a file that is no image.
+    """
     import cv2
-    from mmcv import imread
+    import numpy as np
 
     try:
-        return imread(str(path)) is not None
-    except (cv2.error, OSError, ValueError):
-        return False
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise UserError(path, 'not a readable image', 'replace it or leave it out')
+    return image
 
 
 def pick_device(device=None):

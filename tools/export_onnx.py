@@ -48,11 +48,11 @@ def main(argv=None):
 
         rules.apply()
 
-        import onnxruntime  # noqa: F401  (the check needs it)
         from mmengine.config import Config
 
         from mmballoon.cli import atomic_write
-        from mmballoon.export import onnx_file, parity
+        from mmballoon.export import compare, onnx_file
+        from mmballoon.export.detector import Detector  # needs onnxruntime, before the long work
 
         cfg = Config.fromfile(args.config)
         model = onnx_file.load(cfg, args.checkpoint, args.img_size, args.score_thr)
@@ -65,7 +65,7 @@ def main(argv=None):
         with atomic_write(args.out) as file:
             file.write(content)
             file.flush()
-            figures = parity.check(model, parity.runtime()(file.name), files)
+            figures = compare.check(model, Detector(file.name), files)
     print(f'torch and ONNX Runtime agree on {figures}')
     print(f'saved: {args.out} ({args.out.stat().st_size / 1e6:.1f} MB)')
 

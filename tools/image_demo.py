@@ -13,7 +13,7 @@ options for text prompts and chunks are not here: --texts, --custom-entities, --
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from mmballoon.cli import UserError, list_images, pick_device, report_errors
+from mmballoon.cli import UserError, list_images, pick_device, read_image, report_errors
 
 
 def parse_args(argv=None):
@@ -60,7 +60,7 @@ def parse_args(argv=None):
 def main(argv=None):
     args = parse_args(argv)
     with report_errors():
-        files = list_images(args.inputs)
+        files = list_images(args.inputs, decode=False)
         device = pick_device(args.device)
         from mmballoon.train import rules
 
@@ -73,28 +73,43 @@ def main(argv=None):
 
         # With an empty config, DetInferencer would run the one inside the checkpoint.
         if args.model.endswith('.py') and not Config.fromfile(args.model).get('model'):
-            raise UserError(f'{args.model}: names no model; next: correct the config')
-        inferencer = DetInferencer(args.model, args.weights, device, palette=args.palette)
+            raise UserError(args.model, 'names no model', 'correct the config')
+        inferencer = DetInferencer(
+            args.model, args.weights, device, palette=args.palette, show_progress=False
+        )
         prepare(inferencer.model, amp=args.amp)
         save_as_jpeg(inferencer.visualizer)
-        results = inferencer(
+        # A call keeps all its drawn images until it returns: one batch per call.
+        for start in range(0, len(files), args.batch_size):
+            batch = files[start : start + args.batch_size]
+            for file, prediction in zip(batch, detect(inferencer, batch, args)):
+                scores = prediction['scores']
+                kept = sum(score >= args.pred_score_thr for score in scores)
+                highest = f'highest {max(scores, default=0):.2f}'
+                threshold = f'{args.pred_score_thr:g}'
+                print(f'{file}: {kept} boxes with a score of {threshold} or more ({highest})')
+    for part, skipped in (('vis', args.no_save_vis), ('preds', args.no_save_pred)):
+        if not skipped:
+            print(f'saved: {Path(args.out_dir) / part}')
+
+
+def detect(inferencer, files, args):
+    """Detect, draw and save one batch of images; returns DetInferencer's predictions."""
+    try:
+        return inferencer(
             files,
-            batch_size=args.batch_size,
+            batch_size=len(files),
             show=args.show,
             no_save_vis=args.no_save_vis,
             no_save_pred=args.no_save_pred,
             pred_score_thr=args.pred_score_thr,
             print_result=args.print_result,
             out_dir=args.out_dir,
-        )
-    for file, prediction in zip(files, results['predictions']):
-        scores = prediction['scores']
-        kept = sum(score >= args.pred_score_thr for score in scores)
-        highest = f'highest {max(scores, default=0):.2f}'
-        print(f'{file}: {kept} boxes with a score of {args.pred_score_thr:g} or more ({highest})')
-    for part, skipped in (('vis', args.no_save_vis), ('preds', args.no_save_pred)):
-        if not skipped:
-            print(f'saved: {Path(args.out_dir) / part}')
+        )['predictions']
+    except Exception:
+        for file in files:
+            read_image(file)  # names the file, if one is no image
+        raise
 
 
 if __name__ == '__main__':

@@ -3,6 +3,7 @@
     python tools/report.py CONFIG CHECKPOINT                  writes outputs/report/report.html
     python tools/report.py CONFIG CHECKPOINT --compare OTHER_CHECKPOINT
     python tools/report.py CONFIG --predictions results.pkl   (written by tools/test.py --out results.pkl)
+    python tools/report.py CONFIG model.onnx                  (written by tools/export_onnx.py)
     python tools/report.py CONFIG CHECKPOINT --lang zh
 
 One HTML file that opens without a network, and report.json beside it with the same numbers.
@@ -18,9 +19,9 @@ def parse_args(argv=None):
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     add = parser.add_argument
     add('config', help='config file')
-    add('checkpoint', nargs='?', type=Path, help='checkpoint file')
+    add('checkpoint', nargs='?', type=Path, help='checkpoint or ONNX file')
     add('--predictions', type=Path, help='results.pkl of tools/test.py --out, or COCO results JSON')
-    add('--compare', type=Path, help='another checkpoint, results.pkl or JSON')
+    add('--compare', type=Path, help='another checkpoint, ONNX file, results.pkl or JSON')
     add('--lang', choices=('en', 'zh'), default='en', help='(%(default)s)')
     add('--out', type=Path, default=Path('outputs/report'), help='folder (%(default)s)')
     args = parser.parse_args(argv)
@@ -32,9 +33,14 @@ def parse_args(argv=None):
 def main(argv=None):
     args = parse_args(argv)
     with report_errors():
+        from mmballoon.train import rules
+
+        rules.apply()
+
+        from mmballoon.export.compare import detect
         from mmballoon.report.build import build
 
-        for path in build(args):
+        for path in build(args, detect_onnx=detect):
             print(f'saved: {path}')
 
 

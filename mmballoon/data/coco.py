@@ -134,33 +134,6 @@ def _check_outline(annotation):
         raise ValueError(f'annotation {annotation.get("id")} {what}')
 
 
-def annotation_file(dataset):
-    return Path(dataset.get('data_root') or '') / dataset.ann_file
-
-
-def load_dataset(dataset):
-    """Part of a dataset in a config, with the config's classes only."""
-    path = annotation_file(dataset)
-    part = load(path, Path(dataset.get('data_root') or '') / dataset.data_prefix.img)
-    classes = dataset.get('metainfo', {}).get('classes') or part.names.values()
-    part.names = {key: name for key, name in part.names.items() if name in classes}
-    if not part.names:
-        found = f'no category named {", ".join(classes)}'
-        advice = "make metainfo['classes'] in the config name categories of this file"
-        raise UserError(path, found, advice)
-    for key, boxes in part.boxes.items():
-        part.boxes[key] = [a for a in boxes if a['category_id'] in part.names]
-    return part
-
-
-def to_dict(part):
-    """COCO (dict) of a Part; every annotation has an area and iscrowd."""
-    annotations = [a for boxes in part.boxes.values() for a in boxes]
-    annotations = [dict(area=a['bbox'][2] * a['bbox'][3], iscrowd=0) | a for a in annotations]
-    categories = [dict(id=key, name=name) for key, name in part.names.items()]
-    return dict(images=list(part.images.values()), annotations=annotations, categories=categories)
-
-
 def thumbnail(path, side=THUMBNAIL):
     """RGB image of at most ``side`` pixels, upright; a JPEG is decoded at a fraction of its size."""
     with Image.open(path) as image:

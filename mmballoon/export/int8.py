@@ -5,19 +5,20 @@ import tempfile
 from pathlib import Path
 
 import onnx
-from mmcv import imread
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from mmballoon.export import parity
+from mmballoon.cli import read_image
+from mmballoon.export.detector import Detector
+from mmballoon.report.split import image_files, load_split
 
 IMAGES = 64  # for calibration, at most
 
 
 def training_images(cfg):
     """Images of a config's training split, spread evenly over it: (H, W, 3) uint8 BGR, as an iterator."""
-    files = parity.image_files(parity.dataset(cfg.train_dataloader))
-    return (imread(str(file)) for file in files[:: -(-len(files) // IMAGES)])
+    files = list(image_files(load_split(cfg.train_dataloader.dataset)))
+    return (read_image(file) for file in files[:: -(-len(files) // IMAGES)])
 
 
 class Calibration(CalibrationDataReader):
@@ -43,7 +44,7 @@ def quantize(content, images):
     with tempfile.TemporaryDirectory() as folder:
         whole, prepared, small = (Path(folder) / name for name in ('a.onnx', 'b.onnx', 'c.onnx'))
         whole.write_bytes(content)
-        detector = parity.runtime()(str(whole))
+        detector = Detector(str(whole))
         quant_pre_process(whole, prepared, skip_symbolic_shape=True)
         quantize_static(
             prepared,

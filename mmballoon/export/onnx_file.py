@@ -8,9 +8,13 @@ from importlib.metadata import version
 
 import onnx
 import torch
+from mmdet.apis import init_detector
+from mmdet.models import RTMDetHead, RTMDetInsHead
+from mmdet.utils import get_test_pipeline_cfg
 from onnxscript import opset18 as op
 
 from mmballoon.cli import UserError
+from mmballoon.colors import palette
 from mmballoon.export.network import Network
 
 OPSET = 18
@@ -25,9 +29,6 @@ def load(cfg, checkpoint, size=None, score_thr=None):
     Raises:
         UserError: a model or a test pipeline that this export does not know.
     """
-    from mmdet.apis import init_detector
-    from mmdet.models import RTMDetHead, RTMDetInsHead
-
     cfg = cfg.copy()
     set_size(cfg, size)
     if score_thr is not None:
@@ -35,40 +36,36 @@ def load(cfg, checkpoint, size=None, score_thr=None):
     model = init_detector(cfg, str(checkpoint), device='cpu')
     head = getattr(model, 'bbox_head', None)
     if not isinstance(head, RTMDetHead) or isinstance(head, RTMDetInsHead):
+        advice = 'use a config that inherits from configs/my_rtmdet_tiny.py'
         raise UserError(
-            f'{type(head or model).__name__}: only boxes of RTMDet can be exported; next: use a '
-            'config that inherits from configs/my_rtmdet_tiny.py'
+            type(head or model).__name__, 'only boxes of RTMDet can be exported', advice
         )
     classes = model.dataset_meta['classes']
     if len(classes) != head.num_classes:
-        raise UserError(
-            f'{checkpoint}: {len(classes)} class names, but the head has {head.num_classes} classes; '
-            'next: use the config that the checkpoint was trained with'
-        )
+        reason = f'{len(classes)} class names, but the head has {head.num_classes} classes'
+        raise UserError(checkpoint, reason, 'use the config that it was trained with')
     nms = model.test_cfg.nms
     if nms.get('type', 'nms') != 'nms' or nms.get('class_agnostic'):
-        raise UserError(
-            f'test_cfg.nms is {dict(nms)}: only the plain one per class can be exported; next: '
-            "set test_cfg.nms=dict(type='nms', iou_threshold=0.65) in the config"
-        )
+        advice = "set test_cfg.nms=dict(type='nms', iou_threshold=0.65) in the config"
+        reason = 'only the plain one per class can be exported'
+        raise UserError(f'test_cfg.nms is {dict(nms)}', reason, advice)
     return model
 
 
 def set_size(cfg, size):
     """Set the image size of the test pipeline (None: leave it), and check that it is a letterbox."""
-    steps = {step.type: step for step in cfg.test_dataloader.dataset.pipeline}
+    steps = {step.type: step for step in get_test_pipeline_cfg(cfg)}
     resize, pad = steps.get('Resize', {}), steps.get('Pad', {})
     if size is not None and resize and pad:
         resize.scale = pad.size = (size, size)
     sides = {*resize.get('scale', ()), *pad.get('size', ())}
     if len(sides) != 1 or not resize.get('keep_ratio'):
-        raise UserError(
-            'the test pipeline of the config does not resize with keep_ratio and pad to the same '
-            'square; next: use the pipeline of configs/my_rtmdet_tiny.py'
-        )
+        reason = 'it does not resize with keep_ratio and pad to the same square'
+        advice = 'use the pipeline of configs/my_rtmdet_tiny.py'
+        raise UserError('the test pipeline of the config', reason, advice)
     side = sides.pop()
     if side % STRIDE or side < STRIDE:
-        raise UserError(f'image size {side}: expected a multiple of {STRIDE}; next: --img-size 640')
+        raise UserError(f'image size {side}', f'expected a multiple of {STRIDE}', '--img-size 640')
 
 
 def build(model, half=False):
@@ -126,18 +123,14 @@ def strip(proto):
 
 def describe(model, half):
     """The metadata: what a program needs to know about the file, as in docs/deployment.md."""
-    from mmdet.visualization import get_palette
-
     meta, test = model.dataset_meta, model.test_cfg
-    palette = meta.get('palette')
-    if isinstance(palette, list) and len(palette) < len(meta['classes']):
-        palette = 'random'
-    palette = get_palette(palette, len(meta['classes']))
-    pad = {step.type: step for step in model.cfg.test_dataloader.dataset.pipeline}['Pad']
+    chosen = meta.get('palette')  # 'random' where neither the config nor the checkpoint has one
+    colors = palette(len(meta['classes']), None if isinstance(chosen, str) else chosen)
+    pad = {step.type: step for step in get_test_pipeline_cfg(model.cfg)}['Pad']
     preprocessor = model.data_preprocessor
     return dict(
         classes=list(meta['classes']),
-        palette=[[int(value) for value in color] for color in palette],
+        palette=colors,
         size=pad.size[0],
         pad_value=list(pad.pad_val['img']),
         channel_order='BGR',

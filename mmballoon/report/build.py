@@ -9,6 +9,7 @@ import os
 import platform
 import shlex
 import sys
+from collections import defaultdict
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -20,43 +21,49 @@ from jinja2 import Environment, PackageLoader
 from mmengine.config import Config
 
 from mmballoon.cli import UserError, atomic_write
+from mmballoon.colors import palette
 from mmballoon.data import checks, coco
 from mmballoon.report import numbers
 from mmballoon.report.results import read_results
+from mmballoon.report.split import annotation_file, datasets, image_files, load_split, to_coco
 
-PACKAGES = ('hotcoco', 'pycocotools', 'numpy', 'torch', 'mmengine', 'mmdet')
+PACKAGES = ('hotcoco', 'numpy', 'torch', 'mmengine', 'mmdet')
 
 
-def build(args):
-    """Write report.html and report.json for tools/report.py's arguments; yields their paths."""
-    from mmballoon.train import rules
+def build(args, detect_onnx):
+    """Write report.html and report.json for tools/report.py's arguments; yields their paths.
 
-    rules.apply()
+    detect_onnx: a function of an exported file and a Part that returns COCO result dicts.
+    """
+    from mmdet.utils import get_test_pipeline_cfg
 
     cfg = Config.fromfile(args.config)
-    part = coco.load_dataset(cfg.test_dataloader.dataset)
-    inputs = {key: getattr(args, key) for key in ('checkpoint', 'predictions', 'compare')}
-    inputs['annotations'] = coco.annotation_file(cfg.test_dataloader.dataset)
-    inputs = {name: path for name, path in inputs.items() if path}
-    for path in inputs.values():
+    files = {key: getattr(args, key) for key in ('checkpoint', 'predictions', 'compare')}
+    files = {name: path for name, path in files.items() if path}
+    for path in files.values():
         if not path.is_file():
-            raise UserError(f'{path}: no such file; next: check the path')
-    found = detections(cfg, part, args.predictions or args.checkpoint)
-    other = detections(cfg, part, args.compare) if args.compare else None
-    size = next((int(np.max(step.scale)) for step in cfg.test_pipeline if 'scale' in step), 640)
-    result = numbers.measure(coco.to_dict(part), found, other, size)
-    result['made'] = provenance(cfg, inputs)
-    demo = ['python', 'tools/image_demo.py', str(part.folder), args.config]
-    options = ['--weights', str(args.checkpoint or 'CHECKPOINT'), '--pred-score-thr']
-    options.append(f'{result["threshold"]["threshold"]:.3f}')
-    result['use'] = f'{shlex.join(demo)} \\\n    {shlex.join(options)}'
+            raise UserError(path, 'no such file', 'check the path')
+    part = load_split(cfg.test_dataloader.dataset)
+    found = detections(cfg, part, args.predictions or args.checkpoint, detect_onnx)
+    other = detections(cfg, part, args.compare, detect_onnx) if args.compare else None
+    pipeline = get_test_pipeline_cfg(cfg)
+    size = next((int(np.max(step.scale)) for step in pipeline if 'scale' in step), 640)
+    result = numbers.measure(to_coco(part), found, other, size)
+    result['made'] = provenance(cfg, files)
+    folder, weights = next(iter(image_files(part))).parent, args.checkpoint or Path('CHECKPOINT')
+    demo = ['tools/image_demo.py', folder, args.config, '--weights', weights]
+    if weights.suffix == '.onnx':
+        demo = ['tools/onnx_demo.py', folder, weights]
+    options = f'--pred-score-thr {result["threshold"]["threshold"]:.3f}'
+    result['use'] = f'python {shlex.join(map(str, demo))} \\\n    {options}'
     parts = [part]
     with contextlib.suppress(UserError, AttributeError):  # no COCO file for training here
-        parts.insert(0, coco.load_dataset(cfg.train_dataloader.dataset))
+        parts.insert(0, load_split(cfg.train_dataloader.dataset))
     result['findings'] = list(checks.findings(parts, size))
     result['findings'] += [f'wrong: {problem}' for part in parts for problem in part.problems]
     curves = args.checkpoint and data_url(args.checkpoint.with_name('curves.png'), 1400)
-    html = render(result, part, args.lang, curves)
+    colors = datasets(cfg.test_dataloader.dataset)[0].get('metainfo', {}).get('palette')
+    html = render(result, part, args.lang, colors, curves)
     args.out.mkdir(parents=True, exist_ok=True)
     text = json.dumps(result, indent=1, ensure_ascii=False)
     for name, content in (('report.html', html), ('report.json', text)):
@@ -65,48 +72,47 @@ def build(args):
         yield args.out / name
 
 
-def detections(cfg, part, path):
-    """COCO result dicts: read from a file of them, or found with the checkpoint ``path``."""
+def detections(cfg, part, path, detect_onnx):
+    """COCO result dicts: read from a file of them, or found with the model in ``path``."""
+    if path.suffix == '.onnx':
+        return detect_onnx(path, part)
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         file = path if path.suffix in ('.pkl', '.pickle', '.json') else run_test(cfg, path, folder)
-        found = read_results(file, list(part.names))
+        found = read_results(file, part)
     foreign = {d['image_id'] for d in found} - part.images.keys()
     if foreign:
-        raise UserError(
-            f'{path}: detections in image {min(foreign)}, which the annotations do not have; next: '
-            'detect with this config'
-        )
+        reason = f'detections in image {min(foreign)}, which the annotations do not have'
+        raise UserError(path, reason, 'detect with this config')
     return [d for d in found if d['category_id'] in part.names]
 
 
 def run_test(cfg, checkpoint, folder):
     """Run MMDetection's test loop, as tools/test.py does; returns the path of its results.pkl."""
-    from mmdet.evaluation import DumpDetResults
     from mmengine.runner import Runner
 
     cfg, results = cfg.copy(), Path(folder, 'results.pkl')
     cfg.load_from, cfg.work_dir = str(checkpoint), folder
     # MMEngine keeps one visualizer per process: its files would outlive this folder.
     cfg.visualizer.vis_backends = []
-    runner = Runner.from_cfg(cfg)
-    runner.test_evaluator.metrics.append(DumpDetResults(str(results)))
-    runner.test()
+    cfg.test_evaluator = dict(type='DumpDetResults', out_file_path=str(results))
+    Runner.from_cfg(cfg).test()
     return results
 
 
-def provenance(cfg, inputs):
-    """{name: value}: what the report was made from, with what, and when; inputs: {name: path}."""
-    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in inputs.items()}
+def provenance(cfg, files):
+    """{name: value}: what the report was made from, with what, and when; files: {name: path}."""
+    for i, plain in enumerate(datasets(cfg.test_dataloader.dataset)):
+        files[f'annotations{i or ""}'] = annotation_file(plain)
+    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else 'no GPU'
     return dict(
         config=cfg.filename,
         config_sha256=hashlib.sha256(cfg.pretty_text.encode()).hexdigest(),
-        **{name: str(path) for name, path in inputs.items()},
+        **{name: str(path) for name, path in files.items()},
         **{f'{name}_sha256': digest for name, digest in hashes.items()},
         command=shlex.join(['python', *sys.argv]),
         date=datetime.now().astimezone().isoformat(timespec='seconds'),
         training_seed=cfg.get('randomness', {}).get('seed'),
-        bootstrap=f'{numbers.RESAMPLES} resamples, seed {numbers.SEED}',
         versions=', '.join(f'{name} {metadata.version(name)}' for name in PACKAGES),
         machine=f'{platform.platform()}, {os.cpu_count()} CPU cores, {gpu}',
     )
@@ -122,21 +128,26 @@ def data_url(path, side):
     return 'data:image/jpeg;base64,' + base64.b64encode(data.getvalue()).decode()
 
 
-def render(result, part, lang, curves=None):
-    """The page (str) in ``lang``, 'en' or 'zh'. Names of files and classes are escaped as text."""
+def render(result, part, lang, colors=None, curves=None):
+    """The page (str) in ``lang``, 'en' or 'zh'. Names of files and classes are escaped as text.
+
+    colors: RGB of the first classes, as in the config. A single class has no colour of its own: then
+    annotations and detections have one each.
+    """
     side = min(960, round(8000 / max(1, len(part.images)) ** 0.5))  # keeps 500 images below 30 MB
+    shown = defaultdict(list)
+    for detection in result['shown']:
+        shown[detection['image_id']].append(detection)
     images = {}
     for key, image in part.images.items():
         counts = result['per_image'].get(key, dict(tp=0, fp=0, fn=0))
         if not any(map(counts.get, ('tp', 'fp', 'fn'))):  # nothing to find, and nothing found
             counts['f1'] = 1.0
+        url = data_url(part.folder / image['file_name'], side)
         images[key] = dict(
-            image,
-            url=data_url(part.folder / image['file_name'], side),
-            truth=[a['bbox'] for a in part.boxes.get(key, ())],
-            found=[d['bbox'] for d in result['shown'] if d['image_id'] == key],
-            **counts,
+            image, url=url, truth=part.boxes.get(key, []), found=shown[key], **counts
         )
+    colors = map('#%02x%02x%02x'.__mod__, palette(len(part.names), colors))
     files = PackageLoader('mmballoon', 'report')
     pages = Environment(loader=files, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     return pages.get_template('template.html').render(
@@ -145,6 +156,7 @@ def render(result, part, lang, curves=None):
         lang=lang,
         images=images,
         names=part.names,
+        colors=dict(zip(part.names, colors)) if len(part.names) > 1 else {},
         strides=coco.STRIDES,
         curves=curves,
         zip=zip,

@@ -1,20 +1,17 @@
 """The numbers of the report. Every metric is hotcoco's; this module asks for them, and names failures."""
 
-import contextlib
 from collections import Counter
 
 import hotcoco
 import numpy as np
 
-from mmballoon.data.checks import AREAS, SIZE_EDGES
+from mmballoon.data.checks import SIZE_EDGES
+from mmballoon.report import intervals
 
-RESAMPLES, SEED = 1000, 0
-METRICS = {'AP': None, 'AP50': None, 'AP75': None, 'APs': 'small', 'APm': 'medium', 'APl': 'large'}
 IOU, BACKGROUND = 0.5, 0.1  # TIDE's: a hit from 0.5, no relation to an object below 0.1
 TIDE = dict(
     missed='Miss', false_alarm='Bkg', double='Dupe', shifted='Loc', wrong_class='Cls', both='Both'
 )
-MIN_IMAGES = 5  # with fewer, above 1 % of the resamples have no such object; hotcoco takes 0 there
 
 
 def measure(data, detections, other, img_size):
@@ -28,18 +25,16 @@ def measure(data, detections, other, img_size):
     """
     truth = hotcoco.COCO(data)
     objects = sum(not a['iscrowd'] for a in data['annotations'])
-    whole, nothing = evaluate(truth, detections), evaluate(truth, [])
-    metrics = intervals(whole, nothing)
-    reference = pycocotools_stats(data, detections) if detections else whole.stats
-    agree = np.allclose(reference, whole.stats, rtol=0, atol=1e-9)
-    for row, value in zip(metrics.values(), [] if agree else reference):
-        if row:
-            row['value'] = float(value)
+    whole = evaluate(truth, detections)
     diagnosis = whole.image_diagnostics(IOU)
     curve = threshold_curve(diagnosis, detections, objects)
     shown = [d for d in detections if d['score'] >= curve['threshold']]
     at_limit = evaluate(truth, shown)
     status = at_limit.image_diagnostics(IOU)
+    if curve['best']:
+        images = len({a['image_id'] for a in data['annotations'] if not a['iscrowd']})
+        low, high = intervals.f1(status['img_summary'], images)
+        curve['best'] |= dict(low=low, high=high)
     found = failures(status, data, shown)
     confusion = at_limit.confusion_matrix(IOU)
     costs = whole.tide_errors(IOU, BACKGROUND)['delta_ap'] if objects and detections else {}
@@ -48,9 +43,8 @@ def measure(data, detections, other, img_size):
         objects=objects,
         detections=len(detections),
         img_size=img_size,
-        metrics=metrics,
-        pycocotools=None if agree else reference.tolist(),
-        difference=intervals(whole, evaluate(truth, other)) if other is not None else None,
+        metrics=intervals.metrics(whole),
+        difference=None if other is None else intervals.metrics(whole, evaluate(truth, other)),
         threshold=curve,
         shown=shown,
         failures=found,
@@ -75,25 +69,6 @@ def evaluate(truth, detections):
     evaluation.accumulate()
     evaluation.summary_lines()
     return evaluation
-
-
-def intervals(evaluation, baseline):
-    """{metric: {'value', 'low', 'high'}}: evaluation minus baseline, and its 95 % interval.
-
-    A bootstrap over images, both on the same resamples. A baseline without detections gives the
-    metrics themselves. A metric without any object (-1 in COCO) is None; one whose objects are in
-    fewer than MIN_IMAGES images has no interval ('low' is None).
-    """
-    result = hotcoco.compare(baseline, evaluation, n_bootstrap=RESAMPLES, seed=SEED)
-    rows = dict.fromkeys(METRICS)
-    for name, size in METRICS.items():
-        low, high = AREAS.get(size, (0, np.inf))
-        objects = evaluation.coco_gt.dataset['annotations']
-        few = len({a['image_id'] for a in objects if low <= a['area'] < high}) < MIN_IMAGES
-        ci = dict(lower=None, upper=None) if few else result['ci'][name]
-        if result['metrics_b'][name] >= 0:
-            rows[name] = dict(value=result['deltas'][name], low=ci['lower'], high=ci['upper'])
-    return rows
 
 
 def threshold_curve(diagnosis, detections, objects):
@@ -186,19 +161,3 @@ def ap_by_size(data, detections, img_size):
         precision = evaluation.eval['precision'][:, :, :, i, -1]  # (IoU, recall, class)
         row['AP'] = float(precision[precision > -1].mean()) if row['objects'] else None
     return rows
-
-
-def pycocotools_stats(dataset, detections):
-    """(12,) the numbers of pycocotools for a COCO dict and a list of COCO result dicts."""
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    with contextlib.redirect_stdout(None):
-        truth = COCO()
-        truth.dataset = dict(dataset, info={})
-        truth.createIndex()
-        evaluation = COCOeval(truth, truth.loadRes([dict(d) for d in detections]), 'bbox')
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return evaluation.stats

@@ -4,8 +4,10 @@ import io
 import json
 import math
 import pickle
+from pathlib import Path
 
-from mmballoon.cli import UserError, atomic_write
+from mmballoon.cli import UserError
+from mmballoon.report.split import image_files, to_results
 
 # What MMDetection's files hold besides plain values: tensors, and numbers of numpy.
 ALLOWED = {
@@ -31,25 +33,27 @@ class Restricted(pickle.Unpickler):
         raise pickle.UnpicklingError(f'it holds {module}.{name}, which is no tensor or number')
 
 
-def read_results(path, categories):
-    """Detections of a results.pkl or of a COCO results JSON.
+def read_results(path, part):
+    """Detections of a results.pkl or of a COCO results JSON, as a list of COCO result dicts.
 
-    Returns a list of COCO result dicts; a bbox is [x, y, width, height] in pixels of the image.
-    ``categories`` are the ids in the order of the network's labels.
+    A bbox is [x, y, width, height] in pixels of the image. results.pkl has labels, which are the
+    classes of ``part`` in its order; JSON has category ids, which are those of the COCO file.
     """
     try:
         if path.suffix == '.json':
             return [_row(**row) for row in json.loads(path.read_text(encoding='utf-8'))]
         with open(path, 'rb') as file:
             samples = Restricted(file).load()
-        found = []
+        files, found = image_files(part), {}
         for sample in samples:
-            found += coco_results(sample['img_id'], sample['pred_instances'], categories)
-        return found
+            key = files.get(Path(sample.get('img_path', '')), sample['img_id'])
+            instances = sample['pred_instances']
+            found[key] = [instances[name] for name in ('bboxes', 'scores', 'labels')]
+        return to_results(part, found, list(part.names.values()))
     except (ValueError, LookupError, TypeError, EOFError, pickle.PickleError) as error:
         found = f'not a file of detections ({type(error).__name__}: {error})'
         advice = 'pass results.pkl of tools/test.py --out, or a COCO results JSON'
-        raise UserError(f'{path}: {found}; next: {advice}') from None
+        raise UserError(path, found, advice) from None
 
 
 def _row(image_id, category_id, bbox, score, **others):
@@ -58,20 +62,3 @@ def _row(image_id, category_id, bbox, score, **others):
     if not math.isfinite(x + y + width + height + float(score)):
         raise ValueError(f'not a number in {row}')
     return dict(row, score=float(score))
-
-
-def coco_results(image_id, found, categories):
-    """COCO result dicts of one image.
-
-    found: mapping of 'bboxes' (K, 4), x1 y1 x2 y2 in pixels, 'scores' (K) and 'labels' (K), arrays.
-    """
-    columns = (found['bboxes'].tolist(), found['scores'].tolist(), found['labels'].tolist())
-    for (x1, y1, x2, y2), score, label in zip(*columns):
-        box = [x1, y1, x2 - x1, y2 - y1]
-        yield dict(image_id=image_id, category_id=categories[label], bbox=box, score=score)
-
-
-def write_results(path, results):
-    """Write COCO result dicts as JSON."""
-    with atomic_write(path, 'w') as file:
-        json.dump(results, file)

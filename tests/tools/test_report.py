@@ -5,7 +5,6 @@ import pickle
 import re
 import shutil
 import subprocess
-import time
 
 import pytest
 import torch
@@ -33,7 +32,6 @@ def test_the_same_values_as_tools_test(in_process, tiny, results, tmp_path):
         ('a', [tiny.checkpoint]),
         ('b', [tiny.checkpoint, '--predictions', results[0], '--lang', 'zh']),
     ):
-        start = time.perf_counter()
         done = in_process(
             'tools/report.py', tiny.config, *source, '--out', tmp_path / name, env=tiny.env
         )
@@ -43,7 +41,6 @@ def test_the_same_values_as_tools_test(in_process, tiny, results, tmp_path):
             assert f'{row["value"] if row else -1:.3f}' == f'{float(printed[key]):.3f}', key
         findings = '\n'.join(report['findings'])
         assert '\nnote: ' in findings and 'val: 4 images' in findings
-    assert time.perf_counter() - start < 10  # nothing was detected in the second
     page = (tmp_path / 'b/report.html').read_text()
     assert 'lang="zh"' in page and 'src="data:image/jpeg' in page  # the curves
     assert sorted(path.name for path in (tmp_path / 'b').iterdir()) == [
@@ -88,7 +85,7 @@ def test_results_json_with_a_bad_row(tmp_path, change, found):
     row = dict(image_id=1, category_id=1, bbox=[1, 2, 3, 4], score=0.5)
     (tmp_path / 'results.json').write_text(json.dumps([row, row | change]))
     with pytest.raises(UserError, match=found):
-        read_results(tmp_path / 'results.json', [1])
+        read_results(tmp_path / 'results.json', None)
 
 
 def test_results_json_of_other_images(mistake, tiny, tmp_path):

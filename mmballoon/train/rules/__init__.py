@@ -8,8 +8,8 @@ from importlib import import_module
 
 RULES = (
     'warnings_filter', 'classes', 'device', 'number_type', 'checkpoint_hook', 'config_code',
-    'config_text', 'config_variables', 'local_backend', 'nms_best_first', 'resume', 'save_best',
-    'schedule', 'short_log', 'spawn', 'weights', 'weights_match',
+    'config_text', 'config_variables', 'local_backend', 'nms_best_first', 'palette', 'resume',
+    'save_best', 'schedule', 'short_log', 'spawn', 'weights', 'weights_match',
 )  # fmt: skip
 
 

@@ -9,14 +9,15 @@ import onnxruntime
 import pytest
 import torch
 from conftest import ROOT
+from mmdet.apis import inference_detector, init_detector
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from mmballoon.cli import UserError
-from mmballoon.export import onnx_file, parity
+from mmballoon.export import compare, onnx_file
+from mmballoon.export.detector import Detector
 
 SHAPES = [(200, 200), (333, 517), (517, 333), (40, 50), (120, 1), (1, 120), (1, 1)]  # height, width
-Detector = parity.runtime()
 
 
 def two_class_config(score_thr=0.001):
@@ -41,8 +42,6 @@ def images(tmp_path_factory):
 @pytest.fixture(scope='module')
 def checkpoint(tmp_path_factory):
     """Random weights whose boxes overlap, and whose scores spread, as those of a trained head do."""
-    from mmdet.apis import init_detector
-
     torch.manual_seed(0)
     model = init_detector(two_class_config(), None, device='cpu')
     with torch.no_grad():
@@ -68,23 +67,27 @@ def exported(model, tmp_path_factory):
     return str(path)
 
 
+def in_torch(model, file):
+    found = inference_detector(model, file).pred_instances.numpy()
+    return found.bboxes, found.scores, found.labels
+
+
 def test_two_classes_and_images_of_any_shape(model, exported, images):
-    in_torch = parity.torch_detector(model)
-    found = [in_torch(file) for file in images]
+    found = [in_torch(model, file) for file in images]
     assert {0, 1} <= {int(label) for _, _, labels in found for label in labels}
     assert max(len(scores) for _, scores, _ in found) == 60  # max_per_img is reached
-    figures = parity.check(model, Detector(exported), images)
+    figures = compare.check(model, Detector(exported), images)
     assert figures.startswith('7 images: 99.5% of the boxes within ')
 
 
 def test_every_limit_of_test_cfg_counts(model, exported, images):
     """Looser limits in torch give other detections: the file has those of the config."""
-    detect, detector = parity.torch_detector(model), Detector(exported)
+    detector = Detector(exported)
     test_cfg = model.bbox_head.test_cfg
 
     def furthest():
-        pairs = [(detect(file), detector(cv2.imread(file))) for file in images]
-        return max(parity.differences(*pair, 0.001)[:, 0].max() for pair in pairs)
+        pairs = [(in_torch(model, file), detector(cv2.imread(file))) for file in images]
+        return max(compare.differences(*pair, 0.001)[:, 0].max() for pair in pairs)
 
     assert furthest() < 0.5
     for name, value in (('nms_pre', 1000), ('max_per_img', 300), ('nms', dict(iou_threshold=0.9))):
@@ -110,7 +113,7 @@ class Stretched(Detector):
 @pytest.mark.parametrize('broken', [Swapped, Stretched])
 def test_another_preprocessing_is_found(broken, model, exported, images):
     with pytest.raises(UserError, match='the exported file detects something else: 7 images'):
-        parity.check(model, broken(exported), images)
+        compare.check(model, broken(exported), images)
 
 
 def test_a_batch_gives_what_single_images_give(exported, images):
@@ -151,17 +154,17 @@ def test_float16_and_an_image_without_detections(checkpoint, images, tmp_path):
     assert detector.metadata['dtype'] == 'float16' and path.stat().st_size < 12e6
     assert [len(column) for column in detector(cv2.imread(images[0]))] == [0, 0, 0]
     with pytest.raises(UserError, match='no detections to compare; next: --images FOLDER'):
-        parity.check(model, detector, images)
+        compare.check(model, detector, images)
 
 
 def test_differences_worked_out_on_paper():
     left = np.array([[0, 0, 10, 10], [50, 50, 60, 60]]), np.array([0.9, 0.5]), np.array([0, 1])
     right = np.array([[50, 50, 60, 63], [1, 0, 10, 10]]), np.array([0.8, 0.7]), np.array([1, 0])
-    rows = parity.differences(left, right, score_thr=0.1)
+    rows = compare.differences(left, right, score_thr=0.1)
     assert np.allclose(rows, [[1, 0.2], [3, 0.3]])
-    assert len(parity.differences(left, right, score_thr=0.4995)) == 1  # 0.5 is too close to it
+    assert len(compare.differences(left, right, score_thr=0.4995)) == 1  # 0.5 is too close to it
     other_class = right[0], right[1], np.array([0, 0])
-    assert np.isinf(parity.differences(left, other_class, 0.1)[1]).all()
+    assert np.isinf(compare.differences(left, other_class, 0.1)[1]).all()
 
 
 def test_models_and_pipelines_that_cannot_be_exported(checkpoint, tmp_path):

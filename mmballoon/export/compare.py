@@ -1,0 +1,117 @@
+"""Whether an exported file detects what the model detects, each with its own pre-processing."""
+
+import math
+
+import hotcoco
+import numpy as np
+
+from mmballoon.cli import UserError, read_image
+from mmballoon.report import numbers
+from mmballoon.report.split import image_files, load_split, to_coco, to_results
+
+# Largest differences that pass: pixels of the image, score, mAP; and the share of detections they
+# hold for. Where the IoU of two boxes is that of NMS within rounding, either may go, and so may their
+# neighbours then: in float32 this is rare. With 8-bit integers every box moves, so only mAP counts.
+LIMITS = {
+    'float32': (0.5, 1e-3, 1e-3, 0.995),
+    'float16': (1, 5e-3, 1e-2, 0.95),
+    'int8': (math.inf, math.inf, 1e-2, 0.5),
+}
+BEST = 100  # of each image: as many as COCO's metrics see
+
+
+def detect(path, part):
+    """Detections of an exported file on the images of a Part, as COCO result dicts.
+
+    Classes are matched by name.
+    """
+    from mmballoon.export.detector import Detector
+
+    try:
+        detector = Detector(str(path))
+    except ValueError as error:
+        raise UserError(path, error, 'pass a file of tools/export_onnx.py') from None
+    classes, names = detector.metadata['classes'], part.names.values()
+    if not set(classes) & set(names):
+        reason = f'it detects {", ".join(classes)}, and the config has {", ".join(names)}'
+        raise UserError(path, reason, 'use the config that the file was exported with')
+    found = {key: detector(read_image(file)) for file, key in image_files(part).items()}
+    return to_results(part, found, classes)
+
+
+def coco_table(config, path):
+    """The twelve lines of COCO (str) for an exported file on the test split of a config file."""
+    from mmengine.config import Config
+
+    part = load_split(Config.fromfile(config).test_dataloader.dataset)
+    evaluation = numbers.evaluate(hotcoco.COCO(to_coco(part)), detect(path, part))
+    return '\n'.join(evaluation.summary_lines())
+
+
+def check(model, detector, files=None):
+    """Compare a model with its exported file, and return the figures as a line of text.
+
+    Args:
+        model: what ``onnx_file.load`` returned.
+        detector: a ``Detector``.
+        files: images; None: those of the config's validation split, with mAP.
+
+    Raises:
+        UserError: they differ, or there is nothing to compare.
+    """
+    from mmdet.apis import inference_detector
+
+    part = None if files else load_split(model.cfg.val_dataloader.dataset)
+    files = files or list(image_files(part))
+    results = []
+    for file in files:
+        found = inference_detector(model, str(file)).pred_instances.numpy()
+        in_torch = found.bboxes, found.scores, found.labels
+        results.append((in_torch, detector(read_image(file))))
+    *limits, map_limit, share = LIMITS[detector.metadata['dtype']]
+    score_thr = detector.metadata['score_thr']
+    pairs = [pair for one, other in results for pair in ((one, other), (other, one))]
+    rows = np.concatenate([differences(*pair, score_thr) for pair in pairs])
+    if not len(rows):
+        raise UserError(f'{len(files)} images', 'no detections to compare', '--images FOLDER')
+    box, score = np.quantile(rows, share, axis=0, method='higher')
+    agree = box <= limits[0] and score <= limits[1]
+    figures = f'{len(files)} images: {share:.1%} of the boxes within {box:.2g} px'
+    figures += f' and of the scores within {score:.2g}'
+    if part:
+        truth, classes = hotcoco.COCO(to_coco(part)), detector.metadata['classes']
+        sides = [to_results(part, dict(zip(part.images, side)), classes) for side in zip(*results)]
+        maps = [numbers.evaluate(truth, side).get_results()['AP'] for side in sides]
+        figures += f', mAP {maps[0]:.3f} in torch and {maps[1]:.3f} in ONNX Runtime'
+        agree = agree and abs(maps[0] - maps[1]) <= map_limit
+    if not agree:
+        allowed = f'{limits[0]:g} px, {limits[1]:g} and {map_limit:g}'
+        advice = 'install the versions of constraints.txt; if they are installed, report a bug'
+        raise UserError(
+            'the exported file detects something else', f'{figures} (allowed: {allowed})', advice
+        )
+    return figures
+
+
+def differences(left, right, score_thr):
+    """How far the best detections of ``left`` are from the nearest ones of their class in ``right``.
+
+    left, right: (boxes (K, 4), scores (K), labels (K)), scores in descending order. A score this
+    close to ``score_thr`` may be on either side of it, so it is not looked for.
+
+    Returns an array (D, 2): the largest distance of a coordinate in pixels and the difference of
+    scores, for each of the D detections. Both are infinite where ``right`` has none of the class.
+    """
+    box_limit, score_limit = LIMITS['float32'][:2]
+    rows = []
+    for box, score, label in list(zip(*left))[:BEST]:
+        if score < score_thr + score_limit:
+            break
+        same = right[2] == label
+        distances = np.abs(right[0][same] - box).max(1)
+        gaps = np.abs(right[1][same] - score)
+        sums = distances / box_limit + gaps / score_limit
+        rows.append(
+            (distances[sums.argmin()], gaps[sums.argmin()]) if len(sums) else 2 * [math.inf]
+        )
+    return np.array(rows).reshape(-1, 2)

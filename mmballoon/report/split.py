@@ -1,0 +1,109 @@
+"""The images that a config tests on, with its classes by name, and detections on them."""
+
+from pathlib import Path
+
+from mmballoon.cli import UserError
+from mmballoon.data import coco
+
+
+def datasets(dataset):
+    """The plain datasets (list of configs) in a dataset of a config: those of a ConcatDataset, or
+    that inside a RepeatDataset and the like.
+    """
+    if 'datasets' in dataset:
+        return [plain for one in dataset.datasets for plain in datasets(one)]
+    if 'ann_file' not in dataset and 'dataset' in dataset:
+        return datasets(dataset.dataset)
+    return [dataset]
+
+
+def annotation_file(plain):
+    return Path(plain.get('data_root') or '', plain.ann_file)
+
+
+def load_split(dataset):
+    """Part of a dataset in a config; a ConcatDataset gives the images of all its datasets.
+
+    ``names`` {category id: name} are the config's classes in its order, which is that of the network's
+    labels. A class that the file lacks gets an id of its own; the file's other categories are left out.
+    """
+    parts = [_load(plain) for plain in datasets(dataset)]
+    return parts[0] if len(parts) == 1 else _merge(parts)
+
+
+def _load(plain):
+    path = annotation_file(plain)
+    part = coco.load(path, Path(plain.get('data_root') or '', plain.data_prefix.img))
+    classes = plain.get('metainfo', {}).get('classes') or list(part.names.values())
+    ids = {name: key for key, name in part.names.items()}
+    if not ids.keys() & set(classes):
+        advice = "make metainfo['classes'] in the config name categories of this file"
+        raise UserError(path, f'no category named {", ".join(classes)}', advice)
+    free = 1 + max((key for key in part.names if isinstance(key, int)), default=0)
+    kept = {
+        key: [
+            dict(a, category_id=ids[part.names[a['category_id']]])
+            for a in annotations
+            if part.names[a['category_id']] in classes
+        ]
+        for key, annotations in part.boxes.items()
+    }
+    part.boxes = {key: annotations for key, annotations in kept.items() if annotations}
+    part.names = {ids.get(name, free + i): name for i, name in enumerate(classes)}
+    return part
+
+
+def _merge(parts):
+    """One Part of several with the same classes; ``file_name`` is then the whole path of an image.
+
+    Where two of them use the same image id, all images get new ids, which none of them uses.
+    """
+    keys = [key for part in parts for key in part.images]
+    first_free = max(keys) + 1 if len(set(keys)) < len(keys) else None
+    merged = coco.Part('+'.join(part.name for part in parts), Path(), {}, {}, parts[0].names)
+    for part in parts:
+        category = dict(zip(part.names, merged.names))
+        for old, image in part.images.items():
+            key = old if first_free is None else first_free + len(merged.images)
+            path = str(part.folder / image['file_name'])
+            merged.images[key] = dict(image, id=key, file_name=path)
+            if old in part.boxes:
+                merged.boxes[key] = [
+                    dict(a, image_id=key, category_id=category[a['category_id']])
+                    for a in part.boxes[old]
+                ]
+        merged.problems += part.problems
+    return merged
+
+
+def image_files(part):
+    """{path: image id} of the images, in their order."""
+    return {part.folder / image['file_name']: key for key, image in part.images.items()}
+
+
+def to_coco(part):
+    """COCO (dict); every annotation has an id from 1, an area and iscrowd."""
+    annotations = [a for boxes in part.boxes.values() for a in boxes]
+    annotations = [
+        dict(area=a['bbox'][2] * a['bbox'][3], iscrowd=0) | a | dict(id=i)
+        for i, a in enumerate(annotations, start=1)
+    ]
+    categories = [dict(id=key, name=name) for key, name in part.names.items()]
+    return dict(images=list(part.images.values()), annotations=annotations, categories=categories)
+
+
+def to_results(part, detections, classes):
+    """COCO result dicts of detections by image.
+
+    Args:
+        detections: {image id: (boxes (K, 4), x1 y1 x2 y2 in pixels, scores (K), labels (K))}, arrays.
+        classes: names of the labels; a detection of a class that the part does not have is left out.
+    """
+    ids = {name: key for key, name in part.names.items()}
+    rows = []
+    for key, columns in detections.items():
+        for (x1, y1, x2, y2), score, label in zip(*(column.tolist() for column in columns)):
+            if classes[label] in ids:
+                row = dict(image_id=key, category_id=ids[classes[label]], score=score)
+                rows.append(row | dict(bbox=[x1, y1, x2 - x1, y2 - y1]))
+    return rows
