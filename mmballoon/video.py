@@ -1,0 +1,190 @@
+"""Detect on a video, a camera or a folder of frames, and write what was seen. NumPy and OpenCV only."""
+
+import contextlib
+import queue
+import sys
+import threading
+import time
+from itertools import islice
+from pathlib import Path
+
+import cv2
+
+from mmballoon.cli import UserError
+
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')
+CODECS = ('avc1', 'vp09', 'mp4v')  # H.264, VP9 (both play in browsers), MPEG-4 (does not)
+FOLDER_FPS = 25
+
+
+class Source:
+    """Frames of a video file, a camera (its number) or a folder of images, read ahead in a thread.
+
+    Iterating gives (frame (H, W, 3) uint8 BGR, its time in seconds). OpenCV turns the frames as the
+    file's rotation says. ``count`` is the number of frames or 0, ``fps`` their mean rate.
+
+    Raises:
+        UserError: nothing that OpenCV can read.
+    """
+
+    def __init__(self, path):
+        self.path, folder = path, Path(path)
+        self.camera = str(path).isdecimal()
+        self.files, self.capture = [], None
+        if folder.is_dir():
+            self.files = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+            self.count, self.fps = len(self.files), FOLDER_FPS
+        elif self.camera or folder.is_file():
+            self.capture = cv2.VideoCapture(int(path) if self.camera else str(path))
+            self.count = max(0, int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+            fps = self.capture.get(cv2.CAP_PROP_FPS)
+            self.fps = fps if 0 < fps <= 1000 else FOLDER_FPS
+        else:
+            raise UserError(path, 'no such file or folder', 'check the path')
+        self._frames, self._stopped = queue.Queue(32), threading.Event()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self):
+        """Put every frame into the queue, then None."""
+        try:
+            for item in self._folder() if self.files or not self.capture else self._video():
+                if self._stopped.is_set():
+                    return
+                self._frames.put(item)
+        finally:
+            self._frames.put(None)
+
+    def _folder(self):
+        for i, file in enumerate(self.files):
+            frame = cv2.imread(str(file))
+            if frame is not None:
+                yield frame, i / self.fps
+
+    def _video(self):
+        start, i = time.monotonic(), 0
+        while True:
+            good, frame = self.capture.read()
+            if not good:
+                return
+            seconds = self.capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            if self.camera:
+                seconds = time.monotonic() - start
+            yield frame, seconds if seconds > 0 else i / self.fps
+            i += 1
+
+    def __iter__(self):
+        while (item := self._frames.get()) is not None:
+            yield item
+
+    def close(self):
+        """Stop the thread; frames that it has read are dropped."""
+        self._stopped.set()
+        while self._thread.is_alive():
+            with contextlib.suppress(queue.Empty):
+                self._frames.get(timeout=0.1)
+        if self.capture:
+            self.capture.release()
+
+
+class Writer:
+    """A video file of constant frame rate, whole after ``close`` also when it was interrupted.
+
+    Frames are repeated or left out so that a source of variable rate keeps its duration. The codec is
+    the first of CODECS that this build of OpenCV has: ``codec`` after the first frame.
+    """
+
+    def __init__(self, path, fps):
+        self.path, self.fps = Path(path), fps
+        self.codec, self.size, self.writer, self.written = None, None, None, 0
+
+    def write(self, frame, seconds):
+        if self.writer is None:
+            self._open(frame)
+        if frame.shape[1::-1] != self.size:  # a folder of frames may hold several sizes
+            frame = cv2.resize(frame, self.size)
+        while self.written <= round(seconds * self.fps):
+            self.writer.write(frame)
+            self.written += 1
+
+    def _open(self, frame):
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        height, width = frame.shape[:2]
+        self.size = width - width % 2, height - height % 2  # codecs take even sizes only
+        for codec in CODECS:
+            fourcc = cv2.VideoWriter_fourcc(*codec)
+            self.writer = cv2.VideoWriter(
+                str(self.path), cv2.CAP_FFMPEG, fourcc, self.fps, self.size
+            )
+            if self.writer.isOpened():
+                self.codec = codec
+                return
+        raise UserError(self.path, 'OpenCV cannot write this file', 'name an .mp4 file for --out')
+
+    def close(self):
+        if self.writer:
+            self.writer.release()
+
+
+def annotate(source, detect, draw, out=None, batch=1, show=False, wait_time=0.001):
+    """Detect on every frame of a Source, draw, and write or show it; returns the number of frames.
+
+    detect: function from a list of frames to a list of detections. draw: function (frame,
+    detections) that draws in place. out: a Writer, or None. batch: frames at a time. show: in a
+    window, until q or Escape is pressed; wait_time: seconds for each frame there, 0 for a key.
+
+    Raises:
+        UserError: no frame can be read.
+    """
+    done, start = 0, time.monotonic()
+    try:
+        for items in _batches(source, batch):
+            frames = [frame for frame, _ in items]
+            for (frame, seconds), detections in zip(items, detect(frames)):
+                draw(frame, detections)
+                if out:
+                    out.write(frame, seconds)
+                if show:
+                    cv2.imshow('detections', frame)
+                    if cv2.waitKey(round(wait_time * 1000)) & 0xFF in (ord('q'), 27):
+                        return done
+                done += 1
+            _show_progress(done, 0 if source.camera else source.count, time.monotonic() - start)
+    finally:
+        source.close()
+        if out:
+            out.close()
+        print(file=sys.stderr)
+    if not done:
+        raise UserError(source.path, 'no frame in it that can be read', 'check the video')
+    if not source.camera and done < 0.95 * source.count:
+        print(f'note: {done} of about {source.count} frames could be read', file=sys.stderr)
+    return done
+
+
+def _batches(items, size):
+    items = iter(items)
+    while batch := list(islice(items, size)):
+        yield batch
+
+
+def _show_progress(done, total, seconds):
+    rate = done / max(seconds, 1e-6)
+    left = f' of {total}, {max(0, total - done) / rate:.0f} s left' if total else ''
+    print(f'\r{done}{left}, {rate:.1f} frames per second  ', end='', file=sys.stderr)
+
+
+def draw_boxes(image, detections, classes, palette, threshold):
+    """Draw boxes, class names and scores of at least ``threshold`` into an image, in place.
+
+    image: (H, W, 3) uint8 BGR. detections: (boxes (K, 4) x1 y1 x2 y2 in pixels, scores (K), labels
+    (K)). palette: an RGB colour for each class.
+    """
+    width = max(1, round(max(image.shape) / 400))
+    for box, score, label in zip(*detections):
+        if score >= threshold:
+            color = tuple(int(value) for value in palette[label][::-1])
+            x1, y1, x2, y2 = (round(float(value)) for value in box)
+            cv2.rectangle(image, (x1, y1), (x2, y2), color, width)
+            text, place = f'{classes[label]}: {100 * score:.1f}', (x1 + width, y1 + 12 * width)
+            cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4 * width, color, width)

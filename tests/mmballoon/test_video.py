@@ -1,0 +1,98 @@
+"""Videos in and out, with clips that OpenCV makes here."""
+
+import cv2
+import numpy as np
+import pytest
+
+from mmballoon.cli import UserError
+from mmballoon.video import Source, Writer, annotate, draw_boxes
+
+
+def clip(path, count=20, size=(64, 48), fps=10):
+    """A video whose frame i has the gray value 10 * i."""
+    writer = Writer(path, fps)
+    for i in range(count):
+        writer.write(np.full((size[1], size[0], 3), 10 * i % 256, np.uint8), i / fps)
+    writer.close()
+    return path
+
+
+def read(path):
+    capture = cv2.VideoCapture(str(path))
+    frames = []
+    while (got := capture.read())[0]:
+        frames.append(got[1])
+    return frames, capture.get(cv2.CAP_PROP_FPS)
+
+
+def nothing(frames):
+    return [None] * len(frames)
+
+
+def ignore(frame, detections):
+    pass
+
+
+@pytest.mark.parametrize('batch', [1, 8])
+def test_every_frame_arrives_in_order_and_the_duration_stays(tmp_path, batch):
+    source = Source(clip(tmp_path / 'a.mp4'))
+    writer = Writer(tmp_path / 'b.mp4', source.fps)
+    assert annotate(source, nothing, ignore, writer, batch) == 20
+    frames, fps = read(tmp_path / 'b.mp4')
+    assert len(frames) == 20 and fps == 10 and writer.codec in ('avc1', 'vp09', 'mp4v')
+    assert np.allclose(
+        [frame.mean() for frame in frames], 10 * np.arange(20), atol=8
+    )  # two lossy passes
+
+
+def test_a_variable_frame_rate_keeps_its_duration(tmp_path):
+    writer = Writer(tmp_path / 'a.mp4', 10)
+    for seconds in (0, 0.1, 0.5, 0.52, 1.0):  # a gap, and two frames at one time
+        writer.write(np.zeros((48, 64, 3), np.uint8), seconds)
+    writer.close()
+    assert len(read(tmp_path / 'a.mp4')[0]) == 11
+
+
+def test_ctrl_c_leaves_a_video_that_plays(tmp_path):
+    def interrupt(frame, detections):
+        if frame.mean() > 95:
+            raise KeyboardInterrupt
+
+    source = Source(clip(tmp_path / 'a.mp4'))
+    with pytest.raises(KeyboardInterrupt):
+        annotate(source, nothing, interrupt, Writer(tmp_path / 'b.mp4', 10))
+    assert 8 <= len(read(tmp_path / 'b.mp4')[0]) <= 12 and not source._thread.is_alive()
+
+
+def test_a_folder_of_frames_of_two_sizes_and_odd_sides(tmp_path):
+    for i, shape in enumerate([(49, 65, 3), (30, 30, 3)]):
+        cv2.imwrite(str(tmp_path / f'{i}.png'), np.full(shape, 100 * i, np.uint8))
+    (tmp_path / 'notes.txt').write_text('no image')
+    source = Source(tmp_path)
+    assert annotate(source, nothing, ignore, Writer(tmp_path / 'b.mp4', source.fps)) == 2
+    assert [frame.shape for frame in read(tmp_path / 'b.mp4')[0]] == [(48, 64, 3)] * 2
+
+
+@pytest.mark.parametrize('content', [b'', b'no video', None, 'cut'])
+def test_what_is_no_video_ends_in_one_line(tmp_path, content):
+    path = tmp_path / 'a.mp4'
+    if content == 'cut':  # its index is at the end, and gone
+        path.write_bytes(clip(tmp_path / 'whole.mp4').read_bytes()[:900])
+    elif content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=r'a\.mp4: no .*; next: check the'):
+        annotate(Source(path), nothing, ignore, Writer(tmp_path / 'b.mp4', 10))
+    assert not (tmp_path / 'b.mp4').exists()
+
+
+def test_a_video_that_ends_early_is_read_up_to_there(tmp_path, capsys):
+    path = tmp_path / 'a.webm'  # has no index at its end
+    path.write_bytes(clip(tmp_path / 'whole.webm', 60).read_bytes()[:-900])
+    assert 0 < annotate(Source(path), nothing, ignore) < 60
+
+
+def test_only_boxes_above_the_threshold_are_drawn():
+    image = np.zeros((100, 100, 3), np.uint8)
+    boxes = np.array([[10, 10, 50, 50], [60, 60, 90, 90]], np.float32)
+    draw_boxes(image, (boxes, [0.9, 0.2], [1, 0]), ['a', 'b'], [(1, 2, 3), (250, 0, 5)], 0.3)
+    assert image[30, 10].tolist() == [5, 0, 250] and not image[55:].any()

@@ -1,0 +1,76 @@
+"""Detect on a video or a camera, like MMDetection's demo/video_demo.py.
+
+    python tools/video_demo.py clip.mp4 configs/my_rtmdet_tiny.py CHECKPOINT --out result.mp4
+    python tools/video_demo.py 0 CONFIG CHECKPOINT --show              (the first camera; q ends it)
+    python tools/video_demo.py FOLDER_OF_FRAMES CONFIG CHECKPOINT --out result.mp4
+
+The arguments are upstream's. Ctrl-C leaves a video that plays up to there. The file is written in
+H.264, or in VP9 where OpenCV has no encoder for it, as in its own packages; browsers play both.
+"""
+
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from pathlib import Path
+
+from mmballoon.cli import UserError, pick_device, report_errors
+
+
+def parse_args(argv=None):
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add('video', help='video file, number of a camera, or folder of frames')
+    add('config', help='config file')
+    add('checkpoint', help='checkpoint file')
+    add('--device', help='cuda:0, cpu, ... (default: CUDA if there is a GPU)')
+    add('--score-thr', type=float, default=0.3, help='minimum score to draw (%(default)s)')
+    add('--out', type=Path, help='video to write, such as result.mp4')
+    add('--show', action='store_true', help='show the frames in a window')
+    add('--wait-time', type=float, default=0.001, help='seconds for each frame shown (%(default)s)')
+    args = parser.parse_args(argv)
+    if not (args.out or args.show):
+        parser.error('pass --out FILE, or --show')
+    return args
+
+
+def run(args):
+    from mmballoon.video import Source, Writer, annotate, draw_boxes
+
+    if args.out and args.out.exists():
+        raise UserError(args.out, 'exists', 'choose another --out, or move it away')
+    source = Source(args.video)
+    device = pick_device(args.device)
+    from mmballoon.train import rules
+
+    rules.apply()
+    from mmdet.apis import inference_detector, init_detector
+
+    from mmballoon.inference import prepare
+
+    model = prepare(init_detector(args.config, args.checkpoint, device=device))
+    meta = model.dataset_meta
+
+    def detect(frames):
+        found = [s.pred_instances.cpu().numpy() for s in inference_detector(model, frames)]
+        return [(instances.bboxes, instances.scores, instances.labels) for instances in found]
+
+    writer = Writer(args.out, source.fps) if args.out else None
+    batch = 8 if device.startswith('cuda') and not source.camera else 1
+    frames = annotate(
+        source,
+        detect,
+        lambda frame, found: draw_boxes(frame, found, meta, args.score_thr),
+        writer,
+        batch,
+        args.show,
+        args.wait_time,
+    )
+    if writer:
+        print(f'saved: {args.out} ({frames} frames, codec {writer.codec})')
+
+
+def main(argv=None):
+    with report_errors():
+        run(parse_args(argv))
+
+
+if __name__ == '__main__':
+    main()
