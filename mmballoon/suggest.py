@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from mmballoon.cli import UserError, atomic_write, pick_device
-from mmballoon.data.checks import NEAR, difference_hash
+from mmballoon.cli import UserError, added_files, pick_device
+from mmballoon.data.checks import BITS, NEAR, difference_hash
 from mmballoon.data.coco import thumbnail
 from mmballoon.data.images import ImageFolder, image_size
 from mmballoon.data.via import read_via
@@ -27,54 +27,52 @@ def suggest(args):
         UserError: no new image, an unreadable one, or a file that is in the way.
     """
     if args.out.exists():
-        raise UserError(f'{args.out}: exists; next: choose another --out, or move it away')
+        raise UserError(args.out, 'exists', 'choose another --out, or move it away')
     if not args.images.is_dir():
-        raise UserError(f'{args.images}: no such folder; next: name the folder of the images')
+        raise UserError(args.images, 'no such folder', 'name the folder of the images')
     folder = ImageFolder(args.images)
     entries = read_via(args.extend)[0] if args.extend else []
-    known = {folder.find(entry.filename) for entry in entries}
-    missing = len(entries) - len(known - {None})
-    names = [name for name in folder.images() if name not in known]
-    if not names:
-        raise UserError(f'{args.images}: no image without annotations in it; next: add images')
-    sizes = {name: image_size(args.images / name) for name in names}
+    annotated = [folder.find(entry.filename) for entry in entries]
+    known = {name for names in annotated for name in names}
+    sizes = {n: image_size(args.images / n) for n in folder.images() if n not in known}
+    if not sizes:
+        raise UserError(args.images, 'no image without annotations in it', 'add images')
     detect, classes = load_detector(args)
-    found = {}
-    for name in tqdm(names, 'detecting', disable=None):
-        image = cv2.imread(str(args.images / name))
-        if image is None:
-            raise UserError(f'{args.images / name}: not a readable image; next: replace it')
-        found[name] = [region for region in detect(image) if region['score'] >= LEAST]
-    order = in_order(args.images, found)[: args.top]
+    suggested = {}
+    for name in tqdm(sizes, 'detecting', disable=None):
+        regions = detect(cv2.imread(str(args.images / name)))
+        suggested[name] = [region for region in regions if region['score'] >= LEAST]
     threshold, why = choose_threshold(args)
-    images = [(name, [r for r in found[name] if r['score'] >= threshold]) for name in order]
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    if args.format == 'via':
-        rows = [(n, (args.images / n).stat().st_size, regions) for n, regions in images]
-        text = via_project(rows, classes, args.class_attribute, args.images, args.extend)
-        write(args.out, text)
-    elif args.format == 'coco':
-        write(args.out, json.dumps(to_coco(images, sizes, classes), ensure_ascii=False))
-    else:
-        args.out.mkdir()
-        for name, regions in images:
-            target = args.out / f'{name}.json'
-            target.parent.mkdir(parents=True, exist_ok=True)
-            path = os.path.relpath(args.images / name, target.parent)
-            write(target, json.dumps(to_labelme(path, sizes[name], regions), ensure_ascii=False))
+    images = [
+        (name, [region for region in suggested[name] if region['score'] >= threshold])
+        for name in in_order(args.images, suggested)[: args.top]
+    ]
+    with added_files() as add:
+        for path, content in files(args, images, sizes, classes):
+            add(path, content.encode())
     count = sum(len(regions) for _, regions in images)
-    yield f'{count} suggestions in {len(images)} of {len(names)} new images, score {threshold:.2f} or more ({why})'
-    yield 'order: the least sure images first, those that look like an earlier one last'
-    if missing:
-        yield f'note: {missing} images of {args.extend} are not in {args.images}; VIA will ask for them'
+    yield f'{count} suggestions in {len(images)} of {len(sizes)} images without annotations'
+    yield f'minimum score {threshold:.2f} ({why}); the least sure images come first'
+    if not all(annotated):
+        found = f'{annotated.count([])} images of {args.extend} are not in {args.images}'
+        yield f'note: {found}, and VIA will not show them'
     yield f'saved: {args.out}'
     if args.format == 'via':
-        yield f'if VIA does not show the images: Project > Add local files, and choose those in {args.images}'
+        yield 'if VIA does not show the images: Project > Add local files'
 
 
-def write(path, text):
-    with atomic_write(path, 'w') as file:
-        file.write(text)
+def files(args, images, sizes, classes):
+    """[(path, text)] of the files to write; images: [(name, regions)], sizes: {name: (width, height)}"""
+    if args.format == 'coco':
+        return [(args.out, json.dumps(to_coco(images, sizes, classes), ensure_ascii=False))]
+    if args.format == 'labelme':
+        targets = [(args.out / name).with_suffix('.json') for name, _ in images]
+        paths = [os.path.relpath(args.images / n, t.parent) for t, (n, _) in zip(targets, images)]
+        contents = [to_labelme(path, sizes[n], found) for path, (n, found) in zip(paths, images)]
+        return [(t, json.dumps(c, ensure_ascii=False)) for t, c in zip(targets, contents)]
+    rows = [(name, (args.images / name).stat().st_size, regions) for name, regions in images]
+    text = via_project(rows, classes, args.class_attribute, args.images, args.extend)
+    return [(args.out, text)]
 
 
 def load_detector(args):
@@ -97,9 +95,8 @@ def load_detector(args):
     classes = list(model.dataset_meta['classes'])
 
     def detect(image):
-        instances = inference_detector(model, image).pred_instances.cpu().numpy()
-        masks = instances.get('masks', ())
-        return _regions(instances.bboxes, instances.scores, instances.labels, masks, classes)
+        found = inference_detector(model, image).pred_instances.cpu().numpy()
+        return _regions(found.bboxes, found.scores, found.labels, found.get('masks', ()), classes)
 
     return detect, classes
 
@@ -122,27 +119,27 @@ def outline(mask, most=40):
     if not contours:
         return None
     contour, tolerance = max(contours, key=cv2.contourArea), 0.5
-    points = cv2.approxPolyDP(contour, tolerance, True)
-    while len(points) > most:
+    while len(points := cv2.approxPolyDP(contour, tolerance, True)) > most:
         tolerance *= 1.2
-        points = cv2.approxPolyDP(contour, tolerance, True)
-    # Contours run through the centres of the border's pixels, and x counts from the pixel's left side.
+    # Contours run through the centres of pixels, and coordinates count from their left and top.
     return (points.reshape(-1, 2) + 0.5).ravel().tolist() if len(points) > 2 else None
 
 
-def in_order(folder, found):
+def in_order(folder, suggested):
     """Names of the images, the most uncertain first, those that look like an earlier one last."""
     doubt = {
-        name: sum(min(r['score'], 1 - r['score']) for r in regions)
-        for name, regions in found.items()
+        name: sum(min(region['score'], 1 - region['score']) for region in regions)
+        for name, regions in suggested.items()
     }
-    kept, hashes, similar = [], [], []
+    kept, similar = {}, []  # name -> hash
     for name in sorted(doubt, key=lambda name: (-doubt[name], name)):
-        bits = difference_hash(thumbnail(folder / name))
-        near = hashes and (np.array(hashes) != bits).sum(1).min() <= NEAR
-        (similar if near else kept).append(name)
-        hashes.append(bits)
-    return kept + similar
+        bits = np.frombuffer(difference_hash(thumbnail(folder / name)), np.uint8)
+        distances = BITS[np.array([*kept.values()], np.uint8).reshape(-1, len(bits)) ^ bits].sum(1)
+        if (distances <= NEAR).any():
+            similar.append(name)
+        else:
+            kept[name] = bits
+    return [*kept, *similar]
 
 
 def choose_threshold(args):
@@ -153,8 +150,8 @@ def choose_threshold(args):
         report = json.loads(REPORT.read_text(encoding='utf-8'))
         digest = sha256(args.weights.read_bytes()).hexdigest()
         if report.get('made', {}).get('checkpoint_sha256') == digest:
-            return report['threshold']['threshold'], f'best F1 in {REPORT}'
-    return 0.3, 'no report about these weights'
+            return report['threshold']['threshold'], f'of the best F1 in {REPORT}'
+    return 0.3, 'there is no report about these weights'
 
 
 def to_coco(images, sizes, classes):

@@ -55,7 +55,7 @@ def test_a_class_name_stays_text(tmp_path, label):
     (tmp_path / 'p.json').write_text(text, encoding='utf-8')
     (entry,), options = read_via(tmp_path / 'p.json')
     assert options['class'].get(label, label) == label
-    assert entry.regions[0].polygon == [10.25, 20.5, 40, 20.5, 40, 60, 10.25, 60]
+    assert entry.regions[0].outlines == [[10.25, 20.5, 40, 20.5, 40, 60, 10.25, 60]]
 
 
 def test_many_regions_folders_and_names(tmp_path):
@@ -114,11 +114,11 @@ def test_the_real_set_comes_back(tmp_path):
         pytest.skip('no real data')
     entries = read_via(source)[0]
     rows = [
-        (e.filename, e.size, [region('balloon', outline=r.polygon) for r in e.regions])
+        (e.filename, e.size, [region('balloon', outline=r.outlines[0]) for r in e.regions])
         for e in entries
     ]
     (tmp_path / 'p.json').write_text(via_project(rows, ['balloon'], 'class', source.parent))
     back = read_via(tmp_path / 'p.json')[0]
     assert [(e.filename, e.size) for e in back] == [(e.filename, e.size) for e in entries]
     for before, after in zip(entries, back):
-        assert [r.polygon for r in after.regions] == [r.polygon for r in before.regions]
+        assert [r.outlines for r in after.regions] == [r.outlines for r in before.regions]
