@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+from mmcv import imread
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
+from mmengine.visualization import LocalVisBackend
 
 from mmballoon.cli import atomic_write
 
@@ -23,7 +25,13 @@ class CurvesHook(Hook):
 
     @master_only  # one file, however many processes train
     def after_val_epoch(self, runner, metrics=None):
-        draw_curves(Path(runner.work_dir), runner.max_epochs)
+        path = Path(runner.work_dir, 'curves.png')
+        draw_curves(path.parent, runner.max_epochs)
+        for (
+            backend
+        ) in runner.visualizer._vis_backends.values():  # TensorBoard, Weights & Biases, ...
+            if not isinstance(backend, LocalVisBackend) and path.is_file():
+                backend.add_image('curves', imread(path, channel_order='rgb'), step=runner.epoch)
 
 
 def read_scalars(work_dir):

@@ -1,12 +1,14 @@
 """mmballoon/train/curves.py and transfer.py, on the session's tiny run, which was resumed once."""
 
 import json
+from types import SimpleNamespace
 
 import mmcompat  # noqa: F401
 
 import cv2
+from mmengine.visualization import LocalVisBackend
 
-from mmballoon.train.curves import draw_curves, read_scalars
+from mmballoon.train.curves import CurvesHook, draw_curves, read_scalars
 
 
 def test_curves_of_a_resumed_run(tiny):
@@ -43,3 +45,23 @@ def test_later_runs_replace_what_earlier_ones_had(tmp_path):
     assert losses == {1: [4.0], 2: [2.0], 3: [1.0]} and metrics == {
         'bbox_mAP': {1: 0.4, 2: 0.2, 3: 0.1}
     }
+
+
+def test_other_loggers_get_the_picture(tmp_path):
+    class Backend:
+        def add_image(self, name, image, step):
+            self.got = name, image.shape, step
+
+    local, other = LocalVisBackend(str(tmp_path / 'local')), Backend()
+    visualizer = SimpleNamespace(_vis_backends={'Local': local, 'Other': other})
+    runner = SimpleNamespace(work_dir=str(tmp_path), max_epochs=4, epoch=2, visualizer=visualizer)
+    hook = CurvesHook()
+    hook.after_val_epoch(runner)
+    assert not hasattr(other, 'got')  # nothing was logged, so there is no picture
+    scalars = tmp_path / '1' / 'vis_data' / 'scalars.json'
+    scalars.parent.mkdir(parents=True)
+    scalars.write_text('{"loss": 1.0, "epoch": 1}\n')
+    hook.after_val_epoch(runner)
+    name, (height, width, channels), step = other.got
+    assert (name, channels, step) == ('curves', 3, 2) and width > height > 100
+    assert not (tmp_path / 'local').exists()
