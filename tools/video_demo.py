@@ -32,6 +32,7 @@ def parse_args(argv=None):
 
 
 def run(args):
+    from mmballoon.colors import palette
     from mmballoon.video import Source, Writer, annotate, draw_boxes
 
     if args.out and args.out.exists():
@@ -46,7 +47,8 @@ def run(args):
     from mmballoon.inference import prepare
 
     model = prepare(init_detector(args.config, args.checkpoint, device=device))
-    meta = model.dataset_meta
+    classes, chosen = model.dataset_meta['classes'], model.dataset_meta.get('palette')
+    colors = palette(len(classes), chosen if isinstance(chosen, (list, tuple)) else None)
 
     def detect(frames):
         found = [s.pred_instances.cpu().numpy() for s in inference_detector(model, frames)]
@@ -57,7 +59,7 @@ def run(args):
     frames = annotate(
         source,
         detect,
-        lambda frame, found: draw_boxes(frame, found, meta, args.score_thr),
+        lambda frame, found: draw_boxes(frame, found, classes, colors, args.score_thr),
         writer,
         batch,
         args.show,
