@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from mmballoon.cli import UserError, added_files, pick_device
+from mmballoon.cli import UserError, pick_device
 from mmballoon.data.checks import BITS, NEAR, difference_hash
 from mmballoon.data.coco import thumbnail
+from mmballoon.data.files import added_files
 from mmballoon.data.images import ImageFolder, image_size
 from mmballoon.data.via import read_via
 from mmballoon.data.via_project import via_project

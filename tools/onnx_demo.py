@@ -2,6 +2,7 @@
 
     python tools/onnx_demo.py image.jpg model.onnx
     python tools/onnx_demo.py folder model.onnx --pred-score-thr 0.5 --out-dir outputs
+    python tools/onnx_demo.py clip.mp4 model.onnx                        (writes outputs/vis/clip.mp4)
 
 Images with boxes go to OUT_DIR/vis, and predictions to OUT_DIR/preds, one JSON per image: labels,
 scores and bboxes [x1, y1, x2, y2] in pixels, as tools/image_demo.py writes them. For your own program,
@@ -17,10 +18,12 @@ sys.path.append(str(Path(__file__).parents[1]))  # where mmballoon is not instal
 
 from mmballoon.cli import UserError, atomic_write, list_images, read_image, report_errors
 
+VIDEOS = '.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v'
+
 
 def parse_args(argv=None):
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument('inputs', nargs='+', help='image files or folders')
+    parser.add_argument('inputs', nargs='+', help='image files, folders, or a video')
     parser.add_argument('model', help='file of tools/export_onnx.py')
     parser.add_argument('--out-dir', type=Path, default='outputs', help='(%(default)s)')
     parser.add_argument('--pred-score-thr', type=float, default=0.3, help='(%(default)s)')
@@ -29,19 +32,25 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
-def draw(image, detections, metadata, threshold):
-    """Draw boxes, class names and scores into an image, in place."""
-    import cv2
+def detect_on_video(detector, args):
+    """Write OUT_DIR/vis/NAME.mp4 with the boxes of every frame."""
+    from mmballoon.video import Source, Writer, annotate
 
-    width = max(1, round(max(image.shape) / 400))
-    for box, score, label in zip(*detections):
-        if score >= threshold:
-            color = metadata['palette'][label][::-1]  # RGB to BGR
-            x1, y1, x2, y2 = (round(float(value)) for value in box)
-            cv2.rectangle(image, (x1, y1), (x2, y2), color, width)
-            text = f'{metadata["classes"][label]}: {100 * score:.1f}'
-            place = (x1 + width, y1 + 12 * width)
-            cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4 * width, color, width)
+    source = Source(args.inputs[0])
+    out = args.out_dir / 'vis' / f'{Path(args.inputs[0]).stem}.mp4'
+    if out.exists():
+        raise UserError(out, 'exists', 'choose another --out-dir, or move it away')
+    writer = Writer(out, source.fps)
+    annotate(source, lambda frames: map(detector, frames), drawer(detector, args), writer)
+    print(f'saved: {out} (codec {writer.codec})')
+
+
+def drawer(detector, args):
+    """A function (image, detections) that draws boxes into the image."""
+    from mmballoon.video import draw_boxes
+
+    settings = detector.metadata['classes'], detector.metadata['palette'], args.pred_score_thr
+    return lambda image, detections: draw_boxes(image, detections, *settings)
 
 
 def save(path, content):
@@ -57,11 +66,15 @@ def main(argv=None):
 
         from mmballoon.export.detector import Detector
 
-        files = list_images(args.inputs, decode=False)
+        is_video = Path(args.inputs[0]).suffix.lower() in VIDEOS
+        files = [] if is_video else list_images(args.inputs, decode=False)
         try:
             detector = Detector(args.model)
         except ValueError as error:
             raise UserError(args.model, error, 'pass a file of tools/export_onnx.py') from None
+        if is_video:
+            return detect_on_video(detector, args)
+        draw = drawer(detector, args)
         for file in map(Path, files):
             image = read_image(file)
             boxes, scores, labels = detections = detector(image)
@@ -70,7 +83,7 @@ def main(argv=None):
                 text = json.dumps({key: value.tolist() for key, value in columns.items()})
                 save(args.out_dir / 'preds' / f'{file.stem}.json', text.encode())
             if not args.no_save_vis:
-                draw(image, detections, detector.metadata, args.pred_score_thr)
+                draw(image, detections)
                 suffix = file.suffix if cv2.haveImageWriter(file.name) else '.jpg'  # .jfif
                 drawn = cv2.imencode(suffix, image)[1].tobytes()
                 save(args.out_dir / 'vis' / f'{file.stem}{suffix}', drawn)
