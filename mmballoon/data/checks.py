@@ -58,23 +58,17 @@ def difference_hash(image):
 
 def check_boxes(part, masks=False):
     """Note what is wrong with annotations. masks: the recipe needs an outline for each of them."""
-    missing, names = Counter(), {}
+    missing, first = Counter(), {}
+    keys = ['id', 'area', 'iscrowd'] + ['segmentation'] * masks
     for key, annotations in part.boxes.items():
         image, seen = part.images[key], set()
         for a in annotations:
-            keys = ['id', 'area', 'iscrowd'] + ['segmentation'] * masks
-            lacks = [k for k in keys if a.get(k) in (None, [], '')]
-            missing.update(lacks)
-            names.update(
-                {
-                    k: f'{image["file_name"]}: annotation {a.get("id")}'
-                    for k in lacks
-                    if k not in names
-                }
-            )
             x, y, w, h = a['bbox']
-            label = f'{part.name}: {image["file_name"]}: annotation {a.get("id")}: box '
-            label += str([round(value, 1) for value in a['bbox']])
+            where = f'{image["file_name"]}: annotation {a.get("id")}'
+            label = f'{part.name}: {where}: box {[round(value, 1) for value in a["bbox"]]}'
+            for absent in [k for k in keys if a.get(k) in (None, [], '')]:
+                missing[absent] += 1
+                first.setdefault(absent, where)
             if not np.isfinite(a['bbox']).all() or w <= 0 or h <= 0:
                 part.problems.append(f'{label} has no size')
             elif x < 0 or y < 0 or x + w > image['width'] + 1e-6 or y + h > image['height'] + 1e-6:
@@ -86,10 +80,9 @@ def check_boxes(part, masks=False):
             if a.get('id') == 0:
                 zero = 'has the id 0, with which pycocotools marks boxes that were not found'
                 part.problems.append(f'{label} {zero}: {MENDS}')
-    for k, count in missing.items():
-        part.problems.append(
-            f"{part.name}: {count} annotations without '{k}', first {names[k]}: {MENDS}"
-        )
+    for absent, count in missing.items():
+        what = f"{count} annotations without '{absent}', first {first[absent]}"
+        part.problems.append(f'{part.name}: {what}: {MENDS}')
 
 
 def pairs(parts):

@@ -278,10 +278,8 @@ def say(args, results, notes):
         regions = tally.counts['regions']
         if regions and not tally.counts['converted']:
             reason, cause = likely_cause(tally.skipped)
-            where = f'{reason}, first {tally.examples[reason]}'
-            raise UserError(
-                source.annotation, f'all {regions} regions were skipped ({where})', cause
-            )
+            found = f'all {regions} regions were skipped ({reason}, first {tally.examples[reason]})'
+            raise UserError(source.annotation, found, cause)
     left_out = [name for _, tally in results for name in tally.left_out]
     lines += [listed('images left out', left_out)] if left_out else []
     for line in dict.fromkeys([*lines, *notes, *(n for source in sources for n in source.notes)]):
@@ -295,13 +293,12 @@ def say(args, results, notes):
 def unused_classes(tallies, classes):
     """Lines (str) about classes without a box in one of the files."""
     for name in classes:
-        files = {
-            path.stem.removeprefix('coco_'): t for path, t in tallies.items() if not t.boxes[name]
-        }
-        skipped = sum(tally.classes[name] for tally in files.values())
+        without = [path for path, tally in tallies.items() if not tally.boxes[name]]
+        skipped = sum(tallies[path].classes[name] for path in without)
         why = f': all its {skipped} regions were skipped' if skipped else ''
-        if files:
-            yield f"class '{name}' has no box in {' and '.join(files)}{why}"
+        if without:
+            files = ' and '.join(path.stem.removeprefix('coco_') for path in without)
+            yield f"class '{name}' has no box in {files}{why}"
 
 
 def check_suggestions(args, file, results, tallies):
@@ -314,9 +311,8 @@ def check_suggestions(args, file, results, tallies):
     for path, tally in tallies.items():
         count = tally.suggested.total()
         if count:
-            results[path]['info'] = dict(
-                description=f'with {count} suggestions that nobody reviewed'
-            )
+            about = f'with {count} suggestions that nobody reviewed'
+            results[path]['info'] = dict(description=about)
 
 
 def likely_cause(skipped):
@@ -350,11 +346,7 @@ def to_json(path, coco):
 def add_arguments(parser):
     """The arguments that both commands take."""
     add = parser.add_argument
-    add(
-        '--data-root',
-        type=Path,
-        help='for the COCO files (default: $BALLOON_ROOT, or above the images)',
-    )
+    add('--data-root', type=Path, help='for the COCO files ($BALLOON_ROOT, or above the images)')
     add('--out', type=Path, help='file to write (default: DATA_ROOT/coco_<image folder>.json)')
     add('--classes', nargs='+', metavar='NAME', help='in the order of their ids')
     add('--split', type=float, metavar='SHARE', help='link this share to train/, the rest to val/')
