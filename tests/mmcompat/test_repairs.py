@@ -417,11 +417,12 @@ def test_what_is_for_the_cpu_asks_when_a_training_starts(monkeypatch):
     module = torch.nn.SyncBatchNorm(2)
     for name in ('cuda', 'cpu'):
         monkeypatch.setattr(device, 'DEVICE', name)
-        monkeypatch.setattr(device, 'is_cuda_available', lambda: False)
         dist._init_dist_pytorch('nccl')
         wrapper = MMDistributedDataParallel.__new__(MMDistributedDataParallel)
         wrapper.__init__(module=module, device_ids=[3])
-        assert amp_optimizer_wrapper.is_cuda_available() is (name == 'cpu')
+        assert amp_optimizer_wrapper.is_cuda_available() is (
+            device.is_cuda_available() or name == 'cpu'
+        )
     cuda, nccl, (kept, with_ids), gloo, (reverted, without_ids) = called
     assert [cuda, nccl, gloo] == ['cuda 3', 'nccl', 'gloo']
     assert kept is module and with_ids['device_ids'] == [3]
