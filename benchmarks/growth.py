@@ -2,6 +2,7 @@
 
     python benchmarks/growth.py                          check_coco with 100 and with 10,000 images
     python benchmarks/growth.py --images 100 1000
+    python benchmarks/growth.py --onnx model.onnx --checkpoint CHECKPOINT      onnx_demo and image_demo, too
 
 Each command runs in a process of its own. Every image is another one: noise of its own seed, 320 x 240.
 """
@@ -20,7 +21,10 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 # Name -> what is typed behind "python"; {data} holds images/ and coco.json, {out} is empty.
 COMMANDS = {
-    'check_coco': 'data_tools/check_coco.py {data}/coco.json --images {data}/images --out {out}'
+    'check_coco': 'data_tools/check_coco.py {data}/coco.json --images {data}/images --out {out}',
+    'onnx_demo': 'tools/onnx_demo.py {data}/images {onnx} --out-dir {out}',
+    'image_demo': 'tools/image_demo.py {data}/images configs/my_rtmdet_tiny_toy.py '
+    '--weights {checkpoint} --out-dir {out}',
 }
 
 
@@ -56,7 +60,11 @@ def main(argv=None):
     )
     parser.add_argument('--images', nargs='+', type=int, default=[100, 10_000])
     parser.add_argument('--commands', nargs='+', choices=COMMANDS, default=list(COMMANDS))
+    parser.add_argument('--onnx', help='file of tools/export_onnx.py, for onnx_demo')
+    parser.add_argument('--checkpoint', help='of configs/my_rtmdet_tiny_toy.py, for image_demo')
     args = parser.parse_args(argv)
+    models = {key: value for key, value in vars(args).items() if key in ('onnx', 'checkpoint')}
+    missing = [f'{{{key}}}' for key, value in models.items() if not value]
     print(f'{"command":<14}{"images":>8}{"CPU s":>10}{"ms each":>10}{"peak MB":>10}')
     for count in args.images:
         with tempfile.TemporaryDirectory() as top:
@@ -64,7 +72,9 @@ def main(argv=None):
             data.mkdir()
             make(data, count)
             for name in args.commands:
-                words = COMMANDS[name].format(data=data, out=Path(top, 'out')).split()
+                if any(key in COMMANDS[name] for key in missing):
+                    continue
+                words = COMMANDS[name].format(data=data, out=Path(top, 'out'), **models).split()
                 seconds, memory = measure(words)
                 each = 1000 * seconds / count
                 print(

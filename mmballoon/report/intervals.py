@@ -75,7 +75,7 @@ def share(value, left_out, images, objects):
     # then a quarter of the variance of a share of independent objects (the quarter is from simulation).
     least = 1 / (4 * (objects + 1) * expit(center) * expit(-center))
     half = _half_width(np.array(others), images, least)
-    return min(value, expit(center - half)), max(value, expit(center + half))
+    return min(value, float(expit(center - half))), max(value, float(expit(center + half)))
 
 
 def difference(value, left_out, images):
