@@ -72,7 +72,23 @@ def coco_file(dataset):
         raise UserError(path, found, 'give each a name of its own, or one id')
     if not isinstance(classes, (list, tuple)):
         return None
+    if any(step.get('with_mask') for step in dataset.get('pipeline') or ()):
+        check_outlines(path, [a for a in data['annotations'] if names[a['category_id']] in classes])
     return CocoFile(path, tuple(classes), names, images, boxes, dataset.get('filter_cfg') or {})
+
+
+def check_outlines(path, annotations):
+    """Refuse a file for a recipe that reads outlines where one is missing: loading ends in a KeyError."""
+    missing = [a for a in annotations if not a.get('segmentation')]
+    if missing:
+        first = f'annotation {missing[0].get("id")} of image {missing[0]["image_id"]}'
+        found = (
+            f'{len(missing)} annotations have no outline, which this recipe needs (first: {first})'
+        )
+        advice = (
+            'draw them (python data_tools/check_coco.py --masks), or take a recipe without masks'
+        )
+        raise UserError(path, found, advice)
 
 
 def coco_files(cfg, split):

@@ -136,3 +136,25 @@ def test_the_runner_checks_once(monkeypatch):
     classes.apply()
     assert first == (Runner.train, Runner.test, Runner.load_checkpoint)
     assert Runner.test.checks_classes
+
+
+@pytest.mark.parametrize('outline', [None, []])
+def test_an_outline_that_is_missing_is_named_where_the_recipe_reads_outlines(
+    tmp_path, config, outline
+):
+    for split in ('train', 'val'):
+        write(tmp_path / f'{split}.json', ['ball', 'mug'], [['ball', 'mug'], ['ball']])
+    data = json.loads((tmp_path / 'train.json').read_text())
+    for a in data['annotations'][:2]:
+        a['segmentation'] = [[0, 0, 9, 0, 9, 9]]
+    data['annotations'][2]['segmentation'] = outline
+    (tmp_path / 'train.json').write_text(json.dumps(data))
+
+    def with_masks(dataset):
+        return dict(dataset, pipeline=[dict(type='LoadAnnotations', with_mask=True)])
+
+    assert classes.check(config('ball', 'mug'), 'train') == []
+    assert classes.check(config('mug', wrap=with_masks), 'train') != []  # of another class
+    found = '1 annotations have no outline, .* annotation 3 of image 2.*; next: draw them'
+    with pytest.raises(UserError, match=found):
+        classes.check(config('ball', 'mug', wrap=with_masks), 'train')
