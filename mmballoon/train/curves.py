@@ -11,6 +11,8 @@ from mmengine.visualization import LocalVisBackend
 
 from mmballoon.cli import atomic_write
 
+MARK = 'mmballoon CurvesHook'  # in the file: only a picture of ours is replaced
+
 
 @HOOKS.register_module()
 class CurvesHook(Hook):
@@ -26,11 +28,10 @@ class CurvesHook(Hook):
     @master_only  # one file, however many processes train
     def after_val_epoch(self, runner, metrics=None):
         path = Path(runner.work_dir, 'curves.png')
-        draw_curves(path.parent, runner.max_epochs)
-        for (
-            backend
-        ) in runner.visualizer._vis_backends.values():  # TensorBoard, Weights & Biases, ...
-            if not isinstance(backend, LocalVisBackend) and path.is_file():
+        drawn = draw_curves(path.parent, runner.max_epochs)
+        # TensorBoard, Weights & Biases, ...
+        for backend in runner.visualizer._vis_backends.values():
+            if drawn and not isinstance(backend, LocalVisBackend):
                 backend.add_image('curves', imread(path, channel_order='rgb'), step=runner.epoch)
 
 
@@ -57,10 +58,14 @@ def read_scalars(work_dir):
 
 
 def draw_curves(work_dir, max_epochs):
-    """Write ``work_dir/curves.png``, unless no epoch was logged yet."""
+    """Write ``work_dir/curves.png``, unless no epoch was logged yet, or the file is of somebody else.
+
+    Returns whether it was written.
+    """
+    path = work_dir / 'curves.png'
     losses, metrics = read_scalars(work_dir)
-    if not losses:
-        return
+    if not losses or (path.exists() and MARK.encode() not in path.read_bytes()):
+        return False
     # Not pyplot, which needs a window system and shares its state with the visualizers.
     from matplotlib.figure import Figure
 
@@ -79,5 +84,6 @@ def draw_curves(work_dir, max_epochs):
     for axes in (left, right):
         axes.set(xlabel='epoch', xlim=(0, max_epochs))
         axes.grid(alpha=0.3)
-    with atomic_write(work_dir / 'curves.png') as file:
-        figure.savefig(file, dpi=120, format='png')
+    with atomic_write(path) as file:
+        figure.savefig(file, dpi=120, format='png', metadata=dict(Software=MARK))
+    return True

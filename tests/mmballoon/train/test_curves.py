@@ -65,3 +65,16 @@ def test_other_loggers_get_the_picture(tmp_path):
     name, (height, width, channels), step = other.got
     assert (name, channels, step) == ('curves', 3, 2) and width > height > 100
     assert not (tmp_path / 'local').exists()
+
+
+def test_a_picture_of_somebody_else_is_not_replaced(tmp_path):
+    log = tmp_path / '20260101_000000/vis_data/scalars.json'
+    log.parent.mkdir(parents=True)
+    log.write_text('{"loss": 1.0, "epoch": 1}\n')
+    draw_curves(tmp_path, 3)
+    first = (tmp_path / 'curves.png').stat().st_mtime_ns
+    draw_curves(tmp_path, 3)
+    assert (tmp_path / 'curves.png').stat().st_mtime_ns > first  # its own
+    (tmp_path / 'curves.png').write_text('of somebody else')
+    draw_curves(tmp_path, 3)
+    assert (tmp_path / 'curves.png').read_text() == 'of somebody else'
