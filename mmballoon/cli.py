@@ -162,7 +162,7 @@ def _is_in_config(error, functions):
 
     Errors in modules of one's own, which a config imports or names, are none of these.
     """
-    if isinstance(error, (ImportError, OSError, SystemError)):  # SystemError: Python is at fault
+    if isinstance(error, (ImportError, SystemError)):  # SystemError: Python is at fault
         return False
     if any(name == 'import_modules_from_strings' for _, name in functions):
         return False

@@ -31,36 +31,21 @@ CONFIGS = {
     'base_type.py': f'_base_ = {str(TOY)!r}\nmodel = 3',
 }
 NO_WORKERS = 'train_dataloader = dict(num_workers=0, persistent_workers=False)'
-STEPS = (
-    'train_pipeline = _base_.train_pipeline\n'
-    'train_dataloader.update(dataset=dict(pipeline=train_pipeline))\ntrain_pipeline'
-)
 # Changes of the toy config, written as a person would write them into a config.
 CHANGES = {
-    'batch_zero': 'train_dataloader.update(batch_size=0)',
-    'workers_negative': 'train_dataloader.update(num_workers=-1)',
-    'epochs_word': 'train_cfg = dict(max_epochs="many")',
-    'lr_word': 'optim_wrapper = dict(optimizer=dict(lr="fast"))',
     'optimizer_unknown': 'optim_wrapper = dict(optimizer=dict(type="Adamm"))',
     'classes_string': 'train_dataloader.update(dataset=dict(metainfo=dict(classes=("balloon"))))',
     'classes_empty': 'train_dataloader.update(dataset=dict(metainfo=dict(classes=())))',
     'model_unknown': 'model = dict(type="RTMDetector")',
     'model_argument': 'model = dict(backbone=dict(depht=3))',
-    'model_norm': 'model = dict(backbone=dict(norm_cfg=dict(type="BNN")))',
-    'model_mean': 'model = dict(data_preprocessor=dict(mean=[1, 2]))',
     'transform_unknown': 'train_dataloader.update(dataset=dict(pipeline=[dict(type="Lode")]))',
-    'transform_argument': 'train_dataloader.update(dataset=dict(pipeline=[dict(type="Resize")]))',
-    'scale_zero': f'{STEPS}[2].scale = (0, 0)',
     'dataset_unknown': 'train_dataloader.update(dataset=dict(type="CocoDatset"))',
     'images_missing': 'train_dataloader.update(dataset=dict(data_prefix=dict(img="nowhere/")))',
     'annotations_missing': 'train_dataloader.update(dataset=dict(ann_file="nothing.json"))',
     'evaluator_missing': 'val_evaluator = dict(ann_file="nothing.json")',
-    'evaluator_metric': 'val_evaluator = dict(metric="accuracy")',
     'schedule_unknown': 'param_scheduler = [dict(type="Cosine")]',
     'schedule_argument': 'param_scheduler = [dict(type="LinearLR", factor=2)]',
     'hook_unknown': 'custom_hooks = [dict(type="EMAHok")]',
-    'hook_argument': 'custom_hooks = [dict(type="EMAHook", momentum=7)]',
-    'seed_word': 'randomness = dict(seed="zero")',
     'load_from_missing': 'load_from = "nothing.pth"',
 }
 

@@ -46,8 +46,7 @@ def broken(folder):
                 assert Path(path.read_text()).is_file()
         except Exception as error:
             found.append(f'{path}: {error}')
-    best = list(folder.glob('best_*.pth'))
-    return found + ([f'{len(best)} best checkpoints'] if len(best) > 1 else [])
+    return found
 
 
 def start(command, env):
@@ -78,8 +77,7 @@ def soak(name, command, folder, kills, env, done=None):
     if process.returncode or 'Traceback' in err:
         failures.append(err)
     # A killed command leaves its hidden temporary file: nobody can tell later whose it is.
-    left = [p for p in folder.rglob('*') if p.name.endswith(('.part', '.old')) and p.name[0] != '.']
-    failures += broken(folder) + [f'{path}: left over' for path in left]
+    failures += broken(folder)
     print(
         f'{name}: {killed} kills in runs of {duration:.1f} s, {len(failures)} failures', flush=True
     )

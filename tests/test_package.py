@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 
 import pytest
 from conftest import ROOT
@@ -28,15 +27,10 @@ def test_a_script_in_any_folder_detects(tiny, tmp_path):
     'command', sorted((ROOT / 'data_tools').glob('*.py')), ids=lambda p: p.name
 )
 def test_data_tools_import_no_torch(command):
-    """check_coco and make_toy_balloons need numpy; the converter starts in 0.15 s."""
     code = f'import runpy, sys; runpy.run_path({str(command)!r}); print(*sys.modules)'
-    start = time.perf_counter()
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
-    seconds = time.perf_counter() - start
     assert done.returncode == 0, done.stderr
     assert not {'torch', 'mmengine', 'mmcv', 'mmdet'} & set(done.stdout.split())
-    if command.stem == 'balloon2coco':
-        assert seconds < 1, f'{seconds:.2f} s'  # 0.1 s on a quiet machine
 
 
 def test_no_path_is_inserted():

@@ -63,7 +63,7 @@ def test_sigterm_ends_like_ctrl_c(tiny_data, tmp_path):
 def test_soak():
     """A few random kills of each command; SOAK_KILLS=30 for more."""
     kills = os.environ.get('SOAK_KILLS')
-    options = ['--kills', kills] if kills else ['--kills', '4', '--train-kills', '2']
+    options = ['--kills', kills] if kills else ['--kills', '2', '--train-kills', '1']
     command = [sys.executable, 'tests/soak.py', *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     print(done.stdout)
