@@ -72,23 +72,29 @@ def coco_file(dataset):
         raise UserError(path, found, 'give each a name of its own, or one id')
     if not isinstance(classes, (list, tuple)):
         return None
-    if any(step.get('with_mask') for step in dataset.get('pipeline') or ()):
-        check_outlines(path, [a for a in data['annotations'] if names[a['category_id']] in classes])
+    for step in dataset.get('pipeline') or ():
+        if step.get('with_mask'):
+            taken = [a for a in data['annotations'] if names[a['category_id']] in classes]
+            check_outlines(path, taken, step.get('poly2mask', True))
     return CocoFile(path, tuple(classes), names, images, boxes, dataset.get('filter_cfg') or {})
 
 
-def check_outlines(path, annotations):
-    """Refuse a file for a recipe that reads outlines where one is missing: loading ends in a KeyError."""
+def check_outlines(path, annotations, masks):
+    """Refuse a file for a recipe that reads outlines where one is missing: loading ends in a KeyError.
+
+    masks: whether the recipe reads run lengths as well; else loading ignores such objects, also their
+    boxes, without a word.
+    """
     missing = [a for a in annotations if not a.get('segmentation')]
-    if missing:
-        first = f'annotation {missing[0].get("id")} of image {missing[0]["image_id"]}'
-        found = (
-            f'{len(missing)} annotations have no outline, which this recipe needs (first: {first})'
-        )
-        advice = (
-            'draw them (python data_tools/check_coco.py --masks), or take a recipe without masks'
-        )
-        raise UserError(path, found, advice)
+    unread = [a for a in annotations if isinstance(a.get('segmentation'), dict) and not masks]
+    for found, what, advice in (
+        (missing, 'have no outline, which this recipe needs', 'draw them'),
+        (unread, 'are masks, but this recipe reads polygons', 'export them as polygons'),
+    ):
+        if found:
+            first = f'annotation {found[0].get("id")} of image {found[0]["image_id"]}'
+            found = f'{len(found)} annotations {what} (first: {first})'
+            raise UserError(path, found, f'{advice}, or take a recipe without masks')
 
 
 def coco_files(cfg, split):

@@ -1,5 +1,6 @@
 """What is said about classes before work begins."""
 
+import functools
 import json
 
 import pytest
@@ -138,9 +139,19 @@ def test_the_runner_checks_once(monkeypatch):
     assert Runner.test.checks_classes
 
 
-@pytest.mark.parametrize('outline', [None, []])
+RUNS = dict(size=[100, 200], counts=[0, 20000])
+
+
+@pytest.mark.parametrize(
+    'outline, what',
+    [
+        (None, 'have no outline, .*; next: draw them'),
+        ([], 'have no outline, .*; next: draw them'),
+        (RUNS, 'are masks, but this recipe reads polygons .*; next: export them'),
+    ],
+)
 def test_an_outline_that_is_missing_is_named_where_the_recipe_reads_outlines(
-    tmp_path, config, outline
+    tmp_path, config, outline, what
 ):
     for split in ('train', 'val'):
         write(tmp_path / f'{split}.json', ['ball', 'mug'], [['ball', 'mug'], ['ball']])
@@ -150,11 +161,15 @@ def test_an_outline_that_is_missing_is_named_where_the_recipe_reads_outlines(
     data['annotations'][2]['segmentation'] = outline
     (tmp_path / 'train.json').write_text(json.dumps(data))
 
-    def with_masks(dataset):
-        return dict(dataset, pipeline=[dict(type='LoadAnnotations', with_mask=True)])
+    def with_masks(dataset, masks=False):
+        step = dict(type='LoadAnnotations', with_mask=True, poly2mask=masks)
+        return dict(dataset, pipeline=[step])
 
     assert classes.check(config('ball', 'mug'), 'train') == []
     assert classes.check(config('mug', wrap=with_masks), 'train') != []  # of another class
-    found = '1 annotations have no outline, .* annotation 3 of image 2.*; next: draw them'
-    with pytest.raises(UserError, match=found):
+    with pytest.raises(UserError, match=f'1 annotations {what}') as error:
         classes.check(config('ball', 'mug', wrap=with_masks), 'train')
+    assert 'annotation 3 of image 2' in str(error.value)
+    if outline:
+        wrap = functools.partial(with_masks, masks=True)
+        assert classes.check(config('ball', 'mug', wrap=wrap), 'train') == []
