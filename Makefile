@@ -11,13 +11,12 @@ TOY_LAST = $$(cat $(TOY_DIR)/last_checkpoint)
 # Marks that make touches when a training has ended: a checkpoint alone may be of any epoch.
 TOY_DONE := $(TOY_DIR)/.trained
 PHOTOS = "$${BALLOON_ROOT:-data/balloon}"
-RENDERED_DONE := work_dirs/my_rtmdet_tiny_rendered/.trained
 # What the map targets draw; make boxam-stage4 IMG=image.jpg CONFIG=... CHECKPOINT=... draws yours.
 IMG ?= data/toy_balloon/val/toy_val_00013.jpg
 CONFIG ?= $(TOY_CONFIG)
 CHECKPOINT ?= $(TOY_LAST)
 
-.PHONY: help setup data demo report train photographs scratch featmap boxam boxam-stage4 boxam-neck0 boxam-neck1 \
+.PHONY: help setup data demo demo-report demo-images demo-onnx report train photographs scratch weights featmap boxam boxam-stage4 boxam-neck0 boxam-neck1 \
         boxam-neck2 test test-all models matrix lint format clean
 
 help:  ## list the targets
@@ -46,18 +45,25 @@ data: setup  ## download the images and convert their annotations
 train: setup  ## fine-tune RTMDet-tiny from COCO weights on the photographs (resumes)
 	$(PY) tools/train.py configs/my_rtmdet_tiny.py --amp --resume
 
-data/rendered_balloon/coco_val.json: | setup photographs
-	$(PY) data_tools/make_toy_balloons.py --train 3000 --val 60 --out data/rendered_balloon --seed 7 --photos $(PHOTOS)
-	$(PY) data_tools/balloon2coco.py --data-root data/rendered_balloon --class-attribute class
+# The pictures of things that the weights in the package learned from; apt-get and dpkg-deb are Debian's.
+data/sources/NotoColorEmoji.ttf:
+	mkdir -p data/sources/packages
+	cd data/sources/packages && apt-get download openclipart-png fonts-noto-color-emoji && npm pack @lobehub/fluent-emoji-3d@1.1.0
+	cd data/sources/packages && for file in *.deb; do dpkg-deb -x $$file . || exit 1; done && tar xzf lobehub-fluent-emoji-3d-1.1.0.tgz
+	cd data/sources && ln -sfn packages/usr/share/openclipart/png openclipart && ln -sfn packages/package/assets fluent
+	ln -sf packages/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf data/sources/
 
-$(RENDERED_DONE): | data/rendered_balloon/coco_val.json
-	$(PY) tools/train.py configs/my_rtmdet_tiny_rendered.py --resume
-	@touch $@
+data/objects/coco_val.json: | setup data/sources/NotoColorEmoji.ttf
+	$(PY) data_tools/render_objects.py --sources data/sources --out data/objects
+
+weights: data/objects/coco_val.json  ## make the weights in the package again (Debian; half an hour on a core with bfloat16)
+	$(PY) tools/train.py configs/my_rtmdet_tiny_weights.py --resume
+	$(PY) tools/publish_weights.py "$$(cat work_dirs/my_rtmdet_tiny_weights/last_checkpoint)" mmballoon/weights/rtmdet_tiny_objects.pth
 
 photographs:
 	@test -f $(PHOTOS)/coco_train.json || { echo "error: "$(PHOTOS)"/coco_train.json is missing; next: make data" >&2; exit 1; }
 
-scratch: setup photographs $(RENDERED_DONE)  ## train on rendered balloons, then on the photographs; downloads no weights (resumes)
+scratch: setup photographs  ## train on the photographs from the weights in the package; downloads nothing (resumes)
 	$(PY) tools/train.py configs/my_rtmdet_tiny_scratch.py --resume
 
 data/toy_balloon/coco_val.json: | setup
@@ -69,17 +75,23 @@ $(TOY_DONE): | data/toy_balloon/coco_val.json
 	@touch $@
 
 demo: setup $(TOY_DONE)  ## everything from a bare checkout to result images, on rendered data (no GPU, no download)
-	$(TOY) $(PY) tools/test.py $(TOY_CONFIG) $(TOY_LAST) --work-dir $(TOY_DIR)/test --out $(TOY_DIR)/test/results.pkl
-	$(TOY) $(PY) tools/report.py $(TOY_CONFIG) $(TOY_LAST) --predictions $(TOY_DIR)/test/results.pkl
-	$(TOY) $(PY) tools/image_demo.py data/toy_balloon/val $(TOY_CONFIG) --weights $(TOY_LAST) --pred-score-thr 0.5
-	@$(MAKE) --no-print-directory featmap boxam
-	$(TOY) $(PY) tools/export_onnx.py $(TOY_CONFIG) $(TOY_LAST) --out outputs/balloon.onnx
-	$(PY) tools/onnx_demo.py data/toy_balloon/val outputs/balloon.onnx --pred-score-thr 0.5 --out-dir outputs/onnx
+	@$(MAKE) --no-print-directory -j 2 $(filter -O,$(patsubst output-sync,-O,$(.FEATURES))) demo-report demo-images demo-onnx featmap boxam
 	@metrics=$$(ls -t $(TOY_DIR)/test/*/*.json | head -1); echo; \
 	echo "mAP         $$(sed -E 's/.*"coco\/bbox_mAP": ([0-9.]+).*/\1/' $$metrics)   (all figures: $$metrics)"; \
 	echo "detections  outputs/vis"; echo "maps        outputs/featmap, outputs/boxam"; \
 	echo "exported    outputs/balloon.onnx, its detections outputs/onnx"; \
 	echo "report      outputs/report/report.html"
+
+demo-report:
+	$(TOY) $(PY) tools/test.py $(TOY_CONFIG) $(TOY_LAST) --work-dir $(TOY_DIR)/test --out $(TOY_DIR)/test/results.pkl
+	$(TOY) $(PY) tools/report.py $(TOY_CONFIG) $(TOY_LAST) --predictions $(TOY_DIR)/test/results.pkl
+
+demo-images:
+	$(TOY) $(PY) tools/image_demo.py data/toy_balloon/val $(TOY_CONFIG) --weights $(TOY_LAST) --pred-score-thr 0.5
+
+demo-onnx:
+	$(TOY) $(PY) tools/export_onnx.py $(TOY_CONFIG) $(TOY_LAST) --out outputs/balloon.onnx
+	$(PY) tools/onnx_demo.py data/toy_balloon/val outputs/balloon.onnx --pred-score-thr 0.5 --out-dir outputs/onnx
 
 report: setup  ## write outputs/report/report.html about CHECKPOINT
 	$(PY) tools/report.py $(CONFIG) $(CHECKPOINT)

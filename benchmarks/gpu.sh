@@ -68,10 +68,8 @@ train_cfg = dict(max_epochs=20, val_interval=20, dynamic_intervals=None)
 CONFIG
 
 section 'make demo' 2 make demo
-section 'Rendering' 0 make data/rendered_balloon/coco_val.json
-section 'Rendered images' 4 "$PY" tools/train.py configs/my_rtmdet_tiny_rendered.py --cfg-options "$WORKERS"
 section 'Main config, --amp, 200 epochs' 12 "$PY" tools/train.py configs/my_rtmdet_tiny.py --amp --cfg-options "$WORKERS" \
-    load_from="$(cat work_dirs/my_rtmdet_tiny_rendered/last_checkpoint)"
+    load_from=mmballoon://balloon
 section 'Upstream, 20 epochs' 12 "$PY" tools/train.py outputs/upstream.py --work-dir outputs/upstream --cfg-options "$WORKERS"
 section 'Training step' 0 "$PY" benchmarks/train_step.py
 section 'Detection' 0 "$PY" benchmarks/inference.py

@@ -48,9 +48,9 @@ def test_the_gpu_report_with_pretended_programs(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f'#!/usr/bin/env bash\n{lines}\n')
         path.chmod(0o755)
-    for name in ('my_rtmdet_tiny_rendered', 'gpu_seed0'):  # as MMEngine writes it
-        (tmp_path / 'work_dirs' / name).mkdir(parents=True)
-        (tmp_path / 'work_dirs' / name / 'last_checkpoint').write_text(f'{name}/epoch_9.pth')
+    last = tmp_path / 'work_dirs/gpu_seed0/last_checkpoint'  # as MMEngine writes it
+    last.parent.mkdir(parents=True)
+    last.write_text('gpu_seed0/epoch_9.pth')
     (tmp_path / 'benchmarks').mkdir()
     shutil.copy(ROOT / 'benchmarks/gpu.sh', tmp_path / 'benchmarks')
     env = dict(os.environ, PATH=f'{tmp_path / "bin"}:{os.environ["PATH"]}')
@@ -60,7 +60,7 @@ def test_the_gpu_report_with_pretended_programs(tmp_path):
     sections = re.findall(r'^ *section .', script, re.M)
     assert report.count('\n## ') == len(sections) + 2  # three seeds in one line of the script
     main = report.split('## Main config, --amp, 200 epochs')[1].split('## ')[0]
-    assert 'load_from=my_rtmdet_tiny_rendered/epoch_9.pth`: status 0, ' in main
+    assert 'load_from=mmballoon://balloon`: status 0, ' in main
     assert '300.0 images per second' in main and 'GPU busy: 95 %' in main  # 12 images in 0.04 s
     assert 'mAP         0.593' in report and '`make demo`: status 3, ' in report
 

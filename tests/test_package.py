@@ -1,5 +1,6 @@
 """What an installed mmballoon gives: configs from any folder, patches in any script, light data tools."""
 
+import shutil
 import subprocess
 import sys
 
@@ -21,6 +22,20 @@ def test_a_script_in_any_folder_detects(tiny, tmp_path):
     command = [sys.executable, 'detect.py', tiny.config, tiny.checkpoint, tiny.images[0]]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and ' boxes' in done.stdout, done.stderr
+
+
+def test_an_installation_brings_the_weights_and_their_card(tmp_path):
+    source = tmp_path / 'source'  # a build writes into its source
+    source.mkdir()
+    for name in ('mmballoon', 'mmcompat'):
+        shutil.copytree(ROOT / name, source / name)
+    for name in ('pyproject.toml', 'README.md', 'LICENSE'):
+        shutil.copy(ROOT / name, source)
+    pip = [sys.executable, '-m', 'pip', 'install', '-q', '--no-deps', '--no-build-isolation']
+    subprocess.run([*pip, '--target', tmp_path / 'site', source], check=True)
+    for name in ('rtmdet_tiny_objects.pth', 'README.md'):
+        installed = (tmp_path / 'site/mmballoon/weights' / name).read_bytes()
+        assert installed == (ROOT / 'mmballoon/weights' / name).read_bytes()
 
 
 @pytest.mark.parametrize(

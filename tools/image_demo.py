@@ -1,5 +1,6 @@
 """Detect on images, like MMDetection's demo/image_demo.py, with its DetInferencer.
 
+    python tools/image_demo.py image.jpg configs/my_rtmdet_tiny_scratch.py   (the weights in the package)
     python tools/image_demo.py image.jpg configs/my_rtmdet_tiny.py --weights CHECKPOINT
     python tools/image_demo.py data/balloon/val CONFIG --weights CHECKPOINT --pred-score-thr 0.5
     python tools/image_demo.py a.jpg b.jpg folder CONFIG --weights CHECKPOINT --out-dir outputs
@@ -20,7 +21,9 @@ def parse_args(argv=None):
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument('inputs', nargs='+', help='image files or folders')
     parser.add_argument('model', help="config file, or the name of a model in MMDetection's zoo")
-    parser.add_argument('--weights', help='checkpoint file')
+    parser.add_argument(
+        '--weights', help='checkpoint file (default for a config: the weights in the package)'
+    )
     parser.add_argument(
         '--out-dir', default='outputs', help='where vis/ and preds/ go (%(default)s)'
     )
@@ -50,10 +53,6 @@ def parse_args(argv=None):
         )
     if args.batch_size < 1:
         parser.error('--batch-size takes 1 or more')
-    if args.model.endswith('.py') and not args.weights:
-        parser.error(
-            f'{args.model} would detect with random weights; next: add --weights CHECKPOINT'
-        )
     return args
 
 
@@ -70,10 +69,15 @@ def main(argv=None):
         from mmengine.config import Config
 
         from mmballoon.inference import prepare, save_as_jpeg
+        from mmballoon.train.rules import weights
 
-        # With an empty config, DetInferencer would run the one inside the checkpoint.
-        if args.model.endswith('.py') and not Config.fromfile(args.model).get('model'):
-            raise UserError(args.model, 'names no model', 'correct the config')
+        if args.model.endswith('.py'):
+            config = Config.fromfile(args.model)
+            # With an empty config, DetInferencer would run the one inside the checkpoint.
+            if not config.get('model'):
+                raise UserError(args.model, 'names no model', 'correct the config')
+            if not args.weights:
+                args.weights = weights.address(config, args.model)
         inferencer = DetInferencer(
             args.model, args.weights, device, palette=args.palette, show_progress=False
         )

@@ -10,6 +10,8 @@ Delete:   when load_from_http verifies what it loads and knows mirrors
 BALLOON_WEIGHTS names a copy (a file, or its folder) or a mirror (the address of its folder). Downloads stay
 in torch's cache. Weights whose whole sha256 is in this file are refused where it differs. The end of any
 other name is compared, and a difference is a line in the log: a name proves nothing.
+
+``mmballoon://cat,dog`` names the weights in the package, with these classes (mmballoon/weights/README.md).
 """
 
 import hashlib
@@ -22,11 +24,48 @@ import torch
 from mmengine.logging import print_log
 from mmengine.runner import checkpoint
 
+from mmballoon import weights
 from mmballoon.cli import FILE_SYSTEM, UserError
 
 # The whole sha256 where we know it.
 RTMDET_TINY = 'rtmdet_tiny_8xb32-300e_coco_20220902_112414-78e30dcc.pth'
-SHA256 = {RTMDET_TINY: '78e30dcce0c6f594eaff0d6977b84b4103688b4aff0ad1aa16008a8cc854a7fb'}
+PACKAGED = Path(weights.__file__).parent / 'rtmdet_tiny_objects.pth'
+SHA256 = {
+    RTMDET_TINY: '78e30dcce0c6f594eaff0d6977b84b4103688b4aff0ad1aa16008a8cc854a7fb',
+    PACKAGED.name: '798bab03c01f9368e618cb0af7e9d8a161856f3d16c03f4e7aa82dee9401725f',
+}
+
+
+def address(config, name):
+    """The address of the weights in the package for a config (its ``name`` is for messages)."""
+    classes = config.test_dataloader.dataset.get('metainfo', {}).get('classes', ())
+    known = torch.load(PACKAGED, weights_only=True)['meta']['dataset_meta']['classes']
+    unknown = [label for label in classes if label not in known]
+    if unknown or not classes:
+        found = (
+            f'the weights in the package know no {", ".join(map(repr, unknown)) or "class of COCO"}'
+        )
+        raise UserError(name, found, 'train, and add --weights CHECKPOINT')
+    return f'mmballoon://{",".join(classes)}'
+
+
+def load_from_package(address, map_location=None):
+    """The weights in the package, in float32, for the classes that ``address`` names.
+
+    The layer for classes gets its rows by name. The row of a class that the weights do not know is the mean of
+    all rows: something, rather than nothing.
+    """
+    _verify(PACKAGED, PACKAGED.name, 'install mmballoon again')
+    loaded = torch.load(PACKAGED, map_location=map_location, weights_only=True)
+    meta, classes = loaded['meta']['dataset_meta'], address.partition('://')[2].split(',')
+    rows = [meta['classes'].index(name) if name in meta['classes'] else -1 for name in classes]
+    for name, value in loaded['state_dict'].items():
+        value = value.float() if value.is_floating_point() else value
+        if '.rtm_cls.' in name:
+            value = torch.cat([value, value.mean(0, keepdim=True)])[rows]
+        loaded['state_dict'][name] = value
+    meta['classes'] = tuple(classes)
+    return loaded
 
 
 def load_url(url, model_dir=None, map_location=None, progress=True):
@@ -81,5 +120,6 @@ def _verify(path, name, advice):
 
 
 def apply():
-    """Let MMEngine's loader of http addresses use the function above."""
+    """Let MMEngine's loaders of http and mmballoon addresses use the functions above."""
     checkpoint.load_url = load_url
+    checkpoint.CheckpointLoader.register_scheme('mmballoon://', load_from_package, force=True)

@@ -1,0 +1,52 @@
+"""Write the weights of a checkpoint in float16, without its optimizer, as the package holds them.
+
+    python tools/publish_weights.py CHECKPOINT mmballoon/weights/rtmdet_tiny_objects.pth
+
+It prints the sha256, which mmballoon/train/rules/weights.py compares. (MMDetection's own publish_model.py
+keeps float32.)
+"""
+
+import hashlib
+import io
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from pathlib import Path
+
+from mmballoon.cli import UserError, atomic_write, report_errors
+
+
+def publish(checkpoint):
+    """The content (bytes) of the file: weights and class names of a checkpoint file."""
+    import torch
+
+    loaded = torch.load(checkpoint, map_location='cpu')
+    weights, halves = {}, {}
+    for name, value in loaded['state_dict'].items():
+        # The levels of the head share convolutions: one copy of each.
+        half = value.half() if value.is_floating_point() else value
+        weights[name] = halves.setdefault((value.data_ptr(), value.shape), half)
+        if not half.isfinite().all():
+            raise UserError(checkpoint, f'{name} is beyond float16', 'train it again')
+    meta = dict(dataset_meta=dict(classes=tuple(loaded['meta']['dataset_meta']['classes'])))
+    buffer = io.BytesIO()
+    torch.save(dict(meta=meta, state_dict=weights), buffer)
+    return buffer.getvalue()
+
+
+def main(argv=None):
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument('checkpoint', help='checkpoint of tools/train.py')
+    parser.add_argument('out', type=Path, help='file to write')
+    args = parser.parse_args(argv)
+    with report_errors():
+        from mmballoon.train import rules
+
+        rules.apply()
+        content = publish(args.checkpoint)
+        with atomic_write(args.out) as file:
+            file.write(content)
+        sha256 = hashlib.sha256(content).hexdigest()
+        print(f'{args.out}: {len(content) / 1e6:.1f} MB, sha256 {sha256}')
+
+
+if __name__ == '__main__':
+    main()
