@@ -137,6 +137,8 @@ def explain(error):
         return str(error)
     if isinstance(error, ModuleNotFoundError):
         package = (error.name or '').split('.')[0]
+        if package == 'openvino':
+            return 'openvino is not installed; next: pip install openvino'
         if package in ('onnx', 'onnxruntime', 'onnxscript'):
             return f'{package} is not installed; next: {EXPORT_PACKAGES}'
         return package_problems()

@@ -5,8 +5,9 @@
     python tools/export_onnx.py CONFIG CHECKPOINT --img-size 512 --images FOLDER
 
 The check compares boxes, scores and mAP in torch and in ONNX Runtime, on the validation images of the
-config or on --images (without mAP). The file appears only if both agree. docs/deployment.md describes
-it; tools/onnx_demo.py runs it.
+config or on --images (without mAP). The file appears only if both agree. Where OpenVINO is installed
+and the CPU computes in bfloat16, that is compared as well, and the file says whether it may be used.
+docs/deployment.md describes the file; tools/onnx_demo.py runs it.
 """
 
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
@@ -48,24 +49,36 @@ def main(argv=None):
 
         rules.apply()
 
+        import onnxruntime  # noqa: F401  (needed after the long work)
         from mmengine.config import Config
 
         from mmballoon.cli import atomic_write
         from mmballoon.export import compare, onnx_file
-        from mmballoon.export.detector import Detector  # needs onnxruntime, before the long work
+        from mmballoon.export.detector import Detector
 
         cfg = Config.fromfile(args.config)
         model = onnx_file.load(cfg, args.checkpoint, args.img_size, args.score_thr)
         content = onnx_file.build(model, args.half)
+        speed = in_bfloat16 = None
         if args.int8:
             from mmballoon.export import int8
 
-            content = int8.quantize(content, int8.training_images(model.cfg))
+            floats, content = content, int8.quantize(content, int8.training_images(model.cfg))
+            speed = int8.compare_speed(floats, content)
         args.out.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(args.out) as file:
             file.write(content)
             file.flush()
-            figures = compare.check(model, Detector(file.name), files)
+            figures = compare.check(model, Detector(file.name, runtime='onnxruntime'), files)
+            if not args.int8 and not args.half:
+                in_bfloat16 = compare.check_bfloat16(model, file.name, files)
+            if in_bfloat16 and in_bfloat16[0]:
+                file.seek(0)
+                file.write(onnx_file.add_metadata(content, bfloat16=True))
+    if in_bfloat16:
+        print(in_bfloat16[1])
+    if speed:
+        print(speed)
     print(f'torch and ONNX Runtime agree on {figures}')
     print(f'saved: {args.out} ({args.out.stat().st_size / 1e6:.1f} MB)')
 

@@ -1,7 +1,8 @@
-"""Detect on images with an exported ONNX file. It needs numpy, OpenCV and ONNX Runtime, nothing else.
+"""Detect on images with an exported ONNX file. It needs numpy, OpenCV and OpenVINO or ONNX Runtime.
 
     python tools/onnx_demo.py image.jpg model.onnx
     python tools/onnx_demo.py folder model.onnx --pred-score-thr 0.5 --out-dir outputs
+    python tools/onnx_demo.py folder model.onnx --runtime onnxruntime
     python tools/onnx_demo.py clip.mp4 model.onnx                        (writes outputs/vis/clip.mp4)
 
 Images with boxes go to OUT_DIR/vis, and predictions to OUT_DIR/preds, one JSON per image: labels,
@@ -27,6 +28,8 @@ def parse_args(argv=None):
     parser.add_argument('model', help='file of tools/export_onnx.py')
     parser.add_argument('--out-dir', type=Path, default='outputs', help='(%(default)s)')
     parser.add_argument('--pred-score-thr', type=float, default=0.3, help='(%(default)s)')
+    choices = ('openvino-bfloat16', 'openvino-float32', 'onnxruntime')
+    parser.add_argument('--runtime', choices=choices, help='(default: the fastest)')
     parser.add_argument('--no-save-vis', action='store_true', help='save no images')
     parser.add_argument('--no-save-pred', action='store_true', help='save no predictions')
     return parser.parse_args(argv)
@@ -69,9 +72,10 @@ def main(argv=None):
         is_video = Path(args.inputs[0]).suffix.lower() in VIDEOS
         files = [] if is_video else list_images(args.inputs, decode=False)
         try:
-            detector = Detector(args.model)
+            detector = Detector(args.model, runtime=args.runtime)
         except ValueError as error:
             raise UserError(args.model, error, 'pass a file of tools/export_onnx.py') from None
+        print(f'{args.model}: runs in {detector.name}')
         if is_video:
             return detect_on_video(detector, args)
         draw = drawer(detector, args)

@@ -15,6 +15,7 @@ from mmballoon.report.split import image_files, load_split, to_coco, to_results
 LIMITS = {
     'float32': (0.5, 1e-3, 1e-3, 0.995),
     'float16': (1, 5e-3, 1e-2, 0.95),
+    'bfloat16': (5, 2e-2, 1e-2, 0.95),  # twice what --amp changes in torch
     'int8': (math.inf, math.inf, 1e-2, 0.5),
 }
 BEST = 100  # of each image: as many as COCO's metrics see
@@ -49,7 +50,36 @@ def coco_table(config, path):
 
 
 def check(model, detector, files=None):
-    """Compare a model with its exported file, and return the figures as a line of text.
+    """``compare`` for a file that must agree: its figures.
+
+    Raises:
+        UserError: it does not.
+    """
+    agrees, figures = compare(model, detector, files)
+    if not agrees:
+        advice = 'install the versions of constraints.txt; if they are installed, report a bug'
+        raise UserError('the exported file detects something else', figures, advice)
+    return figures
+
+
+def check_bfloat16(model, path, files=None):
+    """``compare`` for OpenVINO in bfloat16: (whether the file may be run so, a line that says it).
+
+    None: OpenVINO is not installed, or this CPU has no instructions for bfloat16.
+    """
+    from mmballoon.export.detector import Detector
+
+    try:
+        detector = Detector(path, runtime='openvino-bfloat16')
+    except (ModuleNotFoundError, ValueError):
+        return None
+    agrees, figures = compare(model, detector, files)
+    verdict = 'agree' if agrees else 'differ, so onnx_demo.py will use float32,'
+    return agrees, f'torch and {detector.name} {verdict} on {figures}'
+
+
+def compare(model, detector, files=None):
+    """Compare a model with its exported file: (whether they are within LIMITS, a line of figures).
 
     Args:
         model: what ``onnx_file.load`` returned.
@@ -57,7 +87,7 @@ def check(model, detector, files=None):
         files: images; None: those of the config's validation split, with mAP.
 
     Raises:
-        UserError: they differ, or there is nothing to compare.
+        UserError: there is nothing to compare.
     """
     from mmdet.apis import inference_detector
 
@@ -68,7 +98,10 @@ def check(model, detector, files=None):
         found = inference_detector(model, str(file)).pred_instances.numpy()
         in_torch = found.bboxes, found.scores, found.labels
         results.append((in_torch, detector(read_image(file))))
-    *limits, map_limit, share = LIMITS[detector.metadata['dtype']]
+    dtype = detector.metadata['dtype']
+    if dtype == 'float32' and detector.runtime == 'openvino-bfloat16':
+        dtype = 'bfloat16'
+    *limits, map_limit, share = LIMITS[dtype]
     score_thr = detector.metadata['score_thr']
     pairs = [pair for one, other in results for pair in ((one, other), (other, one))]
     rows = np.concatenate([differences(*pair, score_thr) for pair in pairs])
@@ -82,15 +115,11 @@ def check(model, detector, files=None):
         truth, classes = hotcoco.COCO(to_coco(part)), detector.metadata['classes']
         sides = [to_results(part, dict(zip(part.images, side)), classes) for side in zip(*results)]
         maps = [numbers.evaluate(truth, side).get_results()['AP'] for side in sides]
-        figures += f', mAP {maps[0]:.3f} in torch and {maps[1]:.3f} in ONNX Runtime'
+        figures += f', mAP {maps[0]:.3f} in torch and {maps[1]:.3f} in {detector.name}'
         agree = agree and abs(maps[0] - maps[1]) <= map_limit
     if not agree:
-        allowed = f'{limits[0]:g} px, {limits[1]:g} and {map_limit:g}'
-        advice = 'install the versions of constraints.txt; if they are installed, report a bug'
-        raise UserError(
-            'the exported file detects something else', f'{figures} (allowed: {allowed})', advice
-        )
-    return figures
+        figures += f' (allowed: {limits[0]:g} px, {limits[1]:g} and {map_limit:g})'
+    return agree, figures
 
 
 def differences(left, right, score_thr):

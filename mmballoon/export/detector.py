@@ -1,41 +1,83 @@
 """A trained detector in one file of tools/export_onnx.py, without PyTorch and MMDetection.
 
-This module needs numpy, OpenCV and ONNX Runtime, and nothing of this project. You may copy it into
-your own program:
+This module needs numpy, OpenCV and either OpenVINO or ONNX Runtime, and nothing of this project. You
+may copy it into your own program:
 
     detector = Detector('model.onnx')
     boxes, scores, labels = detector(cv2.imread('image.jpg'))
     names = [detector.metadata['classes'][label] for label in labels]
 """
 
+import importlib.util
 import json
 
 import cv2
 import numpy as np
-import onnxruntime
+
+RUNTIMES = {
+    'openvino-bfloat16': 'OpenVINO in bfloat16',
+    'openvino-float32': 'OpenVINO in float32',
+    'onnxruntime': 'ONNX Runtime',
+}
 
 
 class Detector:
     """A file of tools/export_onnx.py. ``metadata`` holds its class names, colours and settings.
 
+    threads: 0 for one per CPU core. runtime: a key of RUNTIMES. None takes OpenVINO where it is
+    installed, in bfloat16 if the CPU has it and the export found the same boxes in it; and ONNX
+    Runtime elsewhere, and where it has CUDA. ``name`` says what runs.
+
     Raises:
-        ValueError: any other file.
+        ValueError: any other file, or bfloat16 on a CPU without it.
+        ModuleNotFoundError: the runtime is not installed.
     """
 
-    def __init__(self, path, threads=0):
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads  # 0: one per CPU core
-        wanted = ('CUDAExecutionProvider', 'CPUExecutionProvider')
-        providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
+    def __init__(self, path, threads=0, runtime=None):
+        self.runtime, self.threads = runtime, threads
+        if runtime is None and (_has_cuda() or not importlib.util.find_spec('openvino')):
+            self.runtime = 'onnxruntime'
+        start = self._start_onnxruntime if self.runtime == 'onnxruntime' else self._start_openvino
         try:
-            self.session = onnxruntime.InferenceSession(path, options, providers=providers)
-            entries = self.session.get_modelmeta().custom_metadata_map
-            self.metadata = json.loads(entries['detector'])
+            start(path)
             if not {'size', 'pad_value', 'classes', 'palette'} <= set(self.metadata):
                 raise ValueError('its metadata holds no settings')
-        except Exception as error:  # ONNX Runtime's errors have no common class
-            reason = str(error).splitlines()[0]
+        except ModuleNotFoundError:
+            raise
+        except Exception as error:  # the errors of the two runtimes have no common class
+            reason = str(error).strip().splitlines()[-1]
             raise ValueError(f'not an exported detector ({reason})') from error
+        self.name = RUNTIMES[self.runtime]
+
+    def _start_onnxruntime(self, path):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        wanted = ('CUDAExecutionProvider', 'CPUExecutionProvider')
+        providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
+        session = onnxruntime.InferenceSession(path, options, providers=providers)
+        self.metadata = json.loads(session.get_modelmeta().custom_metadata_map['detector'])
+        self.run = lambda images: session.run(None, {'images': images})
+
+    def _start_openvino(self, path):
+        import openvino
+
+        core = openvino.Core()
+        model = core.read_model(path)
+        self.metadata = json.loads(model.get_rt_info(['framework', 'detector']).value)
+        has_bfloat16 = 'BF16' in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
+        if self.runtime is None:
+            agrees = has_bfloat16 and self.metadata.get('bfloat16')
+            self.runtime = 'openvino-bfloat16' if agrees else 'openvino-float32'
+        if self.runtime == 'openvino-bfloat16' and not has_bfloat16:
+            raise ValueError('this CPU has no instructions for bfloat16')
+        precision = 'bf16' if self.runtime == 'openvino-bfloat16' else 'f32'
+        options = {'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_PRECISION_HINT': precision}
+        if self.threads:
+            options['INFERENCE_NUM_THREADS'] = self.threads
+        compiled = core.compile_model(model, 'CPU', options)
+        self.run = lambda images: [*compiled(images).values()]
 
     def __call__(self, image):
         """Detect on one image, (height, width, 3) uint8, BGR, of any size.
@@ -44,7 +86,7 @@ class Detector:
         descending order; labels (K) int64, indices of ``metadata['classes']``.
         """
         canvas, scale = self.letterbox(image)
-        boxes, scores, labels = self.session.run(None, {'images': canvas[None]})
+        boxes, scores, labels = self.run(canvas[None])
         found = labels[0] >= 0
         return boxes[0, found] / scale, scores[0, found], labels[0, found]
 
@@ -61,3 +103,12 @@ class Detector:
         canvas[:new_height, :new_width] = cv2.resize(image, (new_width, new_height))
         scales = np.array([new_width / width, new_height / height] * 2, np.float32)
         return canvas, scales
+
+
+def _has_cuda():
+    """Whether ONNX Runtime is installed, and can use a GPU."""
+    if not importlib.util.find_spec('onnxruntime'):
+        return False
+    import onnxruntime
+
+    return 'CUDAExecutionProvider' in onnxruntime.get_available_providers()

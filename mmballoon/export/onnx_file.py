@@ -121,6 +121,16 @@ def strip(proto):
         item.ClearField('metadata_props')
 
 
+def add_metadata(content, **entries):
+    """The file (bytes) with more entries in its metadata."""
+    proto = onnx.load_from_string(content)
+    (found,) = (json.loads(p.value) for p in proto.metadata_props if p.key == 'detector')
+    onnx.helper.set_model_props(
+        proto, {'detector': json.dumps(found | entries, ensure_ascii=False)}
+    )
+    return proto.SerializeToString()
+
+
 def describe(model, half):
     """The metadata: what a program needs to know about the file, as in docs/deployment.md."""
     meta, test = model.dataset_meta, model.test_cfg

@@ -3,19 +3,23 @@
 import importlib.util
 import io
 import json
+import re
 import runpy
 import subprocess
 import sys
 import venv
 from contextlib import redirect_stdout
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
+import onnxruntime
 import pytest
 from conftest import ROOT
 
-from mmballoon.export import compare
+from mmballoon.export import compare, onnx_file
 from mmballoon.export.detector import Detector
 
 
@@ -106,6 +110,7 @@ def test_the_demo_alone_detects_as_image_demo_does(
 ):
     done = run_bare(bare_python, tiny.root / 'val', exported, '--out-dir', tmp_path / 'onnx')
     assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == f'{exported}: runs in ONNX Runtime'
     config = tmp_path / 'small.py'
     config.write_text(
         f"_base_ = '{tiny.config}'\n"
@@ -154,6 +159,65 @@ assert not [name for name in sys.modules if name.startswith(('mmballoon', 'torch
     assert done.returncode == 0, done.stderr
 
 
+def openvino_of(capabilities, compiled):
+    """A module like openvino that runs ONNX Runtime, and notes its settings in the list ``compiled``."""
+
+    def compile_model(path, device, options):
+        compiled.append(options)
+        session = onnxruntime.InferenceSession(path)
+        return lambda images: dict(enumerate(session.run(None, {'images': images})))
+
+    class Model(str):
+        def get_rt_info(self, key):
+            entries = onnxruntime.InferenceSession(self).get_modelmeta().custom_metadata_map
+            return SimpleNamespace(value=entries[key[1]])
+
+    core = SimpleNamespace(
+        read_model=Model, get_property=lambda *names: capabilities, compile_model=compile_model
+    )
+    return SimpleNamespace(Core=lambda: core, __spec__=ModuleSpec('openvino', None))
+
+
+@pytest.mark.parametrize(
+    'capabilities, agrees, wanted, runs, precision',
+    [
+        (['FP32', 'BF16'], True, None, 'openvino-bfloat16', ['bf16']),
+        (['FP32', 'BF16'], False, None, 'openvino-float32', ['f32']),
+        (['FP32'], True, None, 'openvino-float32', ['f32']),
+        (['FP32', 'BF16'], False, 'openvino-bfloat16', 'openvino-bfloat16', ['bf16']),
+        (['FP32', 'BF16'], True, 'onnxruntime', 'onnxruntime', []),
+        (['FP32'], True, 'openvino-bfloat16', None, None),
+    ],
+)
+def test_the_runtime(
+    capabilities, agrees, wanted, runs, precision, exported, tmp_path, monkeypatch
+):
+    compiled, path = [], tmp_path / 'model.onnx'
+    path.write_bytes(onnx_file.add_metadata(exported.read_bytes(), bfloat16=agrees))
+    monkeypatch.setitem(sys.modules, 'openvino', openvino_of(capabilities, compiled))
+    if runs is None:
+        with pytest.raises(ValueError, match='no instructions for bfloat16'):
+            Detector(str(path), runtime=wanted)
+        return
+    detector = Detector(str(path), threads=1, runtime=wanted)
+    assert detector.runtime == runs
+    assert [options.get('INFERENCE_PRECISION_HINT') for options in compiled] == precision
+    image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    assert len(detector(image)[0]) == len(detector(image)[1])
+
+
+def test_bfloat16_is_allowed_where_the_boxes_agree(tiny, tmp_path, monkeypatch):
+    pretended = openvino_of(['FP32', 'BF16'], [])
+    monkeypatch.setitem(sys.modules, 'openvino', pretended)
+    path = tmp_path / 'model.onnx'
+    for limit, agrees in ((1, True), (-1, None)):
+        monkeypatch.setitem(compare.LIMITS, 'bfloat16', (limit, 1, 1, 0.95))
+        printed = export(tiny, path)
+        verdict = 'agree' if agrees else 'differ, so onnx_demo.py will use float32,'
+        assert f'OpenVINO in bfloat16 {verdict} on 4 images' in printed
+        assert Detector(str(path), runtime='onnxruntime').metadata.get('bfloat16') is agrees
+
+
 def test_images_narrower_than_the_network_can_see(exported):
     """Upstream cannot resize a line of 300 pixels to 128: its width would be 0."""
     detector = Detector(str(exported))
@@ -188,6 +252,9 @@ def test_8_bit_integers_calibrated_on_the_training_images(tiny, exported, tmp_pa
     read = int8.read_image
     monkeypatch.setattr(int8, 'read_image', lambda file: seen.append(Path(file)) or read(file))
     printed = export(tiny, tmp_path / 'small.onnx', '--int8')
+    times = re.search(r'8-bit integers take (\d+) ms per image .* without --int8 (\d+) ms', printed)
+    slower = int(times[1]) > int(times[2])
+    assert ('next: export without --int8' in printed) >= slower  # the same number may be either
     assert 'agree on 4 images: 50.0% of the boxes within' in printed
     assert {path.parent.name for path in seen} == {'train'} and len(seen) == 8
     sizes = [path.stat().st_size for path in (tmp_path / 'small.onnx', exported)]

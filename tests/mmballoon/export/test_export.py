@@ -119,11 +119,9 @@ def test_another_preprocessing_is_found(broken, model, exported, images):
 def test_a_batch_gives_what_single_images_give(exported, images):
     detector = Detector(exported)
     batch = np.stack([detector.letterbox(cv2.imread(file))[0] for file in images])
-    together = detector.session.run(None, {'images': batch})
+    together = detector.run(batch)
     for i in range(len(images)):
-        for one, all_of_them in zip(
-            detector.session.run(None, {'images': batch[i : i + 1]}), together
-        ):
+        for one, all_of_them in zip(detector.run(batch[i : i + 1]), together):
             assert np.allclose(one[0], all_of_them[i], atol=1e-3)
 
 
