@@ -12,13 +12,15 @@ def sigmoid_focal_loss(input, target, gamma=2.0, alpha=0.25, weight=None, reduct
     """Focal loss (N, C), or its sum, or that over N.
 
     input: (N, C) before the sigmoid; target: (N,) int64, any number outside 0 to C - 1 for
-    background; weight: (C,) by the target's class.
+    background, whose weight is 1; weight: (C,) by the target's class.
     """
     classes = torch.arange(input.shape[1], device=input.device)
     one_hot = (target[:, None] == classes).to(input.dtype)
     loss = torchvision.ops.sigmoid_focal_loss(input, one_hot, alpha, gamma)
     if weight is not None:
-        loss = loss * weight[target][:, None]
+        label = target.clamp(0, len(weight) - 1)  # on CUDA, an index outside ends the process
+        inside = (target == label)[:, None]
+        loss = torch.where(inside, loss * weight[label][:, None], loss)
     return _reduce(loss, reduction, len(input))
 
 

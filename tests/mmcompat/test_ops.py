@@ -210,6 +210,9 @@ def test_focal_losses(dtype):
             softmax[n] = -alpha * (1 - q) ** gamma * math.log(q)
     close(mmcv.ops.sigmoid_focal_loss(x, target, gamma, alpha, None, 'none'), sigmoid)
     close(mmcv.ops.sigmoid_focal_loss(x, target, gamma, alpha, None, 'mean'), sigmoid.sum() / 6)
+    weights = torch.tensor([0.5, 3, 2, 1, 3, 1], dtype=dtype)  # of each row; background has 1
+    got = mmcv.ops.sigmoid_focal_loss(x, target, gamma, alpha, weight, 'none')
+    close(got, sigmoid * weights[:, None])
     known = torch.tensor([0, 1, 2, 4, 5])
     rows, labels = known[[0, 1, 2, 3]], target[[0, 1, 2, 4]]
     got = mmcv.ops.sigmoid_focal_loss(x[rows], labels, gamma, alpha, weight, 'sum')
