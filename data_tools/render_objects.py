@@ -9,6 +9,7 @@ SOURCES holds the pictures of things: openclipart/ (clip art), fluent/ (*.webp) 
 
 import json
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from multiprocessing import Pool
 from pathlib import Path
 
 import cv2
@@ -20,16 +21,27 @@ from mmballoon.data.shapes import polygon_area, polygon_box
 from mmballoon.render.objects import NAMES, load_sprites, render
 
 
-def make_split(root, split, count, seed, sprites, add):
+def keep(sprites):
+    """At the start of a process: what all of its images are made of."""
+    keep.sprites = sprites
+
+
+def make_image(seed):
+    """A JPEG file (bytes), its height and width, and its objects, from a random stream of its own."""
+    image, objects = render(np.random.default_rng(seed), keep.sprites)
+    data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()
+    return data, image.shape[:2], objects
+
+
+def make_split(root, split, count, seed, pool, add):
     """Render ``count`` images into ``root/split``, with ``root/coco_<split>.json``; return the number of objects.
 
-    add: from added_files.
+    pool: processes that started with ``keep``. add: from added_files.
     """
     images, annotations = [], []
-    for i in range(count):
-        image, objects = render(np.random.default_rng([*seed, i]), sprites)  # each its own stream
-        name, (height, width) = f'{i:06d}.jpg', image.shape[:2]
-        data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()
+    seeds = ([*seed, i] for i in range(count))
+    for i, (data, (height, width), objects) in enumerate(pool.imap(make_image, seeds, 8)):
+        name = f'{i:06d}.jpg'
         add(root / split / name, data)
         images.append(dict(id=i + 1, file_name=name, width=width, height=height))
         for kind, (xs, ys) in objects:
@@ -67,9 +79,9 @@ def main(argv=None):
                 raise UserError(args.sources / part, 'no such file or folder', 'make data/sources')
         sprites = load_sprites(args.sources)
         print(f'{sum(map(len, sprites.values()))} pictures, {len(NAMES)} kinds', flush=True)
-        with added_files() as add:
+        with Pool(initializer=keep, initargs=(sprites,)) as pool, added_files() as add:
             for number, (split, count) in enumerate((('train', args.train), ('val', args.val))):
-                objects = make_split(args.out, split, count, (args.seed, number), sprites, add)
+                objects = make_split(args.out, split, count, (args.seed, number), pool, add)
                 print(f'{split}: {count} images, {objects} objects')
 
 
