@@ -1,13 +1,15 @@
 """The benchmarks run and print what they promise; how fast it is here is nobody's test."""
 
+import json
 import os
 import re
-import shutil
 import subprocess
+import sys
 import zipfile
 from xml.etree import ElementTree
 
 import cv2
+import gpu
 import numpy as np
 import pytest
 import trees
@@ -33,36 +35,54 @@ def test_pipeline_benchmark(tiny_data):
     assert stages == ['stage 1', 'stage 2', 'masks, stage 1', 'masks, stage 2']
 
 
-def test_the_gpu_report_with_pretended_programs(tmp_path):
-    """python, make and nvidia-smi print what they would; the report has a section for each command."""
-    waiting = '[ ! -e outputs/gpu.log ] || until [ -s outputs/busy.txt ]; do sleep 0.02; done\n'
-    programs = {
-        '.venv/bin/python': waiting
-        + 'echo "Epoch(train) [1][ 5/8]  eta: 0:01  time: 0.0400  data_time: 0.01"',
-        'bin/make': 'echo "mAP         0.593"; exit 3',
-        'bin/nvidia-smi': '[[ "$*" != *loop* ]] || for _ in 1 2 3; do echo 95; done; sleep 0.2',
-        'data/balloon/coco_train.json': '',
-    }
-    for name, lines in programs.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f'#!/usr/bin/env bash\n{lines}\n')
-        path.chmod(0o755)
-    last = tmp_path / 'work_dirs/gpu_seed0/last_checkpoint'  # as MMEngine writes it
-    last.parent.mkdir(parents=True)
-    last.write_text('gpu_seed0/epoch_9.pth')
-    (tmp_path / 'benchmarks').mkdir()
-    shutil.copy(ROOT / 'benchmarks/gpu.sh', tmp_path / 'benchmarks')
-    env = dict(os.environ, PATH=f'{tmp_path / "bin"}:{os.environ["PATH"]}')
-    subprocess.run(['bash', tmp_path / 'benchmarks/gpu.sh'], env=env, check=True, timeout=60)
-    report = (tmp_path / 'outputs/gpu.md').read_text()
-    script = (ROOT / 'benchmarks/gpu.sh').read_text()
-    sections = re.findall(r'^ *section .', script, re.M)
-    assert report.count('\n## ') == len(sections) + 2  # three seeds in one line of the script
-    main = report.split('## Main config, --amp, 200 epochs')[1].split('## ')[0]
-    assert 'load_from=mmballoon://balloon`: status 0, ' in main
-    assert '300.0 images per second' in main and 'GPU busy: 95 %' in main  # 12 images in 0.04 s
-    assert 'mAP         0.593' in report and '`make demo`: status 3, ' in report
+def gpu_report(out, *options):
+    """Run benchmarks/gpu.sh with CUDA hidden; returns {title: section} of gpu.json, and gpu.md."""
+    env = dict(os.environ, PY=sys.executable, CUDA_VISIBLE_DEVICES='')
+    command = ['bash', ROOT / 'benchmarks/gpu.sh', '--work', '0.01', '--out', out, *options]
+    subprocess.run([str(part) for part in command], env=env, check=True, timeout=3600)
+    return json.loads((out / 'gpu.json').read_text()), (out / 'gpu.md').read_text()
+
+
+@pytest.mark.slow
+def test_all_sections_of_the_gpu_report_on_the_cpu(tiny_data, tmp_path):
+    options = ['--minutes', 60, '--data', tiny_data.root]
+    sections, report = gpu_report(tmp_path, *options)
+    assert {section['status'] for section in sections.values()} == {'finished'}, report
+    assert 'FAILED' not in report, report
+    for text in (
+        'ok roi_align on cpu', 'ok detections on cpu', 'ok torchrun', 'ok resume what the CPU',
+        'times as fast as upstream', 'loader alone, 1 workers', 'figure 2 epochs', 'ok albu_example',
+    ):  # fmt: skip
+        assert text in report
+
+
+def test_what_the_gpu_report_has_no_time_for_is_named(tiny_data, tmp_path):
+    sections, report = gpu_report(tmp_path, '--minutes', 0, '--data', tiny_data.root)
+    assert {section['status'] for section in sections.values()} == {'not run'}
+    assert [f'## {title}: not run, 0 s' in report for title in sections] == [True] * 6
+
+
+def test_photographs_that_travel_are_smaller(tiny_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu, 'LONG_SIDE', 160)
+    gpu.main(['shrink', '--data', str(tiny_data.root), '--out', str(tmp_path)])
+    for split in ('train', 'val'):
+        old, new = (
+            json.loads((root / f'coco_{split}.json').read_text())
+            for root in (tiny_data.root, tmp_path)
+        )
+        sizes = {image['id']: max(image['width'], image['height']) for image in old['images']}
+        for image in new['images']:
+            picture = cv2.imread(str(tmp_path / split / image['file_name']))
+            assert (
+                picture.shape[:2] == (image['height'], image['width']) and max(picture.shape) == 160
+            )
+        for before, after in zip(old['annotations'], new['annotations']):
+            scale = 160 / sizes[before['image_id']]
+            np.testing.assert_allclose(after['bbox'], np.multiply(before['bbox'], scale))
+            np.testing.assert_allclose(after['area'], before['area'] * scale**2)
+            np.testing.assert_allclose(
+                after['segmentation'][0], np.multiply(before['segmentation'][0], scale)
+            )
 
 
 def test_trees_are_cut_into_tiles(tmp_path):

@@ -1,0 +1,348 @@
+"""The Python parts of benchmarks/gpu.sh: each prints lines that start with 'ok', 'FAILED' or 'figure'.
+
+python benchmarks/gpu.py kernels | detections | fast | models      (sections, or parts of one)
+python benchmarks/gpu.py shrink --out FOLDER                       (for gpu_prepare.sh)
+python benchmarks/gpu.py note --title TITLE --log LOG              (a section of gpu.md and gpu.json)
+"""
+
+import argparse
+import contextlib
+import functools
+import gc
+import json
+import multiprocessing
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from unittest import mock
+
+ROOT = Path(__file__).parents[1]
+LONG_SIDE = 1280  # pixels of the photographs that travel
+WARM = 3  # iterations that are not measured
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def shrink(args):
+    """Copy the data root ``args.data`` with images of at most LONG_SIDE pixels."""
+    import cv2
+
+    for split in ('train', 'val'):
+        coco = json.loads((args.data / f'coco_{split}.json').read_text())
+        scales = {}
+        (args.out / split).mkdir(parents=True, exist_ok=True)
+        for image in coco['images']:
+            picture = cv2.imread(str(args.data / split / image['file_name']))
+            scale = scales[image['id']] = min(1, LONG_SIDE / max(picture.shape))
+            picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            image['height'], image['width'] = picture.shape[:2]
+            path = str(args.out / split / image['file_name'])
+            cv2.imwrite(path, picture, [cv2.IMWRITE_JPEG_QUALITY, 85])
+        for found in coco['annotations']:
+            scale = scales[found['image_id']]
+            found['area'] *= scale**2
+            for points in (found['bbox'], *found['segmentation']):
+                points[:] = [scale * value for value in points]
+        (args.out / f'coco_{split}.json').write_text(json.dumps(coco))
+
+
+def device():
+    import torch
+
+    return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+
+
+@contextlib.contextmanager
+def check(name):
+    """Say whether the block passes its assertions; the next check runs in any case."""
+    start = time.perf_counter()
+    try:
+        yield
+    except Exception as error:
+        lines = f'{type(error).__name__}: {error}'.split('\n')
+        say(f'FAILED {name}: {" ".join(lines)[:300]}')
+    else:
+        say(f'ok {name} ({time.perf_counter() - start:.1f} s)')
+
+
+def kernels(args):
+    """The stand-ins for mmcv's compiled operators on the device and on the CPU, forward and backward."""
+    from mmballoon.train import rules
+
+    rules.apply()
+
+    import torch
+    from mmcv import ops
+    from mmcv.ops.multi_scale_deform_attn import MultiScaleDeformableAttnFunction as Attention
+
+    from mmballoon.train.rules.number_type import best_dtype
+
+    torch.manual_seed(0)
+    torch.backends.cudnn.allow_tf32 = False
+    rand, randn = torch.rand, torch.randn
+    x, offset, weight, mask = (
+        randn(2, 8, 20, 20),
+        randn(2, 18, 20, 20),
+        randn(8, 8, 3, 3),
+        rand(2, 9, 20, 20),
+    )
+    corners, scores, logits, labels = (
+        60 * rand(200, 2),
+        rand(200),
+        randn(50, 4),
+        torch.arange(50) % 4,
+    )
+    boxes = torch.cat([corners, corners + 5 + 30 * rand(200, 2)], 1)
+    rois = torch.cat([torch.arange(200)[:, None] % 2, boxes], 1)
+    values, points, shares = randn(2, 500, 2, 8), rand(2, 30, 2, 2, 4, 2), rand(2, 30, 2, 2, 4)
+    shapes, starts = torch.tensor([[20, 20], [10, 10]]), torch.tensor([0, 400])
+    cases = dict(
+        nms=(lambda b, s: ops.nms(b, s, 0.5)[1], boxes, scores),
+        soft_nms=(lambda b, s: ops.soft_nms(b.detach(), s.detach())[0], boxes, scores),
+        roi_align=(lambda x, r: ops.roi_align(x, r, 7, 0.25), x, rois),
+        roi_pool=(lambda x, r: ops.roi_pool(x, r, 7, 0.25), x, rois),
+        deform_conv=(lambda *t: ops.deform_conv2d(*t, 1, 1), x, offset, weight),
+        modulated_deform_conv=(
+            lambda *t: ops.modulated_deform_conv2d(*t, None, 1, 1), x, offset, mask, weight),
+        deform_roi_pool=(
+            lambda x, r, o: ops.deform_roi_pool(x, r, o, 7, 0.25), x, rois, randn(200, 2, 7, 7)),
+        sigmoid_focal_loss=(ops.sigmoid_focal_loss, logits, labels),
+        softmax_focal_loss=(ops.softmax_focal_loss, logits, labels),
+        carafe=(lambda x, m: ops.carafe(x, m, 5, 1, 2), x, rand(2, 25, 40, 40)),
+        attention=(lambda *t: Attention.apply(*t, 64), values, shapes, starts, points, shares),
+    )  # fmt: skip
+    for name, (function, *inputs) in cases.items():
+        with check(f'{name} on {device()} is that on the CPU'):
+            sides = [run_on(place, function, inputs) for place in ('cpu', device())]
+            torch.testing.assert_close(*sides, rtol=1e-3, atol=1e-4)
+    for capability, expected in (((7, 5), 'float16'), ((8, 0), 'bfloat16')):
+        with (
+            check(f'--amp is {expected} with compute capability {capability}'),
+            mock.patch('torch.cuda.is_available', lambda: True),
+            mock.patch('torch.cuda.get_device_capability', lambda *args, c=capability: c),
+        ):
+            assert best_dtype() == expected, best_dtype()
+
+
+def run_on(place, function, inputs):
+    """The output of a function and the gradients of its inputs, computed at ``place``: tensors on the CPU."""
+    inputs = [tensor.detach().to(place) for tensor in inputs]
+    for tensor in inputs:
+        tensor.requires_grad = tensor.is_floating_point()
+    out = function(*inputs)
+    if out.requires_grad:
+        out.square().sum().backward()
+    return [t.detach().cpu() for t in (out, *(i.grad for i in inputs if i.grad is not None))]
+
+
+def detections(args):
+    """Detections of a checkpoint on the validation photographs, on the device and on the CPU."""
+    from mmballoon.train import rules
+
+    rules.apply()
+
+    import torch
+    from mmdet.apis import init_detector
+
+    from mmballoon.export import parity
+
+    torch.backends.cudnn.allow_tf32 = False  # 10 bits of mantissa, and torch's default on a GPU
+    files = sorted((Path(os.environ['BALLOON_ROOT']) / 'val').glob('*.jpg'))[: args.count]
+    with check(f'detections on {device()} are those on the CPU'):
+        config = str(ROOT / 'configs/my_rtmdet_tiny.py')
+        sides = []
+        for place in ('cpu', device()):
+            detect = parity.torch_detector(init_detector(config, args.checkpoint, device=place))
+            sides.append([detect(str(file)) for file in files])
+        for one, other in zip(*sides):
+            rows = parity.differences(one, other, score_thr=0.01)
+            box, score = rows.max(0, initial=0)
+            assert box <= 0.5 and score <= 0.001, f'{box:.2g} px and {score:.2g} apart'
+
+
+class Enough(Exception):
+    """The time of a measurement is over."""
+
+
+def throughput(name, cfg, args):
+    """Train for ``args.seconds`` by MMEngine's Runner, and say how fast; returns images per second."""
+    import torch
+    from mmengine.hooks import Hook
+    from mmengine.runner import Runner
+
+    class Clock(Hook):
+        count = waited = 0
+
+        def before_train_iter(self, runner, **kwargs):
+            if self.count > WARM:
+                self.waited += time.perf_counter() - self.last
+
+        def after_train_iter(self, runner, **kwargs):
+            self.count += 1
+            self.last = time.perf_counter()
+            if self.count == WARM:
+                self.start = self.last
+            if self.count > WARM and self.last - self.start >= args.seconds:
+                raise Enough
+
+    gc.collect()  # the loader of the last measurement ends its processes
+    batch = cfg.train_dataloader.batch_size
+    cfg.train_dataloader.dataset = dict(
+        type='RepeatDataset', times=1000, dataset=cfg.train_dataloader.dataset
+    )
+    cfg.update(load_from=None, work_dir=str(args.out / 'fast'), experiment_name=name)
+    cfg.default_hooks.logger.interval = 10**6
+    runner, clock = Runner.from_cfg(cfg), Clock()
+    runner.register_hook(clock, 'LOWEST')
+    smi = shutil.which('nvidia-smi')
+    query = [smi, '--query-gpu=utilization.gpu', '--format=csv,noheader,nounits', '-lms', '500']
+    watcher = smi and subprocess.Popen(query, stdout=subprocess.PIPE, text=True)
+    with contextlib.suppress(Enough):
+        runner.train()
+    if device().type == 'cuda':
+        torch.cuda.synchronize()
+    seconds = time.perf_counter() - clock.start
+    speed = (clock.count - WARM) * batch / seconds
+    busy = ''
+    if watcher:
+        watcher.terminate()
+        half = watcher.stdout.read().split()
+        half = [int(value) for value in half[-max(1, int(2 * seconds)) :] if value.isdigit()]
+        busy = f', GPU {sum(half) / max(1, len(half)):.0f} % busy'
+    waited = clock.waited / seconds
+    say(
+        f'figure {name}, batch {batch}: {speed:.3g} images per second, {waited:.0%} waiting for the loader{busy}'
+    )
+    return speed
+
+
+def fast(args):
+    """Training speed of upstream's config and of ours, and what the loader alone delivers."""
+    from mmballoon.train import rules
+
+    rules.apply()
+
+    from mmengine.config import Config
+    from mmengine.hub import get_config
+    from mmengine.runner import Runner
+
+    cores, root = os.cpu_count(), os.environ['BALLOON_ROOT']
+
+    def ours(batch, workers=cores, **settings):
+        cfg = Config.fromfile(ROOT / 'configs/my_rtmdet_tiny.py')
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'  # --amp
+        cfg.train_dataloader.update(batch_size=batch, num_workers=workers)
+        cfg.merge_from_dict(settings)
+        return cfg
+
+    cfg = get_config('mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py')
+    cfg.merge_from_dict(
+        {
+            'train_dataloader.batch_size': args.batch,
+            'model.bbox_head.num_classes': 1,
+            'model.backbone.init_cfg': None,
+            'model.backbone.frozen_stages': 4,
+            'val_evaluator.ann_file': f'{root}/coco_val.json',
+        }
+    )
+    for loader, split in ((cfg.train_dataloader, 'train'), (cfg.val_dataloader, 'val')):
+        loader.dataset.update(
+            data_root=root, ann_file=f'coco_{split}.json', data_prefix=dict(img=f'{split}/'),
+            metainfo=dict(classes=('balloon',)),
+        )  # fmt: skip
+    theirs = throughput('upstream', cfg, args)
+    speed = throughput('configs/my_rtmdet_tiny.py --amp', ours(args.batch), args)
+    say(f'figure {speed / theirs:.1f} times as fast as upstream at batch {args.batch}')
+    throughput(
+        'the same with cudnn_benchmark', ours(args.batch, **{'env_cfg.cudnn_benchmark': True}), args
+    )
+    for batch in args.batches:
+        before, speed = speed, throughput('configs/my_rtmdet_tiny.py --amp', ours(batch), args)
+        if speed < 1.1 * before:
+            break
+    for workers in args.workers:
+        loader = Runner.build_dataloader(ours(args.batch, workers).train_dataloader)
+        start, count = None, 0
+        for count, _ in enumerate(loader):  # the first batch is not counted
+            start = start or time.perf_counter()
+            if count and time.perf_counter() - start > args.seconds:
+                break
+        speed = args.batch * count / (time.perf_counter() - start)
+        say(f'figure loader alone, {workers} workers: {speed:.3g} images per second')
+
+
+def models(args):
+    """One training step and one prediction of each of MMDetection's families, some at a time."""
+    sys.path.insert(0, str(ROOT / 'tests/mmcompat'))
+    import mmcompat  # noqa: F401  isort: skip  (imported once, before the fork)
+    import mmdet.models  # noqa: F401
+    import model_zoo
+
+    paths = list(model_zoo.configs().values())[: args.count]
+    with multiprocessing.get_context('fork').Pool(args.processes, maxtasksperchild=1) as pool:
+        answer = functools.partial(model_zoo.answer, device=device().type)
+        for path, said in zip(paths, pool.imap(answer, paths)):
+            verdict = 'ok' if said == 'works' or said.startswith('needs ') else 'FAILED'
+            say(f'{verdict} {path.parent.name}: {said}')
+
+
+def note(args):
+    """Add a section to gpu.json and write gpu.md anew: both are whole at any moment."""
+    from mmballoon.cli import atomic_write
+
+    path = args.out / 'gpu.json'
+    sections = json.loads(path.read_text()) if path.is_file() else {}
+    section = dict(status=args.status, seconds=args.seconds, lines=[])
+    if args.log and args.log.is_file():
+        lines = args.log.read_text(errors='replace').splitlines()
+        section['lines'] = [
+            line for line in lines if line.startswith(('ok ', 'FAILED ', 'figure '))
+        ]
+        if args.status not in ('finished', 'not run'):
+            section['last'] = [line for line in lines[-3:] if line not in section['lines']]
+    sections[args.title] = section
+    with atomic_write(path, 'w') as file:
+        json.dump(sections, file, indent=1)
+    parts = ['# GPU report\n']
+    for title, section in sections.items():
+        lines = [*section['lines'], *section.get('last', [])]
+        parts.append(f'## {title}: {section["status"]}, {section["seconds"]:.0f} s\n')
+        if lines:
+            parts.append('\n'.join(['```text', *lines, '```\n']))
+    with atomic_write(args.out / 'gpu.md', 'w') as file:
+        file.write('\n'.join(parts))
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parts = {part.__name__: part for part in (shrink, kernels, detections, fast, models, note)}
+    add = parser.add_argument
+    add('part', choices=parts)
+    add('--out', type=Path, default=Path('outputs/gpu'), help='results (%(default)s)')
+    add('--data', type=Path, default=Path('data/balloon'), help='of shrink (%(default)s)')
+    add('--checkpoint', help='of detections')
+    add('--count', type=int, help='images of detections, or families of models (default: all)')
+    add('--processes', type=int, default=4, help='of models (%(default)s)')
+    add(
+        '--seconds',
+        type=float,
+        default=8,
+        help='each measurement, or what a section took (%(default)s)',
+    )
+    add('--batch', type=int, default=12, help='of fast (%(default)s)')
+    add('--batches', type=int, nargs='*', default=[32, 64, 128, 256], help='larger ones')
+    add('--workers', type=int, nargs='*', default=[4, 8, 16], help='of fast')
+    add('--title', help='of note')
+    add('--status', default='finished', help='of note')
+    add('--log', type=Path, help='of note')
+    args = parser.parse_args(argv)
+    parts[args.part](args)
+
+
+if __name__ == '__main__':
+    main()
