@@ -116,7 +116,7 @@ models: setup  ## train a step and detect with each model family of MMDetection 
 	$(PY) -m pytest -m models -s
 
 matrix:  ## install and run everything with PYTHONS="python3.10 ..." x three releases of torch, each in a new environment (1 hour)
-	$(PYTHON) benchmarks/matrix.py --pythons $(or $(PYTHONS),$(PYTHON))
+	bash benchmarks/matrix.sh $(or $(PYTHONS),$(PYTHON))
 
 lint: setup  ## check style and spelling
 	$(PY) -m ruff check .

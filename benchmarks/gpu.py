@@ -147,9 +147,9 @@ def detections(args):
     rules.apply()
 
     import torch
-    from mmdet.apis import init_detector
+    from mmdet.apis import inference_detector, init_detector
 
-    from mmballoon.export import parity
+    from mmballoon.export.compare import differences
 
     torch.backends.cudnn.allow_tf32 = False  # 10 bits of mantissa, and torch's default on a GPU
     files = sorted((Path(os.environ['BALLOON_ROOT']) / 'val').glob('*.jpg'))[: args.count]
@@ -157,10 +157,11 @@ def detections(args):
         config = str(ROOT / 'configs/my_rtmdet_tiny.py')
         sides = []
         for place in ('cpu', device()):
-            detect = parity.torch_detector(init_detector(config, args.checkpoint, device=place))
-            sides.append([detect(str(file)) for file in files])
+            model = init_detector(config, args.checkpoint, device=place)
+            found = [inference_detector(model, str(f)).pred_instances.numpy() for f in files]
+            sides.append([(f.bboxes, f.scores, f.labels) for f in found])
         for one, other in zip(*sides):
-            rows = parity.differences(one, other, score_thr=0.01)
+            rows = differences(one, other, score_thr=0.01)
             box, score = rows.max(0, initial=0)
             assert box <= 0.5 and score <= 0.001, f'{box:.2g} px and {score:.2g} apart'
 

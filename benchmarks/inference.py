@@ -1,15 +1,15 @@
 """Time per image of detection with RTMDet-tiny, from the decoded image to boxes, on this machine.
 
     python benchmarks/inference.py                        (640 px)
-    python benchmarks/inference.py --checkpoint CHECKPOINT --image image.jpg
+    python benchmarks/inference.py --checkpoint CHECKPOINT --images data/balloon/val --repeats 2
     ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 python benchmarks/inference.py
 
 upstream: mmdet.apis.inference_detector on the model as it is loaded. ours: the same on the model as
 tools/image_demo.py prepares it (mmballoon/inference.py), and with its --amp. The next rows run the
-files of tools/export_onnx.py as tools/onnx_demo.py does, in ONNX Runtime or in OpenVINO. Rows whose
-package is not installed (onnxruntime, openvino) are left out. All sides run in this process, in turn,
-with as many threads as torch. The two variables make torch and OpenVINO compute as on a CPU with AVX2
-alone; ONNX Runtime does not read them.
+files of tools/export_onnx.py as tools/onnx_demo.py does. Peers: the YOLO models of Ultralytics, without
+weights, in ONNX Runtime. Rows whose package is not installed (onnxruntime, openvino, ultralytics) are
+left out. All sides run in this process, in turn, with as many threads as torch. The two variables make
+torch and OpenVINO compute as on a CPU with AVX2 alone; ONNX Runtime does not read them.
 
 Without a checkpoint the weights are random and the image is noise. The biases of the head are then set
 so that 3700 of the 8400 boxes go through NMS: trained weights gave 3200 to 5400 on the validation images.
@@ -18,11 +18,12 @@ so that 3700 of the 8400 boxes go through NMS: trained weights gave 3200 to 5400
 import functools
 import tempfile
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import torch
 from train_step import ROOT, compare, make_parser, reduced_type
+
+PEERS = ('yolo11n', 'yolo26n')
 
 
 def load(args):
@@ -53,16 +54,12 @@ def load(args):
 
 
 def in_torch(args, folder):
-    from mmballoon.train import rules
-
-    rules.apply()
-
+    upstream = load(args)
     from mmdet.apis import inference_detector
     from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 
     from mmballoon.inference import prepare
 
-    upstream = load(args)
     post_process = BaseDenseHead._bbox_post_process.__wrapped__  # without our patch
     upstream.bbox_head._bbox_post_process = functools.partial(post_process, upstream.bbox_head)
     models = {'upstream': (upstream, torch.float32), 'ours': (prepare(load(args)), torch.float32)}
@@ -74,70 +71,69 @@ def in_torch(args, folder):
     }
 
 
-def in_onnx_runtime(args, folder):
+def in_files(args, folder):
     from mmballoon.export import int8, onnx_file
     from mmballoon.export.detector import Detector
 
     content = onnx_file.build(load(args).cpu())
-    sides = {}
-    for name, dtype in (('float32', torch.float32), ('int8', None)):
-        path = folder / f'{name}.onnx'
-        path.write_bytes(int8.quantize(content, [read(args)]) if name == 'int8' else content)
-        detector = Detector(str(path), threads=torch.get_num_threads())
-        sides[f'ONNX Runtime, {name}'] = detector, dtype
-    return sides
-
-
-def in_openvino(args, folder):
-    """The files of ``in_onnx_runtime``."""
-    import openvino
-
-    from mmballoon.export.detector import Detector
-
-    options = {'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_NUM_THREADS': torch.get_num_threads()}
-    rows = [('float32', 'f32', torch.float32), ('int8', 'f32', None)]
+    (folder / 'float32.onnx').write_bytes(content)
+    (folder / 'int8.onnx').write_bytes(int8.quantize(content, images(args)))
+    rows = [('float32', 'onnxruntime', torch.float32), ('int8', 'onnxruntime', None)]
+    rows += [('float32', 'openvino-float32', torch.float32), ('int8', 'openvino-float32', None)]
     if reduced_type() == torch.bfloat16:
-        rows.insert(1, ('bfloat16', 'bf16', torch.bfloat16))
+        rows.append(('float32', 'openvino-bfloat16', torch.bfloat16))
     sides = {}
-    for name, precision, dtype in rows:
-        path = folder / ('int8.onnx' if name == 'int8' else 'float32.onnx')
-        options['INFERENCE_PRECISION_HINT'] = precision
-        model = openvino.Core().compile_model(path, 'CPU', options)
-        detector = Detector(str(path))
-        detector.session = SimpleNamespace(
-            run=lambda _, inputs, model=model: [*model(inputs).values()]
-        )
-        sides[f'OpenVINO, {name}'] = detector, dtype
+    for file, runtime, dtype in rows:
+        try:
+            side = Detector(str(folder / f'{file}.onnx'), torch.get_num_threads(), runtime)
+        except ModuleNotFoundError:
+            continue
+        sides[f'{side.name}, {"8-bit file" if file == "int8" else "file"}'] = side, dtype
     return sides
 
 
-def read(args):
-    """The image of --image, or noise."""
-    if args.image:
+def peers(args, folder):
+    from ultralytics import YOLO
+
+    sides = {}
+    for name in PEERS:
+        YOLO(f'{name}.yaml').save(folder / f'{name}.pt')
+        path = YOLO(folder / f'{name}.pt').export(format='onnx', imgsz=args.size)
+        sides[f'{name}, ONNX Runtime'] = functools.partial(YOLO(path), verbose=False), None
+    return sides
+
+
+def images(args):
+    """The images of --images, (H, W, 3) uint8 BGR, or one of noise."""
+    if args.images:
         import cv2
 
-        return cv2.imread(str(args.image))
+        from mmballoon.cli import list_images
+
+        return [cv2.imread(file) for file in list_images(args.images)]
     shape = (args.size * 3 // 4, args.size, 3)
-    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    return [np.random.default_rng(0).integers(0, 256, shape, np.uint8)]
 
 
 def main(argv=None):
     parser = make_parser(__doc__, batch_size=1, repeats=30)
     parser.add_argument('--checkpoint', help='of configs/my_rtmdet_tiny.py or a recipe on it')
-    parser.add_argument('--image', help='image file')
+    parser.add_argument(
+        '--images', nargs='+', help='image files or folders; every repeat takes all'
+    )
     args = parser.parse_args(argv)
-    sides, image = {}, read(args)
+    sides, pictures = {}, images(args)
+    args.batch_size = len(pictures)  # one call detects on each of them, one by one
     with tempfile.TemporaryDirectory() as folder:
-        for rows in (in_torch, in_onnx_runtime, in_openvino):
+        for rows in (in_torch, in_files, peers):
             try:
                 found = rows(args, Path(folder))
             except ModuleNotFoundError as error:
-                print(f'without the rows of {rows.__name__[3:]}: {error}')
+                print(f'without the rows of {rows.__name__}: {error}')
                 continue
-            sides |= {
-                name: (functools.partial(f, image), dtype) for name, (f, dtype) in found.items()
-            }
-    compare('detection', sides, args)
+            for name, (detect, dtype) in found.items():
+                sides[name] = lambda detect=detect: [*map(detect, pictures)], dtype
+        compare('detection', sides, args)
 
 
 if __name__ == '__main__':

@@ -1,16 +1,14 @@
 """Time per training step of RTMDet-tiny: upstream's way against this project's, on this machine.
 
     python benchmarks/train_step.py                       (640 px, batch 8: about two minutes on two cores)
-    python benchmarks/train_step.py --parts               (ours without each of its parts, and more)
-    ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 python benchmarks/train_step.py --parts
+    python benchmarks/train_step.py --profile             (which operation of a step takes what)
     OMP_NUM_THREADS=1 python benchmarks/train_step.py     (with one thread)
 
 Upstream: float32, channels first, SiLU in place. Ours, as in configs/my_rtmdet_tiny.py: --amp
 (bfloat16 on the CPU, float16 on an older GPU), ChannelsLastHook, DepthwiseFloat32Hook, SiLU out of
 place. Same model (one class, nothing frozen, random weights), same batch (noise with 6 random boxes
-per image), same optimizer; all sides in this process, in turn. The fraction is of what a product of
-two large matrices reaches here in the same number type. The variables in the third line make a CPU
-compute as one with AVX2 alone.
+per image), same optimizer; both sides in this process, in turn. The fraction is of what a product of
+two large matrices reaches here in the same number type.
 """
 
 import argparse
@@ -22,11 +20,10 @@ from torch.utils.benchmark import timer
 from torch.utils.flop_counter import FlopCounterMode
 
 ROOT = Path(__file__).parents[1]
-PARTS = {'mixed precision', 'channels-last', 'depthwise in float32', 'SiLU out of place'}  # of ours
 
 
-def build_step(batch, parts=frozenset()):
-    """A function that takes one optimizer step of RTMDet-tiny (random weights, seed 0) with the parts."""
+def build_step(batch, ours):
+    """A function that takes one optimizer step of RTMDet-tiny (random weights, seed 0), our way or upstream's."""
     from mmdet.registry import MODELS
     from mmdet.utils import register_all_modules
     from mmengine.config import Config
@@ -38,18 +35,13 @@ def build_step(batch, parts=frozenset()):
     register_all_modules()
     torch.manual_seed(0)
     cfg = Config.fromfile(ROOT / 'configs/my_rtmdet_tiny_scratch.py').model
-    cfg.backbone.frozen_stages = 0 if 'frozen stem' in parts else -1
     for part in (cfg.backbone, cfg.neck, cfg.bbox_head):
-        part.act_cfg.inplace = 'SiLU out of place' not in parts
+        part.act_cfg.inplace = not ours
     model = MODELS.build(cfg).to(get_device()).train()
-    if 'depthwise in float32' in parts:
+    if ours:
         wrap(model)
-    if 'channels-last' in parts:
         model.to(memory_format=torch.channels_last)
-    if 'torch.compile' in parts:
-        model.backbone.compile()
-        model.neck.compile()
-    wrapper = AmpOptimWrapper if 'mixed precision' in parts else OptimWrapper
+    wrapper = AmpOptimWrapper if ours else OptimWrapper
     wrapper = wrapper(optimizer=torch.optim.AdamW(model.parameters(), lr=1e-4))
     return lambda: model.train_step(batch, wrapper)
 
@@ -133,55 +125,37 @@ def make_parser(description, batch_size, repeats):
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for name, default, unit in (
-        ('size', 640, 32),
-        ('batch-size', batch_size, 1),
-        ('repeats', repeats, 1),
-    ):
-        parser.add_argument(
-            f'--{name}', type=multiple_of(unit), default=default, help='(%(default)s)'
-        )
+    for name, default in (('size', 640), ('batch-size', batch_size), ('repeats', repeats)):
+        parser.add_argument(f'--{name}', type=int, default=default, help='(%(default)s)')
     return parser
 
 
-def multiple_of(unit):
-    def number(text):
-        if int(text) < 1 or int(text) % unit:
-            raise argparse.ArgumentTypeError(
-                f'{text}, expected a multiple of {unit}, at least {unit}'
-            )
-        return int(text)
-
-    return number
+def profile(name, step):
+    """Print the operations of a step that take most of the time, and their share of it."""
+    step()
+    with torch.profiler.profile() as profiler:
+        step()
+    rows = sorted(profiler.key_averages(), key=lambda row: -row.self_cpu_time_total)
+    total = sum(row.self_cpu_time_total for row in rows)
+    print(f'{name}: {total / 1e6:.2f} s')
+    for row in rows[:14]:
+        print(f'  {row.self_cpu_time_total / total:4.0%}  {row.key}, {row.count} times')
 
 
 def main(argv=None):
     parser = make_parser(__doc__, batch_size=8, repeats=5)
-    parser.add_argument(
-        '--parts',
-        action='store_true',
-        help='ours without each of its parts, and with a frozen stem',
-    )
-    parser.add_argument(
-        '--compile',
-        action='store_true',
-        help='ours with torch.compile (needs a C++ compiler, and minutes to compile)',
-    )
+    parser.add_argument('--profile', action='store_true', help='profile a step instead')
     args = parser.parse_args(argv)
-    wanted = {'upstream': set(), 'ours': PARTS}
-    if args.parts:
-        wanted |= {f'ours without {part}': PARTS - {part} for part in sorted(PARTS)}
-        wanted['ours, frozen stem'] = PARTS | {'frozen stem'}
-    if args.compile:
-        wanted['ours, compiled'] = PARTS | {'torch.compile'}
-    batch, reduced = make_batch(args.size, args.batch_size), reduced_type()
-    sides = {}
-    for name, parts in wanted.items():
-        dtype = reduced if 'mixed precision' in parts else torch.float32
-        if 'frozen stem' in parts:
-            dtype = None  # it computes fewer operations
-        sides[name] = build_step(batch, parts), dtype
-    compare('one training step', sides, args)
+    batch, types = make_batch(args.size, args.batch_size), (torch.float32, reduced_type())
+    sides = {
+        name: (build_step(batch, name == 'ours'), dtype)
+        for name, dtype in zip(('upstream', 'ours'), types)
+    }
+    if args.profile:
+        for name, (step, _) in sides.items():
+            profile(name, step)
+    else:
+        compare('one training step', sides, args)
 
 
 if __name__ == '__main__':
