@@ -26,7 +26,7 @@ for wheel in "$WHEELS"/*.whl; do
     "$PY" -m zipfile -e "$wheel" "$OUT/site"
 done
 find "$OUT/site" -name tests -type d -prune -exec rm -rf {} +
-tar -C "$OUT/site" -cJf "$OUT/packages.part" .
+tar -C "$OUT/site" -c . | xz --x86 --lzma2=preset=9 >"$OUT/packages.part" # less than 40 MB
 mv "$OUT/packages.part" "$OUT/packages.tar.xz"
 rm -rf "$OUT/site" "$WHEELS"
 "$PY" benchmarks/gpu.py shrink --data "${BALLOON_ROOT:-data/balloon}" --out "$OUT/balloon"
