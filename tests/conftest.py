@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.stem.removeprefix('test_') not in LONG)
 
 
-def run(*args, env=None, cwd=ROOT, check=True, timeout=300):
+def run(*args, env=None, cwd=ROOT, check=True, timeout=3600):
     """Run ``python ARGS`` as a person would from the repository; returns the CompletedProcess,
     output as text.
     """

@@ -4,9 +4,7 @@ Symptom:  after a kill, last_checkpoint names a file that was deleted, or there 
           ``--resume RUN_A/epoch_3.pth --work-dir RUN_B`` deletes the best checkpoint of run A
 Cause:    CheckpointHook deletes the old checkpoint before it writes the new one, writes last_checkpoint in
           place, and takes the names of what to delete from the checkpoint that it resumes
-Versions: mmengine <= 0.10.7
 Upstream: https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/hooks/checkpoint_hook.py
-Delete:   when MMEngine deletes last
 """
 
 import functools

@@ -2,9 +2,7 @@
 
 Symptom:  a class that the config spells in another way than the files is never learned, without a word
 Cause:    MMDetection takes the categories whose names it knows, and says nothing about the others
-Versions: mmdet <= 3.3.0
 Upstream: https://github.com/open-mmlab/mmdetection/issues/9611
-Delete:   when MMDetection compares the names
 
 Images that are left out of training, or train without an object, are counted as well.
 """

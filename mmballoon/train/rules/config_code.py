@@ -4,9 +4,7 @@ Symptom:  a config such as ``model: !!python/object/apply:os.system [...]`` runs
           the text that a checkpoint has in meta['config'] as Python
 Cause:    MMEngine reads YAML with yaml.Loader, which calls what a tag names; Runner.resume gives the text to
           Config.fromstring
-Versions: mmengine <= 0.10.7
 Upstream: https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/fileio/handlers/yaml_handler.py
-Delete:   when MMEngine reads YAML with a loader that calls nothing, and resumes without meta['config']
 
 The tuples that MMEngine itself writes are still read. A config remains a program, though, in any format: it
 names the functions that build a model. So use configs of people whom you trust.

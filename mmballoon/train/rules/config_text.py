@@ -2,9 +2,7 @@
 
 Symptom:  half a second more for each checkpoint that is saved, and two seconds at the start of a training
 Cause:    Config.pretty_text formats the whole config with yapf each time; each checkpoint holds that text
-Versions: mmengine <= 0.10.7
 Upstream: https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/config/config.py (pretty_text)
-Delete:   when mmengine keeps the text
 """
 
 import functools

@@ -2,9 +2,7 @@
 
 Symptom:  --cfg-options max_epochs=1 changes nothing, without a word
 Cause:    MMEngine merges the options into the finished config; by then its text has used its variables up
-Versions: mmengine <= 0.10.7
 Upstream: https://github.com/open-mmlab/mmdetection/issues/8398
-Delete:   when mmengine applies the options to variables
 
 The file that sets a variable (of several, the one that inherits from the others) is read as if a
 line after it set the option's value, so all that follows from the variable follows.

@@ -2,9 +2,7 @@
 
 Symptom:  AssertionError: ``AmpOptimizerWrapper`` is only available training on gpu, npu, mlu or musa
 Cause:    mmengine takes the device mps wherever torch has it; its mixed precision does not know mps
-Versions: mmengine <= 0.10.7 on macOS
 Upstream: https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/device/utils.py
-Delete:   when AmpOptimWrapper accepts mps
 
 BALLOON_DEVICE=mps in the environment keeps mps, for those who want to try it: nobody has tested it here.
 """

@@ -3,9 +3,7 @@
 Symptom:  after a kill or on a full disk, ``--resume`` ends with "PytorchStreamReader failed finding central
           directory"; best_*.pth is truncated
 Cause:    LocalBackend.put opens the file itself and writes into it
-Versions: mmengine <= 0.10.7
 Upstream: https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/fileio/backends/local_backend.py
-Delete:   when MMEngine writes to a temporary file and renames it
 """
 
 import errno

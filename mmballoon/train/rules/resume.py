@@ -4,9 +4,7 @@ Symptom:  RuntimeError: PytorchStreamReader failed ..., or FileNotFoundError, on
           from random weights, although the config or --cfg-options name others in load_from
 Cause:    find_latest_checkpoint returns what the file last_checkpoint names, whole or not; and
           tools/train.py sets load_from to None, even where there is nothing to resume
-Versions: mmengine <= 0.10.7, mmdet <= 3.3.0
 Upstream: https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/runner/checkpoint.py
-Delete:   when find_latest_checkpoint checks what it returns
 """
 
 import itertools

@@ -2,9 +2,7 @@
 
 Symptom:  KeyError: 'bbox_mAP' after the first validation
 Cause:    CheckpointHook takes metrics[save_best] without a look
-Versions: mmengine <= 0.10.7
 Upstream: https://github.com/open-mmlab/mmengine/issues/1560
-Delete:   when CheckpointHook lists the names
 """
 
 import functools

@@ -4,9 +4,7 @@ config that it is given, from the epoch that was reached.
 Symptom:  the learning rate does not fall as planned, or rises again; "eta: -1 day"
 Cause:    Runner.resume takes the lengths of the schedule from the checkpoint, and the number of iterations,
           although an epoch may have another number of them now
-Versions: mmengine <= 0.10.7
 Upstream: https://github.com/open-mmlab/mmdetection/issues/6572
-Delete:   when Runner.resume takes only the epoch from the checkpoint
 """
 
 import copy

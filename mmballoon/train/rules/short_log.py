@@ -3,9 +3,7 @@
 Symptom:  several hundred lines (environment, config, hooks, paramwise_options) before the first line about
           training
 Cause:    MMEngine's Runner and its optimizer constructor log them at the level of progress
-Versions: mmengine <= 0.10.7
 Upstream: https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/runner/runner.py (_log_env, dump_config)
-Delete:   when MMEngine has a setting for it
 
 The file <work_dir>/<time>/<time>.log has everything. BALLOON_VERBOSE=1 shows it on the screen as well.
 """

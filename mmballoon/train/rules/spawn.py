@@ -3,10 +3,8 @@
 Symptom:  a data-loader worker dies on macOS: "... may have been in progress in another thread when
           fork() was called"
 Cause:    mmengine forks on every system but Windows; libraries of macOS do not allow it
-Versions: mmengine <= 0.10.7 on macOS
 Upstream: https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/utils/dl_utils/setup_env.py
           (Python stopped to fork there: https://github.com/python/cpython/issues/77906)
-Delete:   when mmengine keeps Python's start method on macOS
 
 We have no Mac. The tests start workers by spawn on Linux.
 """

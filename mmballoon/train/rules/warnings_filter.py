@@ -3,9 +3,7 @@ matters.
 
 Symptom:  pages of FutureWarning and UserWarning, some of them once per epoch or per image
 Cause:    old spellings inside mmdet, mmengine and torchvision's callers: torch.cuda.amp, pkg_resources, torch.meshgrid
-Versions: mmdet 3.3.0, mmengine 0.10.7
 Upstream: https://github.com/open-mmlab/mmdetection/blob/v3.3.0/mmdet/models/layers/se_layer.py (torch.cuda.amp)
-Delete:   each line when its warning is gone
 
 Named one by one: any other warning is shown.
 """

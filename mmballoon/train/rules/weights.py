@@ -3,9 +3,7 @@
 Symptom:  a training that starts from weights of somebody else, or "certificate verify failed" or "timed out" with no
           way around it
 Cause:    load_from_http asks one host, and never compares the sha256 that the file's name promises
-Versions: mmengine <= 0.10.7
 Upstream: https://github.com/open-mmlab/mmdetection/issues/12396
-Delete:   when load_from_http verifies what it loads and knows mirrors
 
 BALLOON_WEIGHTS names a copy (a file, or its folder) or a mirror (the address of its folder). Downloads stay
 in torch's cache. Weights whose whole sha256 is in this file are refused where it differs. The end of any

@@ -2,9 +2,7 @@
 
 Symptom:  mAP 0, boxes at random places, or "list has no attribute items"
 Cause:    MMEngine loads whatever fits and logs the rest
-Versions: mmengine <= 0.10.7
 Upstream: https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/runner/checkpoint.py
-Delete:   when MMEngine refuses to test a model whose weights were not all loaded
 
 Training (load_from, init_cfg) and load_checkpoint in one's own code may load a part."""
 
