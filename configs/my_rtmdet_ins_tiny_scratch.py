@@ -9,17 +9,14 @@ del _base_.model.bbox_head['exp_on_reg']  # the head with masks has no such argu
 model = _base_.ins_model
 
 train_pipeline = [  # no copy-paste: CachedCopyPaste drops the masks
-    _base_.load_image,
-    _base_.load_outlines,
+    _base_.load_image, _base_.load_outlines,
     dict(type='CachedMosaic', img_scale=_base_.img_scale, pad_val=114.0, max_cached_images=30,
          random_pop=False, prob=0.6),
     dict(type='RandomResize', scale=(576, 576), ratio_range=(0.4, 1.8), **_base_.lazily),
     dict(type='CropWithNegatives', crop_size=_base_.img_scale),
-    dict(type='HSVRandomAug'),
-    dict(type='RandomFlip', prob=0.5),
+    dict(type='HSVRandomAug'), dict(type='RandomFlip', prob=0.5),
     dict(type='Pad', size=_base_.img_scale, pad_val=dict(img=(114, 114, 114))),
-    _base_.drop_cropped_away,
-    dict(type='PackDetInputs')]
+    _base_.drop_cropped_away, dict(type='PackDetInputs')]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
 val_evaluator = test_evaluator = dict(metric=['bbox', 'segm'])

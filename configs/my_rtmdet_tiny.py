@@ -32,27 +32,22 @@ load_image = dict(type='LoadCachedImage', budget_gb=2.0)  # memory for decoded i
 lazily = dict(keep_ratio=True, resize_type='LazyResize')
 pad = dict(type='Pad', size=img_scale, pad_val=dict(img=(114, 114, 114)))
 train_pipeline = [
-    load_image,
-    dict(type='LoadAnnotations', with_bbox=True),
+    load_image, dict(type='LoadAnnotations', with_bbox=True),
     dict(type='CachedMosaic', img_scale=img_scale, pad_val=114.0, max_cached_images=20,
          random_pop=False),
     dict(type='RandomResize', scale=(1280, 1280), ratio_range=(0.5, 2.0), **lazily),
     dict(type='CropWithNegatives', crop_size=img_scale),
-    dict(type='HSVRandomAug'),
-    dict(type='RandomFlip', prob=0.5),
+    dict(type='HSVRandomAug'), dict(type='RandomFlip', prob=0.5),
     pad,
     dict(type='CachedMixUp', img_scale=img_scale, ratio_range=(1.0, 1.0), max_cached_images=10,
          random_pop=False, pad_val=(114, 114, 114), prob=0.5),
     dict(type='PackDetInputs')]
 train_pipeline_stage2 = [  # without mosaic and mixup
-    load_image,
-    dict(type='LoadAnnotations', with_bbox=True),
+    load_image, dict(type='LoadAnnotations', with_bbox=True),
     dict(type='RandomResize', scale=img_scale, ratio_range=(0.5, 2.0), **lazily),
     dict(type='CropWithNegatives', crop_size=img_scale),
-    dict(type='HSVRandomAug'),
-    dict(type='RandomFlip', prob=0.5),
-    pad,
-    dict(type='PackDetInputs')]
+    dict(type='HSVRandomAug'), dict(type='RandomFlip', prob=0.5),
+    pad, dict(type='PackDetInputs')]
 
 train_dataloader = dict(
     batch_size=batch_size,

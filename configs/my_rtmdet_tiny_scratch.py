@@ -23,8 +23,7 @@ train_pipeline = [
     # Long sides of 230 to 1037 px before a crop of 512: in the mean 634 px, as in testing.
     dict(type='RandomResize', scale=(576, 576), ratio_range=(0.4, 1.8), **_base_.lazily),
     dict(type='CropWithNegatives', crop_size=img_scale),
-    dict(type='HSVRandomAug'),
-    dict(type='RandomFlip', prob=0.5),
+    dict(type='HSVRandomAug'), dict(type='RandomFlip', prob=0.5),
     dict(type='Pad', size=img_scale, pad_val=dict(img=(114, 114, 114))),
     dict(type='PackDetInputs')]
 train_dataloader = dict(batch_size=batch_size, dataset=dict(pipeline=train_pipeline))

@@ -18,12 +18,10 @@ model = dict(
 # ---- Data. Too few iterations for mosaic and mixup: the base's stage 2 from the beginning.
 pad_val = dict(img=(114, 114, 114))
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True),
     dict(type='RandomResize', scale=test_scale, ratio_range=(0.8, 1.25), keep_ratio=True),
     dict(type='CropWithNegatives', crop_size=img_scale),
-    dict(type='YOLOXHSVRandomAug'),
-    dict(type='RandomFlip', prob=0.5),
+    dict(type='YOLOXHSVRandomAug'), dict(type='RandomFlip', prob=0.5),
     dict(type='Pad', size=img_scale, pad_val=pad_val),
     dict(type='PackDetInputs')]
 test_pipeline = [
@@ -55,7 +53,7 @@ val_dataloader = test_dataloader = dict(
 val_evaluator = test_evaluator = dict(ann_file=data_root + 'coco_val.json')
 
 # ---- Schedule. 96 images / batch 4 = 24 iterations per epoch, 96 in total.
-train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs // 2, dynamic_intervals=None)
+train_cfg = dict(max_epochs=max_epochs, val_interval=max(1, max_epochs // 2), dynamic_intervals=None)
 optim_wrapper = dict(type='AmpOptimWrapper', optimizer=dict(lr=base_lr))
 auto_scale_lr = dict(base_batch_size=batch_size)
 param_scheduler = [

@@ -111,16 +111,19 @@ def run(args):
 
     from mmballoon.explain.box_am import BoxAM
     from mmballoon.explain.demo import draw_figures, load_config, silence_loggers
+    from mmballoon.train.rules import classes
 
     silence_loggers()
+    cfg = load_config(args)
     box_am = BoxAM(
-        load_config(args),
+        cfg,
         args.checkpoint,
         args.method,
         pick_device(args.device),
         batch_size=args.batch_size,
         ratio_channels_to_ablate=args.ratio_channels_to_ablate,
     )
+    classes.note(classes.check_checkpoint(cfg, box_am.detector.dataset_meta))
     if args.preview_model:
         print(box_am.detector)
     elif not draw_figures(images, args.out_dir, lambda path: explain(box_am, path, args)):

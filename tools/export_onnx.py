@@ -55,8 +55,11 @@ def main(argv=None):
         from mmballoon.cli import atomic_write
         from mmballoon.export import compare, onnx_file
         from mmballoon.export.detector import Detector
+        from mmballoon.train.rules import classes
 
         cfg = Config.fromfile(args.config)
+        if not files:  # the check detects on the images of the validation split
+            classes.note(classes.check(cfg, 'val'))
         model = onnx_file.load(cfg, args.checkpoint, args.img_size, args.score_thr)
         content = onnx_file.build(model, args.half)
         speed = in_bfloat16 = None

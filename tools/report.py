@@ -37,9 +37,14 @@ def main(argv=None):
 
         rules.apply()
 
+        from mmengine.config import Config
+
         from mmballoon.export.compare import detect
         from mmballoon.report.build import build
+        from mmballoon.train.rules import classes
 
+        if args.predictions or args.checkpoint.suffix == '.onnx':  # else MMDetection's test says it
+            classes.note(classes.check(Config.fromfile(args.config), 'test'))
         for path in build(args, detect_onnx=detect):
             print(f'saved: {path}')
 

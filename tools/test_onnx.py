@@ -14,6 +14,10 @@ if __name__ == '__main__':
 
         rules.apply()
 
-        from mmballoon.export.compare import coco_table
+        from mmengine.config import Config
 
+        from mmballoon.export.compare import coco_table
+        from mmballoon.train.rules import classes
+
+        classes.note(classes.check(Config.fromfile(args.config), 'test'))
         print(coco_table(args.config, args.model))

@@ -143,6 +143,15 @@ def test_options_of_the_command_line_are_as_good_as_an_edit():
     assert [step.scale[0] for step in cfg.tta_pipeline[1].transforms[0]] == [320, 160, 480]
 
 
+def test_every_recipe_can_be_one_epoch_long():
+    config_variables.apply()
+    for path in CONFIGS:
+        cfg = Config.fromfile(path)
+        cfg.merge_from_dict({'max_epochs': 1})
+        assert cfg.train_cfg.max_epochs == cfg.train_cfg.val_interval == 1, path.name
+        assert cfg.param_scheduler[-1].T_max >= 1
+
+
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda p: p.name)
 def test_time_augmentation_is_around_the_size_of_the_test(path):
     cfg = Config.fromfile(path)

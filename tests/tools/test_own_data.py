@@ -11,22 +11,28 @@ import numpy as np
 import pytest
 from conftest import ROOT, run
 
-OPTIONS = {'1': 'ball', '2': 'mug'}
+OPTIONS = {'1': 'ball', '2': 'mug', '3': 'tile'}
 
 
-def render(folder, count):
-    """Pictures of balls (discs) and mugs (boxes with a handle) on noise, and their VIA 2 project
-    file.
+def render(folder, count, tiles=False):
+    """Pictures of balls (discs), mugs (boxes with a handle) and, if asked for, tiles (squares) on
+    noise, and their VIA 2 project file.
     """
     folder.mkdir(parents=True)
     rng, metadata = np.random.default_rng(0), {}
+    options = {key: name for key, name in OPTIONS.items() if tiles or name != 'tile'}
     for i in range(count):
         image = np.uint8(cv2.GaussianBlur(rng.uniform(0, 255, (240, 320, 3)), (0, 0), 9) * 0.9)
         regions = []
         for slot in rng.permutation(3)[: rng.integers(1, 4)]:
             x, y, r = int(55 + 100 * slot), int(rng.integers(70, 170)), int(rng.integers(22, 40))
             color = tuple(int(c) for c in rng.integers(120, 255, 3))
-            if rng.random() < 0.5:
+            kind = rng.random()
+            if tiles and kind > 0.7:
+                cv2.rectangle(image, (x - r, y - r), (x + r, y + r), color, -1)
+                box = dict(name='rect', x=x - r, y=y - r, width=2 * r, height=2 * r)
+                regions.append((box, {'type': '3'}))
+            elif kind < 0.5:
                 cv2.circle(image, (x, y), r, color, -1, cv2.LINE_AA)
                 regions.append((dict(name='circle', cx=x, cy=y, r=r), {'type': '1'}))
             else:
@@ -51,7 +57,7 @@ def render(folder, count):
                 '_via_settings': {},
                 '_via_img_metadata': metadata,
                 '_via_attributes': {
-                    'region': {'type': dict(type='radio', options=OPTIONS)},
+                    'region': {'type': dict(type='radio', options=options)},
                     'file': {},
                 },
             }
@@ -98,3 +104,45 @@ def test_own_data_as_in_the_readme(tmp_path):
     scores = re.findall(r'coco/bbox_mAP: ([0-9.]+)', outputs[3])
     assert float(scores[-1]) > 0.3, outputs[3][-1500:]
     print(f"two classes of one's own: mAP {scores[-1]}")
+
+
+@pytest.mark.slow
+def test_three_own_classes_without_any_download(tmp_path):
+    """What `make scratch` does, for classes of one's own: from VIA to the report, tiny."""
+    for folder in ('configs', 'data_tools', 'tools'):
+        shutil.copytree(
+            ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns('__pycache__')
+        )
+    render(tmp_path / 'data/mine/photos', 12, tiles=True)
+    config = tmp_path / 'configs/my_rtmdet_tiny.py'
+    names = "classes=('ball', 'mug', 'tile')"
+    config.write_text(config.read_text().replace("classes=('balloon', )", names))
+
+    def command(*args):
+        env = dict(BALLOON_ROOT='data/mine', RENDERED_ROOT='data/rendered')
+        return run(*args, env=env, cwd=tmp_path, timeout=900)
+
+    via = ('data/mine/photos', '--split', '0.75', '--class-attribute', 'type')
+    assert names in command('data_tools/balloon2coco.py', *via).stdout
+    few = ('--train', 8, '--val', 4, '--photos', 'data/mine', '--out', 'data/rendered')
+    command('data_tools/make_toy_balloons.py', *few)
+    kept = ('--data-root', 'data/rendered', '--class-attribute', 'class')
+    command('data_tools/balloon2coco.py', *kept)
+    found = json.loads((tmp_path / 'data/rendered/coco_train.json').read_text())
+    assert {c['name'] for c in found['categories']} == {'balloon', 'ball', 'mug', 'tile'}
+
+    options = ['--cfg-options', 'max_epochs=1', 'img_scale=(160,160)', 'num_workers=0']
+    options += [f'{part}_dataloader.persistent_workers=False' for part in ('train', 'val')]
+    rendered, own = (f'work_dirs/my_rtmdet_tiny_{name}' for name in ('rendered', 'scratch'))
+    first = command('tools/train.py', 'configs/my_rtmdet_tiny_rendered.py', *options)
+    start = f'load_from={rendered}/epoch_1.pth'
+    second = command('tools/train.py', 'configs/my_rtmdet_tiny_scratch.py', *options, start)
+    for log in (first.stdout + first.stderr, second.stdout + second.stderr):
+        assert 'is in no annotation file' not in log and 'does not name' not in log
+    trained = ('configs/my_rtmdet_tiny_scratch.py', f'{own}/epoch_1.pth')
+    results = tmp_path / 'results.pkl'
+    tested = command('tools/test.py', *trained, '--out', results)
+    assert 'coco/bbox_mAP' in tested.stdout
+    command('tools/report.py', *trained, '--predictions', results)
+    report = json.loads((tmp_path / 'outputs/report/report.json').read_text())
+    assert {'ball', 'mug', 'tile'} <= set(re.findall(r'ball|mug|tile', json.dumps(report)))

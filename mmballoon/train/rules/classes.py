@@ -10,10 +10,13 @@ Images that are left out of training, or train without an object, are counted as
 import difflib
 import functools
 import json
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import mmdet.apis
+from mmdet.apis import DetInferencer, inference
 from mmengine.runner import BaseLoop, Runner
 
 from mmballoon.cli import UserError
@@ -175,6 +178,12 @@ def check_checkpoint(cfg, meta):
     ]
 
 
+def note(lines):
+    """Print lines for a person."""
+    for line in lines:
+        print(f'note: {line}', file=sys.stderr)
+
+
 def _list(names):
     """Up to ten names as a text."""
     first, *rest = map(str, names)
@@ -210,10 +219,36 @@ def _load_checkpoint(load):
     return wrapped
 
 
+def _init_detector(init):
+    """mmdet.apis.init_detector, which prints the lines of ``check_checkpoint``."""
+
+    @functools.wraps(init)
+    def wrapped(*args, **kwargs):
+        model = init(*args, **kwargs)
+        note(check_checkpoint(model.cfg, getattr(model, 'dataset_meta', {})))
+        return model
+
+    return wrapped
+
+
+def _inferencer(load):
+    """The same where DetInferencer gives the model its weights."""
+
+    @functools.wraps(load)
+    def wrapped(self, model, checkpoint, cfg):
+        load(self, model, checkpoint, cfg)
+        if checkpoint is not None:
+            note(check_checkpoint(cfg, model.dataset_meta))
+
+    return wrapped
+
+
 def apply():
-    """Check before each training and each test of the Runner."""
+    """Check before each training and each test of the Runner, and where a detector is loaded."""
     if not hasattr(Runner.train, 'checks_classes'):
         Runner.train = _checked(Runner.train, ('train', 'val'))
         Runner.val = _checked(Runner.val, ('val',))
         Runner.test = _checked(Runner.test, ('test',))
         Runner.load_checkpoint = _load_checkpoint(Runner.load_checkpoint)
+        mmdet.apis.init_detector = inference.init_detector = _init_detector(inference.init_detector)
+        DetInferencer._load_weights_to_model = _inferencer(DetInferencer._load_weights_to_model)

@@ -4,6 +4,7 @@ import functools
 import json
 
 import pytest
+from conftest import ROOT
 from mmengine.config import Config
 
 from mmballoon.cli import UserError
@@ -127,16 +128,15 @@ def test_a_checkpoint_of_other_classes(config):
         assert 'mug, ball, in this order; the config names ball, mug' in line
 
 
-def test_the_runner_checks_once(monkeypatch):
+def test_it_is_applied_once():
+    import mmdet.apis
     from mmengine.runner import Runner
 
-    for name in ('train', 'val', 'test', 'load_checkpoint'):
-        monkeypatch.setattr(Runner, name, getattr(Runner, name))
     classes.apply()
-    first = Runner.train, Runner.test, Runner.load_checkpoint
+    first = Runner.train, Runner.test, Runner.load_checkpoint, mmdet.apis.init_detector
     classes.apply()
-    assert first == (Runner.train, Runner.test, Runner.load_checkpoint)
-    assert Runner.test.checks_classes
+    assert first == (Runner.train, Runner.test, Runner.load_checkpoint, mmdet.apis.init_detector)
+    assert Runner.train.checks_classes and Runner.test.checks_classes
 
 
 RUNS = dict(size=[100, 200], counts=[0, 20000])
@@ -173,3 +173,26 @@ def test_an_outline_that_is_missing_is_named_where_the_recipe_reads_outlines(
     if outline:
         wrap = functools.partial(with_masks, masks=True)
         assert classes.check(config('ball', 'mug', wrap=wrap), 'train') == []
+
+
+def test_the_commands_say_it(tiny, tiny_data, in_process, tmp_path):
+    """A config that names another class: in test, report, export and the demos."""
+    text = f'_base_ = {str(ROOT / "configs/my_rtmdet_tiny_toy.py")!r}\n'
+    names = ', '.join(f"{split}_dataloader=dict(dataset=dict(metainfo=dict(classes=('ballon', ))))"
+                      for split in ('train', 'val', 'test'))  # fmt: skip
+    other = tmp_path / 'other.py'
+    other.write_text(text + names.replace('), ', ')\n') + '\n')
+    done = in_process('tools/test.py', other, tiny.checkpoint, '--work-dir', tmp_path, env=tiny.env)
+    line = 'its categories are balloon, the classes of the config ballon; next: name them in'
+    assert done.status == 2 and line in done.err
+    image = tiny.images[0]
+    said = 'note: the checkpoint was trained for the classes balloon, in this order; the config'
+    done = in_process(
+        'tools/image_demo.py', image, other, '--weights', tiny.checkpoint, '--out-dir', tmp_path
+    )
+    assert done.status == 0 and said in done.err
+    for tool in ('featmap_vis_demo', 'boxam_vis_demo'):
+        arguments = (image, other, tiny.checkpoint, '--out-dir', tmp_path, '--preview-model')
+        assert said in in_process(f'tools/{tool}.py', *arguments).err
+    done = in_process('tools/export_onnx.py', other, tiny.checkpoint, '--out', tmp_path / 'a.onnx')
+    assert done.status == 2 and line in done.err
