@@ -148,7 +148,7 @@ def test_every_recipe_can_be_one_epoch_long():
     for path in CONFIGS:
         cfg = Config.fromfile(path)
         cfg.merge_from_dict({'max_epochs': 1})
-        assert cfg.train_cfg.max_epochs == cfg.train_cfg.val_interval == 1, path.name
+        assert cfg.train_cfg.max_epochs == 1 <= cfg.train_cfg.val_interval, path.name
         assert cfg.param_scheduler[-1].T_max >= 1
 
 
