@@ -17,6 +17,7 @@ model = dict(
 
 # ---- Data. Too few iterations for mosaic and mixup: the base's stage 2 from the beginning.
 pad_val = dict(img=(114, 114, 114))
+meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
 train_pipeline = [
     dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True),
     dict(type='RandomResize', scale=test_scale, ratio_range=(0.8, 1.25), keep_ratio=True),
@@ -29,8 +30,7 @@ test_pipeline = [
     dict(type='Resize', scale=test_scale, keep_ratio=True),
     dict(type='Pad', size=test_scale, pad_val=pad_val),
     dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='PackDetInputs',
-         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))]
+    dict(type='PackDetInputs', meta_keys=meta_keys)]
 # --tta: half, once and one and a half times the size of the test, as the base has it for 640.
 tta_sides = [max(test_scale) * scale // 2 for scale in (2, 1, 3)]
 tta_pad = -(-max(tta_sides) // 32) * 32  # the largest, up to a multiple of the largest stride
@@ -41,9 +41,7 @@ tta_pipeline = [
         [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)],
         [dict(type='Pad', size=(tta_pad, tta_pad), pad_val=pad_val)],
         [dict(type='LoadAnnotations', with_bbox=True)],
-        [dict(type='PackDetInputs',
-              meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip',
-                         'flip_direction'))]])]
+        [dict(type='PackDetInputs', meta_keys=(*meta_keys, 'flip', 'flip_direction'))]])]
 
 train_dataloader = dict(
     batch_size=batch_size,

@@ -15,14 +15,12 @@ model = dict(
 
 # ---- Data. 40 % of the images are seen whole.
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True),
     dict(type='CachedMosaic', img_scale=img_scale, pad_val=114.0, max_cached_images=30,
          random_pop=False, prob=0.6),
     dict(type='RandomResize', scale=(480, 480), ratio_range=(0.5, 2.0), **_base_.lazily),
     dict(type='RandomCrop', crop_size=img_scale),
-    dict(type='HSVRandomAug'),
-    dict(type='RandomFlip', prob=0.5),
+    dict(type='HSVRandomAug'), dict(type='RandomFlip', prob=0.5),
     dict(type='Pad', size=img_scale, pad_val=dict(img=(114, 114, 114))),
     dict(type='PackDetInputs')]
 dataset = dict(data_root=data_root, metainfo=metainfo)
