@@ -30,10 +30,11 @@ from mmballoon.report.split import annotation_file, datasets, image_files, load_
 PACKAGES = ('hotcoco', 'numpy', 'torch', 'mmengine', 'mmdet')
 
 
-def build(args, detect_onnx):
+def build(args, detect_onnx=None, cross=None):
     """Write report.html and report.json for tools/report.py's arguments; yields their paths.
 
-    detect_onnx: a function of an exported file and a Part that returns COCO result dicts.
+    detect_onnx: a function of an exported file and a Part that returns COCO result dicts. cross: what
+    ``mmballoon.report.folds`` says, where the detections are those of a cross-validation.
     """
     from mmdet.utils import get_test_pipeline_cfg
 
@@ -50,6 +51,7 @@ def build(args, detect_onnx):
     size = next((int(np.max(step.scale)) for step in pipeline if 'scale' in step), 640)
     result = numbers.measure(to_coco(part), found, other, size)
     result['made'] = provenance(cfg, files)
+    result['cross'] = cross
     folder, weights = next(iter(image_files(part))).parent, args.checkpoint or Path('CHECKPOINT')
     demo = ['tools/image_demo.py', folder, args.config, '--weights', weights]
     if weights.suffix == '.onnx':

@@ -5,8 +5,9 @@ from collections import Counter
 import hotcoco
 import numpy as np
 
-from mmballoon.data.checks import SIZE_EDGES
+from mmballoon.data.checks import AREAS, SIZE_EDGES
 from mmballoon.report import intervals
+from mmballoon.report.label_errors import suspects
 
 IOU, BACKGROUND = 0.5, 0.1  # TIDE's: a hit from 0.5, no relation to an object below 0.1
 TIDE = dict(
@@ -49,15 +50,13 @@ def measure(data, detections, other, img_size):
         shown=shown,
         failures=found,
         kinds=Counter(f['kind'] for f in found),
+        missed=Counter(size_name(f['bbox']) for f in found if f['kind'] == 'missed'),
         per_image=status['img_summary'],
         tide={kind: costs[name] for kind, name in TIDE.items() if name in costs},
         calibration=whole.calibration(),
         curves={key: np.asarray(v).tolist() for key, v in whole.report()['curves'].items()},
         confusion=dict(ids=confusion['cat_ids'], matrix=confusion['matrix'].tolist()),
-        label_errors=[
-            *(_failure(e['type'], detections[e['dt_id'] - 1]) for e in diagnosis['label_errors']),
-            *(_failure('never_found', a) for a in _unmatched(diagnosis, data)),
-        ],
+        label_errors=suspects(data, detections),
         sizes=ap_by_size(data, detections, img_size),
     )
 
@@ -111,6 +110,12 @@ def failures(status, data, detections):
     missed = [_failure('missed', a) for a in _unmatched(status, data) if a['id'] not in touched]
     missed.sort(key=lambda f: -f['bbox'][2] * f['bbox'][3])
     return missed + sorted(found, key=lambda f: -f['score'])
+
+
+def size_name(bbox):
+    """'small', 'medium' or 'large': COCO's group of a box."""
+    area = bbox[2] * bbox[3]
+    return next(name for name, (low, high) in AREAS.items() if low <= area < high)
 
 
 def _unmatched(status, data):

@@ -9,6 +9,7 @@ from . import (  # noqa: F401
     copy_paste,
     curves,
     depthwise,
+    epoch_seed,
     fast_pipeline,
     negatives,
     transfer,

@@ -1,0 +1,85 @@
+"""Folds for cross-validation: which images are left out of the training together."""
+
+import re
+from collections import Counter
+
+import numpy as np
+
+from mmballoon.cli import UserError
+from mmballoon.data import checks
+
+
+def deal(part, groups, count, seed):
+    """Deal the images into ``count`` folds: a list of lists of image ids.
+
+    Each fold gets the same share of images for each number of objects (0, 1, 2 to 3, 4 to 7, ...) and of
+    the objects of each class. The groups with most objects are dealt first, each to the fold that lacks
+    most of what it holds (a greedy stratification, as Sechidis et al., ECML 2011). groups: see ``together``.
+    """
+    rows = {key: [] for key in part.images}
+    for key in part.images:
+        classes = Counter(a['category_id'] for a in part.boxes.get(key, ()))
+        number = min(5, sum(classes.values()).bit_length())
+        rows[key] = [1, *np.eye(6)[number], *map(classes.get, part.names, [0] * len(part.names))]
+    rng = np.random.default_rng(seed)
+    groups = [groups[i] for i in rng.permutation(len(groups))]
+    sums = [np.sum([rows[key] for key in group], 0) for group in groups]
+    share = np.maximum(1e-9, np.sum(sums, 0) / count)
+    folds, filled = [[] for _ in range(count)], np.zeros((count, len(share)))
+    for i in sorted(range(len(groups)), key=lambda i: -sums[i][7:].sum()):
+        cost = (((filled + sums[i]) ** 2 - filled**2) / share**2).sum(1)
+        fold = int(cost.argmin())
+        folds[fold] += groups[i]
+        filled[fold] += sums[i]
+    return [sorted(fold) for fold in folds]
+
+
+def together(part, pattern=None):
+    """Groups (list of lists of image ids) of images that must not be divided.
+
+    These are identical images, near-duplicates, and images in whose file names the regular expression
+    ``pattern`` finds the same text (that of its first group, where it has one).
+
+    Raises:
+        UserError: an image that cannot be read, or a pattern that is no regular expression.
+    """
+    checks.read_images(part)
+    if part.problems:
+        raise UserError(f'{part.problems[0]}; next: python data_tools/check_coco.py')
+    ids = {image['file_name']: key for key, image in part.images.items()}
+    group = {key: key for key in part.images}
+    links = [(ids[a[1]], ids[b[1]]) for a, b, *_ in sum(checks.pairs([part])[:2], [])]
+    try:
+        texts = {name: pattern and re.search(pattern, name) for name in ids}
+    except re.error as error:
+        raise UserError(f'--group {pattern}', error, 'give a regular expression') from None
+    first = {}
+    for name, text in texts.items():
+        if text:
+            text = (text.groups() or (text[0],))[0]
+            links.append((first.setdefault(text, ids[name]), ids[name]))
+    for a, b in links:
+        old, new = group[b], group[a]
+        group = {key: new if value == old else value for key, value in group.items()}
+    members = {}
+    for key, value in group.items():
+        members.setdefault(value, []).append(key)
+    return list(members.values())
+
+
+def check(part, groups, count, source):
+    """Raise a UserError where ``count`` folds are too many for these images. source: names the data."""
+    advice = f'annotate more images, or choose fewer than {count} with --folds'
+    if not any(part.boxes.values()):
+        raise UserError(source, 'no image has an object', 'annotate objects first')
+    if len(groups) < count:
+        found = f'{len(part.images)} images in {len(groups)} groups that stay together'
+        raise UserError(source, f'{found}, expected at least one for each of {count} folds', advice)
+    for key, name in part.names.items():
+        held = [
+            any(a['category_id'] == key for i in group for a in part.boxes.get(i, ()))
+            for group in groups
+        ]
+        if 0 < sum(held) < count:
+            found = f'class {name!r} is in {sum(held)} images that do not belong together'
+            raise UserError(source, f'{found}, expected one for each of {count} folds', advice)

@@ -1,0 +1,106 @@
+"""What a cross-validation says: all folds together, each fold, and a forecast for more images."""
+
+from collections import Counter
+
+import hotcoco
+import numpy as np
+from scipy.stats import t as student_t
+
+from mmballoon.report import intervals
+from mmballoon.report.numbers import evaluate, threshold_curve
+
+MORE = 20  # images
+
+
+def summarise(data, detections, folds):
+    """Numbers of a cross-validation (dict).
+
+    Args:
+        data: COCO (dict) of all images.
+        detections: COCO result dicts, each of the training that left its image out.
+        folds: image ids, a list for each fold.
+
+    'aligned' is what the pooled mAP gains where the n-th best detection of each fold counts as equally
+    sure: a gain means that the folds' scores are not on one scale, which makes the pooled mAP too low
+    (Forman and Scholz, Apples-to-apples in cross-validation studies, 2010).
+    """
+    truth = hotcoco.COCO(data)
+    whole = evaluate(truth, detections)
+    by_fold = whole.slice_by({str(i): keys for i, keys in enumerate(folds)})
+    fold_of = {key: i for i, keys in enumerate(folds) for key in keys}
+    objects = Counter((fold_of[a['image_id']], a['category_id']) for a in data['annotations'])
+    ranks, aligned = Counter(), []
+    for d in sorted(detections, key=lambda d: -d['score']):
+        group = fold_of[d['image_id']], d['category_id']
+        ranks[group] += 1
+        aligned.append(dict(d, score=1 / (1 + ranks[group] / max(1, objects[group]))))
+    rows = []
+    for i, keys in enumerate(folds):
+        part = dict(data, images=[image for image in data['images'] if image['id'] in set(keys)])
+        part['annotations'] = [a for a in data['annotations'] if a['image_id'] in set(keys)]
+        found = [d for d in detections if d['image_id'] in set(keys)]
+        count = len(part['annotations'])
+        diagnosis = evaluate(hotcoco.COCO(part), found).image_diagnostics(0.5)
+        best = threshold_curve(diagnosis, found, count)['threshold']
+        rows.append(dict(images=len(keys), objects=count, AP=by_fold[str(i)]['AP'], threshold=best))
+    values = [row['AP'] for row in rows if row['AP'] >= 0]
+    return dict(
+        rows=rows,
+        mean=float(np.mean(values)),
+        spread=float(np.std(values, ddof=1)),
+        aligned=intervals.metrics(whole, evaluate(truth, aligned))['AP'],
+    )
+
+
+def learning_curve(data, detections, folds, sizes):
+    """Measured mAP by number of training images, and the forecast for more of them (dict).
+
+    Args:
+        data, folds: as for ``summarise``.
+        detections: a list for each size, of trainings on that many images.
+        sizes: (S,) mean number of training images, increasing.
+
+    1 - mAP is taken as a power of the number of images (Hestness et al., Deep learning scaling is
+    predictable, empirically, 2017), fitted on the log scale. The interval of each forecast is that of the
+    jackknife over folds, which differ in their images and in their trainings, with Student's t.
+    'forecast' is empty where the slope may be zero.
+    """
+    truth = hotcoco.COCO(data)
+    keys = [image['id'] for image in data['images']]
+    rest = {str(i): [key for key in keys if key not in set(fold)] for i, fold in enumerate(folds)}
+    rows = [evaluate(truth, found).slice_by(rest) for found in detections]
+    measured = [row['_overall']['AP'] for row in rows]
+    left_out = np.array([[row[name]['AP'] for row in rows] for name in rest])  # (folds, S)
+    fits = [fit(sizes, values) for values in (measured, *left_out)]
+    axis, curve = 2 * len(keys), dict(sizes=sizes, measured=measured, forecast=[])
+    drawn = dict(
+        measured=[(n / axis, value) for n, value in zip(sizes, measured)], fitted=[], band=[]
+    )
+    if with_interval([slope for slope, _ in fits])['high'] < 0:
+        for n in (len(keys), len(keys) + MORE, axis):
+            gain = with_interval([at(f, n) - at(f, sizes[-1]) for f in fits])
+            curve['forecast'].append(dict(gain, images=n, now=sizes[-1]))
+        rows = [
+            (n, with_interval([at(f, n) for f in fits])) for n in np.linspace(sizes[0], axis, 30)
+        ]
+        drawn['fitted'] = [(n / axis, row['value']) for n, row in rows]
+        drawn['band'] = [(n / axis, min(1, row['high'])) for n, row in rows]
+        drawn['band'] += [(n / axis, max(0, row['low'])) for n, row in rows[::-1]]
+    return dict(curve, axis=axis, drawn=drawn)
+
+
+def fit(sizes, values):
+    """(slope, intercept) of log(1 - mAP) against log(images)."""
+    return np.polyfit(np.log(sizes), np.log(1 - np.clip(values, 0, 0.999)), 1)
+
+
+def at(line, images):
+    """mAP of the fitted curve at a number of images."""
+    return 1 - np.exp(np.polyval(line, np.log(images)))
+
+
+def with_interval(values):
+    """{'value', 'low', 'high'}; values: the whole, then without each fold."""
+    value, rest = values[0], np.array(values[1:])
+    half = student_t.ppf(0.975, len(rest) - 1) * np.sqrt((len(rest) - 1) * rest.var())
+    return dict(value=float(value), low=float(value - half), high=float(value + half))

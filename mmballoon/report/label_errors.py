@@ -1,0 +1,107 @@
+"""Possible label errors: where annotations and the detections of another training disagree.
+
+Each suspect has a suspicion from 0 to 1, so that all kinds share one list. The kinds with a detection
+follow ObjectLab (Tkachenko et al., 2023: overlooked, badly located, swapped), with the share of correct
+detections of this score in place of the score: a detector that is often wrong accuses nobody. An
+annotation that nothing finds is compared with those of similar size, which may be hard to find as well.
+"""
+
+from collections import defaultdict
+
+import hotcoco
+import numpy as np
+
+IOU, BACKGROUND = 0.5, 0.1  # the same object from 0.5, no relation below 0.1
+LEAST = 0.1  # score, and suspicion
+PEERS = 30  # detections of similar score, annotations of similar size
+MOST = 300  # suspects; nobody looks at more
+
+
+def suspects(data, detections):
+    """The MOST suspicious (list of dicts), worst first; at most two for an annotation, and one for a detection.
+
+    data: COCO (dict). detections: COCO result dicts. A suspect has 'kind', 'suspicion', 'image_id',
+    'category_id', 'bbox' and 'score', of the detection or, where 'score' is None, of the annotation.
+    'truth' is the annotation that a detection disagrees with, and 'iou' is the overlap of the two.
+    """
+    objects, found = defaultdict(list), defaultdict(list)
+    for a in data['annotations']:
+        objects[a['image_id']].append(a)
+    order = sorted((d for d in detections if d['score'] >= LEAST), key=lambda d: -d['score'])
+    for i, d in enumerate(order):
+        found[d['image_id']].append(dict(d, order=i))
+    ious = {key: _ious(found[key], objects[key]) for key in objects.keys() | found.keys()}
+    hit = np.zeros(len(order))
+    for key, values in ious.items():
+        hit[[d['order'] for d in found[key]]] = values.max(1, initial=0) >= IOU
+    trust = _nearby_mean(np.arange(len(order)), hit, np.array([d['score'] for d in order]))
+    rows, found_with = [], {}
+    for key, values in ious.items():
+        here = trust[[d['order'] for d in found[key]]]
+        rows += _compare(objects[key], found[key], here, values, found_with)
+    plain = [a for a in data['annotations'] if not a['iscrowd']]
+    sizes = np.array([np.log(max(1, a['bbox'][2] * a['bbox'][3])) for a in plain])
+    usual = _nearby_mean(sizes, np.array([found_with[a['id']] for a in plain]))
+    rows += [
+        _suspect('never_found', usual[i] - found_with[a['id']], a) for i, a in enumerate(plain)
+    ]
+    rows = [row for row in rows if row['suspicion'] >= LEAST]
+    return sorted(rows, key=lambda row: (-row['suspicion'], -(row['score'] or 0)))[:MOST]
+
+
+def _nearby_mean(positions, values, prior=None):
+    """For each item, the mean value of about PEERS others whose positions are next to its own.
+
+    prior: one more value for each item; where there are few others, it counts most.
+    """
+    order = np.argsort(positions, kind='stable')
+    sums = np.concatenate([[0], np.cumsum(values[order])])
+    ranks = np.arange(len(values))
+    low, high = np.maximum(0, ranks - PEERS // 2), np.minimum(len(values), ranks + PEERS // 2 + 1)
+    total, count = sums[high] - sums[low] - values[order], high - low - 1
+    if prior is not None:
+        total, count = total + prior[order], count + 1
+    means = np.zeros(len(values))
+    means[order] = total / np.maximum(1, count)
+    return means
+
+
+def _compare(objects, found, trust, ious, found_with):
+    """Suspects of one image; notes in ``found_with`` the trust in the best detection that touches an
+    annotation, by its id. found: best score first; trust: one for each; ious: (D, A).
+    """
+    nearest = ious.argmax(1) if objects else np.zeros(len(found), int)
+    for j, a in enumerate(objects):
+        near = [i for i in np.flatnonzero(nearest == j) if ious[i, j] >= BACKGROUND]
+        same = [i for i in near if found[i]['category_id'] == a['category_id']]
+        own = max((trust[i] for i in same if ious[i, j] >= IOU), default=0)
+        found_with[a['id']] = max((trust[i] for i in near), default=0)
+        doubts = [(trust[i] * (1 - ious[i, j]), 'moved', i) for i in same[:1]]
+        doubts += [
+            (trust[i] * (1 - own), 'wrong_label', i)
+            for i in near
+            if i not in same and ious[i, j] >= IOU
+        ]
+        if doubts and not a['iscrowd']:
+            doubt, kind, i = max(doubts)
+            yield _suspect(kind, doubt, found[i], a, ious[i, j])
+    alone = [i for i in range(len(found)) if not objects or ious[i].max() < BACKGROUND]
+    boxes = [found[i] for i in alone]
+    covered = np.triu(_ious(boxes, boxes), 1).max(0, initial=0) >= IOU  # by a better one
+    for i in np.array(alone, int)[~covered]:
+        yield _suspect('missing_annotation', trust[i], found[i])
+
+
+def _ious(found, objects):
+    """(D, A) IoU of detections and objects; where an object is a crowd, the part of the detection."""
+    if not found or not objects:
+        return np.zeros((len(found), len(objects)))
+    boxes = (np.array([item['bbox'] for item in items], float) for items in (found, objects))
+    return hotcoco.mask.iou(*boxes, [bool(item.get('iscrowd')) for item in objects])
+
+
+def _suspect(kind, suspicion, item, truth=None, iou=None):
+    keys = ('image_id', 'category_id', 'bbox', 'score')
+    truth = truth and {key: truth[key] for key in ('category_id', 'bbox')}
+    row = dict({key: item.get(key) for key in keys}, kind=kind, truth=truth)
+    return dict(row, suspicion=float(suspicion), iou=iou if iou is None else float(iou))

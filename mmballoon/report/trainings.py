@@ -1,0 +1,203 @@
+"""The work directory of a cross-validation, and the trainings in it."""
+
+import copy
+import ctypes
+import hashlib
+import json
+import math
+import os
+import pprint
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mmengine
+import torch
+from tqdm import tqdm
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+from mmballoon.cli import UserError, atomic_write
+from mmballoon.data import folds
+from mmballoon.report.split import annotation_file, datasets, load_split, to_coco
+
+SHARES = (25, 50)  # per cent of a fold's training images, for the learning curve
+TOOLS = Path(__file__).parents[2] / 'tools'
+
+
+def load_images(cfg):
+    """Part of the train and val images of a config; file names are below the folder that holds all."""
+    loaders = [cfg[name] for name in ('train_dataloader', 'val_dataloader') if cfg.get(name)]
+    joined = copy.deepcopy(cfg.train_dataloader)
+    joined.dataset = dict(datasets=[loader.dataset for loader in loaders])
+    part = load_split(joined.dataset)
+    paths = {key: Path(image['file_name']).resolve() for key, image in part.images.items()}
+    part.folder = Path(os.path.commonpath([path.parent for path in paths.values()]))
+    for key, image in part.images.items():
+        image['file_name'] = paths[key].relative_to(part.folder).as_posix()
+    return part, ', '.join(str(annotation_file(plain)) for plain in datasets(joined.dataset))
+
+
+def prepare(cfg, folder, args):
+    """Deal the images, and write what the trainings need; the user's files stay as they are.
+
+    Returns the Part of all images, the folds (lists of image ids), and {share in per cent: {run folder:
+    number of its training steps}}.
+
+    Raises:
+        UserError: too few images, or a folder that holds something else.
+    """
+    part, source = load_images(cfg)
+    groups = folds.together(part, args.group)
+    folds.check(part, groups, args.folds, source)
+    dealt = folds.deal(part, groups, args.folds, args.seed)
+    bytes_of_images = [digest.hex() for digest, _ in part.hashes.values()]
+    names = [[part.images[key]['file_name'] for key in fold] for fold in dealt]
+    claim(
+        folder,
+        dict(
+            config=_digest(cfg.to_dict()),
+            data=_digest([to_coco(part), str(part.folder), bytes_of_images]),
+            folds=names,
+        ),
+    )
+    cfg = copy.deepcopy(cfg)
+    cfg.randomness = dict(dict(seed=args.seed), **cfg.get('randomness', {}))
+    runs = {share: {} for share in (*SHARES, 100) if share == 100 or args.learning_curve}
+    batch = cfg.train_dataloader.batch_size
+    for i, fold in enumerate(dealt):
+        rest = [group for group in groups if group[0] not in fold]
+        quarters = folds.deal(part, rest, 4, args.seed)
+        for share, run_folders in runs.items():
+            run = folder / f'fold_{i + 1}{"" if share == 100 else f"_{share}"}'
+            train = sum(quarters[: share // 25], [])
+            write_config(
+                cfg, part, run, dict(train_dataloader=set(train), test_dataloader=set(fold))
+            )
+            steps = cfg.train_cfg.get('max_epochs', 0) * math.ceil(len(train) / batch)
+            run_folders[run] = cfg.train_cfg.get('max_iters') or steps
+    write_config(cfg, part, folder, dict(test_dataloader=part.images.keys()))
+    return part, dealt, runs
+
+
+def claim(folder, marker):
+    """Write folds.json, by which this folder is known; refuse one that holds anything else."""
+    file, advice = folder / 'folds.json', 'choose another folder with --work-dir'
+    if not file.is_file() and folder.exists() and any(folder.iterdir()):
+        raise UserError(folder, 'holds files that are of no cross-validation', advice)
+    old = mmengine.load(file) if file.is_file() else marker
+    changed = ', '.join(key for key, value in marker.items() if old.get(key) != value)
+    if changed:
+        raise UserError(file, f'is of a cross-validation with another {changed}', advice)
+    folder.mkdir(parents=True, exist_ok=True)
+    mmengine.dump(marker, file)
+
+
+def write_config(cfg, part, run, images):
+    """Write config.py and its COCO files into the folder ``run``. images: {data loader: image ids}.
+
+    The weights of the last epoch count, and nothing is validated: no choice sees an image that is left
+    out.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    cfg = copy.deepcopy(cfg)
+    cfg.update(val_dataloader=None, val_cfg=None, val_evaluator=None)
+    cfg.train_dataloader = cfg.train_dataloader if 'train_dataloader' in images else None
+    for name, keys in images.items():
+        data, file = to_coco(part), run.resolve() / f'{name.split("_")[0]}.json'
+        for key, items in (('id', 'images'), ('image_id', 'annotations')):
+            data[items] = [item for item in data[items] if item[key] in keys]
+        mmengine.dump(data, file)
+        if 'datasets' in cfg[name].dataset:
+            cfg[name].dataset = datasets(cfg[name].dataset)[0]
+        plain = datasets(cfg[name].dataset)[0]
+        plain.update(data_root=str(part.folder), ann_file=str(file), data_prefix=dict(img=''))
+        if not torch.cuda.is_available():  # see EpochSeedHook
+            cfg[name].update(num_workers=0, persistent_workers=False)
+            cfg[name].pop('prefetch_factor', None)
+    cfg.test_evaluator = dict(type='CocoMetric', metric='bbox', ann_file=str(file))
+    cfg.default_hooks.checkpoint.save_best = None
+    cfg.default_hooks.logger.interval = 1  # the time left is worked out from the log
+    cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='EpochSeedHook')]
+    imports = cfg.get('custom_imports', {}).get('imports', [])
+    cfg.custom_imports = dict(imports=[*imports, 'mmballoon.train'])
+    with atomic_write(run / 'config.py', 'w') as file:
+        for key, value in cfg.to_dict().items():  # pretty_text takes seconds
+            file.write(f'{key} = {pprint.pformat(value, width=100, sort_dicts=False)}\n')
+
+
+def train_and_test(steps, at_once):
+    """tools/train.py and then tools/test.py for each run folder without results.pkl, some at once.
+
+    steps: {run folder: number of its training steps}.
+    """
+    waiting = [run for run in steps if not (run / 'results.pkl').is_file()]
+    bar = tqdm(total=sum(steps.values()), initial=sum(map(_done, steps)), smoothing=0, miniters=1)
+    bar.mininterval = 1 if sys.stderr.isatty() else 20
+    bar.bar_format = '{desc}{percentage:.0f} % done, about {remaining} left, after {elapsed}'
+    running = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                run = waiting.pop(0)
+                running[run] = _start(run, 'train', at_once, '--resume', '--work-dir', run)
+            time.sleep(0.5)
+            bar.set_description(', '.join(run.name for run in running), refresh=False)
+            if bar.n == bar.initial:
+                bar.unpause()  # the clock starts with the first step
+            bar.update(sum(map(_done, steps)) - bar.n)
+            for run, (process, name) in list(running.items()):
+                if process.poll():
+                    lines = (run / f'{name}.txt').read_text(errors='replace').split('\n')
+                    found = next((line for line in reversed(lines) if line.strip()), 'no output')
+                    raise UserError(run / f'{name}.txt', found, 'read this file')
+                if process.poll() == 0 and name == 'train':
+                    last = (run / 'last_checkpoint').read_text(encoding='utf-8')
+                    options = [last, '--work-dir', run / 'test', '--out', run / 'results.pkl']
+                    running[run] = _start(run, 'test', at_once, *options)
+                elif process.poll() == 0:
+                    del running[run]
+    finally:
+        bar.close()
+        for process, _ in running.values():
+            process.terminate()
+            process.wait()
+
+
+def _start(run, name, at_once, *options):
+    """(process of tools/NAME.py with the config of ``run``, name)."""
+    threads = {} if at_once == 1 or torch.cuda.is_available() else dict(OMP_NUM_THREADS='1')
+    command = [sys.executable, TOOLS / f'{name}.py', run / 'config.py', *options]
+    with open(run / f'{name}.txt', 'a') as output:
+        if fcntl:  # waits for a training that a killed command left behind
+            fcntl.flock(output, fcntl.LOCK_EX)
+        process = subprocess.Popen(
+            list(map(str, command)),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **threads},
+            preexec_fn=_end_with_parent if sys.platform == 'linux' else None,
+        )
+    return process, name
+
+
+def _end_with_parent():
+    """A killed command ends its trainings, too (Linux)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
+def _done(run):
+    """How many of them are in its log."""
+    logs = [path.read_text() for path in run.glob('*/vis_data/scalars.json')]
+    return max((int(step) for log in logs for step in re.findall(r'"step": (\d+)', log)), default=0)
+
+
+def _digest(value):
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()

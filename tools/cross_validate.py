@@ -1,0 +1,164 @@
+"""Cross-validation: train once per fold, and detect in every image with the training that left it out.
+
+    python tools/cross_validate.py CONFIG                     (5 folds of the train and val images)
+    python tools/cross_validate.py CONFIG --jobs 2            (two trainings at once, one thread each)
+    python tools/cross_validate.py CONFIG --compare OTHER_CONFIG
+    python tools/cross_validate.py CONFIG --learning-curve    (how many more images?)
+    python tools/cross_validate.py CONFIG --group '(.+)_frame'    (a video's images stay together)
+
+Stopped, and typed again, it continues: finished folds are kept. predictions.json in the work directory
+has the detections of all images, report/report.html shows them.
+"""
+
+import json
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from pathlib import Path
+
+from mmballoon.cli import UserError, report_errors
+
+
+def parse_args(argv=None):
+    from mmengine.config import DictAction
+
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add('config', help='config file')
+    add('--folds', type=int, default=5, help='(%(default)s)')
+    add(
+        '--seed',
+        type=int,
+        default=0,
+        help='of the folds, and of a config without one (%(default)s)',
+    )
+    add(
+        '--group',
+        metavar='REGEX',
+        help='images stay together in whose names it finds the same text',
+    )
+    add('--jobs', type=int, default=1, help='trainings at once (%(default)s)')
+    add(
+        '--compare',
+        metavar='OTHER',
+        type=Path,
+        help='config, or work directory with the same folds',
+    )
+    add('--learning-curve', action='store_true', help='also train on 25 and 50 %% of the images')
+    add('--work-dir', type=Path, help='(work_dirs/CONFIG_folds)')
+    add('--lang', choices=('en', 'zh'), default='en', help='of the report (%(default)s)')
+    add(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='settings that replace those of the config',
+    )
+    args = parser.parse_args(argv)
+    if args.folds < 2 or args.jobs < 1 or args.seed < 0:
+        parser.error('--folds takes 2 or more, --jobs 1 or more, --seed 0 or more')
+    return args
+
+
+def cross_validate(config, folder, args):
+    """Train and detect; returns the Part of all images, the folds, and {share in per cent: (mean number
+    of training images, detections)}.
+    """
+    import mmengine
+    from mmengine.config import Config
+
+    from mmballoon.report import trainings
+    from mmballoon.report.results import read_results
+    from mmballoon.report.split import load_split
+    from mmballoon.train import rules
+
+    rules.apply()
+    cfg = Config.fromfile(config)
+    cfg.merge_from_dict(args.cfg_options or {})
+    part, dealt, runs = trainings.prepare(cfg, folder, args)
+    counts = ', '.join(str(len(fold)) for fold in dealt)
+    print(f'{folder}: {len(part.images)} images in {len(dealt)} folds of {counts}', flush=True)
+    trainings.train_and_test(
+        {run: n for some in runs.values() for run, n in some.items()}, args.jobs
+    )
+    results = {}
+    for share, some in runs.items():
+        found, images = [], 0
+        for run in some:
+            left_out = Config.fromfile(run / 'config.py').test_dataloader.dataset
+            found += read_results(run / 'results.pkl', load_split(left_out))
+            images += len(mmengine.load(run / 'train.json')['images'])
+        results[share] = images / len(some), found
+    mmengine.dump(results[100][1], folder / 'predictions.json')
+    return part, dealt, results
+
+
+def other_predictions(folder, args):
+    """The file with the detections of --compare, on the same images in the same folds."""
+    import mmengine
+
+    other = args.compare
+    if other.is_file():
+        other = Path('work_dirs', f'{args.compare.stem}_folds')
+        cross_validate(args.compare, other, args)
+    if not (other / 'folds.json').is_file() or not (other / 'predictions.json').is_file():
+        found, advice = (
+            'no finished cross-validation',
+            'name a config, or a work directory of this command',
+        )
+        raise UserError(other, found, advice)
+    ours, theirs = mmengine.load(folder / 'folds.json'), mmengine.load(other / 'folds.json')
+    for key in ('data', 'folds'):
+        if ours[key] != theirs[key]:
+            raise UserError(
+                other, f'has other {key} than {folder}', f'choose the same {key} for both'
+            )
+    return other / 'predictions.json'
+
+
+def summary(report):
+    """Lines of text about report.json of a cross-validation."""
+
+    def interval(row, form):
+        if row['low'] is None:
+            return f'{row["value"]:{form}} (too few images for an interval)'
+        return f'{row["value"]:{form}} [{row["low"]:{form}}, {row["high"]:{form}}]'
+
+    cross = report['cross']
+    yield f'mAP of all {report["images"]} images: {interval(report["metrics"]["AP"], ".3f")}'
+    yield f'mAP of the folds: {cross["mean"]:.3f} in the mean, standard deviation {cross["spread"]:.3f}'
+    if report['difference']:
+        yield f'{report["made"]["compare"]}: mAP {interval(report["difference"]["AP"], "+.3f")}'
+    if 'curve' in cross:
+        curve = cross['curve']
+        pairs = zip(curve['sizes'], curve['measured'])
+        yield 'training images: ' + ', '.join(
+            f'{size:.0f}: mAP {value:.3f}' for size, value in pairs
+        )
+        for row in curve['forecast']:
+            yield f'{row["images"]} images instead of {row["now"]:.0f}: mAP {interval(row, "+.3f")}'
+        if not curve['forecast']:
+            yield 'the curve is flat within its noise: no forecast'
+
+
+def main(argv=None):
+    with report_errors():
+        args = parse_args(argv)
+        folder = args.work_dir or Path('work_dirs', f'{Path(args.config).stem}_folds')
+        part, dealt, results = cross_validate(args.config, folder, args)
+        from mmballoon.report import folds
+        from mmballoon.report.build import build
+        from mmballoon.report.split import to_coco
+
+        compare = other_predictions(folder, args) if args.compare else None
+        data = to_coco(part)
+        cross = folds.summarise(data, results[100][1], dealt)
+        if args.learning_curve:
+            sizes, found = zip(*results.values())
+            cross['curve'] = folds.learning_curve(data, found, dealt, sizes)
+        inputs = dict(config=str(folder / 'config.py'), predictions=folder / 'predictions.json')
+        inputs.update(checkpoint=None, compare=compare, lang=args.lang, out=folder / 'report')
+        for path in build(Namespace(**inputs), cross=cross):
+            print(f'saved: {path}')
+        print(*summary(json.loads(path.read_text(encoding='utf-8'))), sep='\n')
+
+
+if __name__ == '__main__':
+    main()
