@@ -142,7 +142,11 @@ def test_a_missing_image(tmp_path):
     assert LoadCachedImage(ignore_empty=True)(dict(path)) is None
 
 
-REPLACED = {'LoadCachedImage': 'LoadImageFromFile', 'HSVRandomAug': 'YOLOXHSVRandomAug'}
+REPLACED = {
+    'LoadCachedImage': 'LoadImageFromFile',
+    'HSVRandomAug': 'YOLOXHSVRandomAug',
+    'CropWithNegatives': 'RandomCrop',  # the same, but for images without objects
+}
 
 
 def test_the_config_is_upstreams_with_the_three_replaced():
