@@ -236,7 +236,7 @@ def test_mistakes_end_in_one_line(case, bare_python, exported, tiny, tmp_path):
         'no image': (['nowhere', exported], 'nowhere: no such image'),
         'no model': ([other, broken], 'pass a file of tools/export_onnx.py'),
         'broken image': ([broken, exported], f'{broken}: not a readable image'),
-        'same name': ([broken, other, exported], 'would have results of one name'),
+        'same name': ([broken, other, exported], 'would have results of the same name'),
     }[case]
     done = run_bare(bare_python, *args, '--out-dir', tmp_path / 'out')
     assert done.returncode == 2 and 'Traceback' not in done.stderr

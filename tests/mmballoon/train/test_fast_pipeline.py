@@ -14,15 +14,30 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from mmcv.transforms import LoadImageFromFile
+from mmdet.registry import DATASETS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
+from mmengine.hub import get_config
 
 register_all_modules()
-import pipeline as benchmark  # noqa: E402
 
 from mmballoon.cli import BAD_IMAGE, explain  # noqa: E402
 from mmballoon.train import fast_pipeline  # noqa: E402
 from mmballoon.train.fast_pipeline import HSVRandomAug, LoadCachedImage, ResizedView, SharedImage  # noqa: E402
+
+
+def stages():
+    """{stage: (upstream's training pipeline, that of our config)}, each a list of dict."""
+    theirs = get_config('mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py')
+    ours = Config.fromfile(ROOT / 'configs/my_rtmdet_tiny.py')
+    names = {'stage 1': 'train_pipeline', 'stage 2': 'train_pipeline_stage2'}
+    return {stage: (theirs[name], ours[name]) for stage, name in names.items()}
+
+
+def build(data_root, pipeline):
+    """The training split of ``data_root``, with a pipeline."""
+    dataset = Config.fromfile(ROOT / 'configs/my_rtmdet_tiny.py').train_dataloader.dataset
+    return DATASETS.build(dict(dataset, data_root=str(data_root), pipeline=pipeline))
 
 
 def seed(number):
@@ -35,7 +50,7 @@ def test_same_seed_same_boxes_and_pixels_alike(tiny_data, stage):
     """60 samples of each side: boxes equal, labels equal, means and variances of the pixels within
     noise.
     """
-    sides = [benchmark.build(tiny_data.root, p) for p in benchmark.stages()[stage]]
+    sides = [build(tiny_data.root, p) for p in stages()[stage]]
     means, variances, differences = [], [], []
     for number in range(60):
         results = []
@@ -153,7 +168,7 @@ def test_the_config_is_upstreams_with_the_three_replaced():
     config = Config.fromfile(ROOT / 'configs/my_rtmdet_tiny.py')
     switch = next(hook for hook in config.custom_hooks if hook.type == 'PipelineSwitchHook')
     used = config.train_dataloader.dataset.pipeline, switch.switch_pipeline
-    for pipeline, (theirs, ours) in zip(used, benchmark.stages().values()):
+    for pipeline, (theirs, ours) in zip(used, stages().values()):
         assert pipeline == ours and plain(ours) == plain(theirs)
         assert {*REPLACED, 'LazyResize'} <= {
             step.get(k) for step in ours for k in ('type', 'resize_type')
@@ -168,7 +183,7 @@ def plain(pipeline):
 
 
 def test_in_a_dataset_with_the_real_pipeline(tiny_data):
-    dataset = benchmark.build(
+    dataset = build(
         tiny_data.root, Config.fromfile(ROOT / 'configs/my_rtmdet_tiny.py').train_pipeline
     )
     for i in range(8):
