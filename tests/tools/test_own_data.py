@@ -141,5 +141,5 @@ def test_three_own_classes_without_any_download(tmp_path):
     assert 'the checkpoint was trained for' not in tested.stdout + tested.stderr
     assert results.is_file()  # after so few steps there may be no detection, and so no mAP
     command('tools/report.py', *trained, '--predictions', results)
-    report = json.loads((tmp_path / 'outputs/report/report.json').read_text())
-    assert {'ball', 'mug', 'tile'} <= set(re.findall(r'ball|mug|tile', json.dumps(report)))
+    page = (tmp_path / 'outputs/report/report.html').read_text()
+    assert all(f'<bdi>{name}</bdi>' in page for name in ('ball', 'mug', 'tile'))
