@@ -17,7 +17,7 @@ CONFIG ?= $(TOY_CONFIG)
 CHECKPOINT ?= $(TOY_LAST)
 
 .PHONY: help setup data demo demo-report demo-images demo-onnx report train photographs scratch weights featmap boxam boxam-stage4 boxam-neck0 boxam-neck1 \
-        boxam-neck2 test test-all models matrix lint format clean
+        boxam-neck2 test test-all models matrix lint format
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## / { split($$1, names, " "); printf "  make %-13s %s\n", names[1], $$2 }' $(MAKEFILE_LIST)
@@ -126,6 +126,3 @@ lint: setup  ## check style and spelling
 format: setup  ## rewrite the code in the project's style
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
-
-clean:  ## remove what the demo made (not your data, checkpoints or .venv)
-	rm -rf data/toy_balloon $(TOY_DIR) outputs

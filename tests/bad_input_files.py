@@ -28,12 +28,10 @@ CONFIGS = {
     'circle.py': '_base_ = "./circle.py"',
     'number_base.py': '_base_ = 5',
     'base_key.py': f'_base_ = {str(TOY)!r}\nx = _base_.there_is_no_such_key',
-    'base_type.py': f'_base_ = {str(TOY)!r}\nmodel = 3',
 }
 NO_WORKERS = 'train_dataloader = dict(num_workers=0, persistent_workers=False)'
 # Changes of the toy config, written as a person would write them into a config.
 CHANGES = {
-    'optimizer_unknown': 'optim_wrapper = dict(optimizer=dict(type="Adamm"))',
     'classes_string': 'train_dataloader.update(dataset=dict(metainfo=dict(classes=("balloon"))))',
     'classes_empty': 'train_dataloader.update(dataset=dict(metainfo=dict(classes=())))',
     'model_unknown': 'model = dict(type="RTMDetector")',
@@ -44,7 +42,6 @@ CHANGES = {
     'annotations_missing': 'train_dataloader.update(dataset=dict(ann_file="nothing.json"))',
     'evaluator_missing': 'val_evaluator = dict(ann_file="nothing.json")',
     'schedule_unknown': 'param_scheduler = [dict(type="Cosine")]',
-    'schedule_argument': 'param_scheduler = [dict(type="LinearLR", factor=2)]',
     'hook_unknown': 'custom_hooks = [dict(type="EMAHok")]',
     'load_from_missing': 'load_from = "nothing.pth"',
 }

@@ -186,9 +186,9 @@ def note(lines):
 
 def _list(names):
     """Up to ten names as a text."""
-    first, *rest = map(str, names)
-    more = f', and {len(rest) - 9} more' if len(rest) > 9 else ''
-    return ', '.join([first, *rest[:9]]) + more
+    names = [*map(str, names)]
+    more = f', and {len(names) - 10} more' if len(names) > 10 else ''
+    return (', '.join(names[:10]) or 'none') + more
 
 
 def _checked(method, splits):
