@@ -6,6 +6,8 @@ module of this package changes nothing.
 
 from importlib import import_module
 
+from mmballoon.cli import check_packages
+
 RULES = (
     'warnings_filter', 'classes', 'device', 'number_type', 'checkpoint_hook', 'config_code',
     'config_text', 'config_variables', 'local_backend', 'nms_best_first', 'palette', 'resume',
@@ -14,7 +16,12 @@ RULES = (
 
 
 def apply():
-    """Apply the repairs of upstream, then our rules; a second call changes nothing."""
+    """Apply the repairs of upstream, then our rules; a second call changes nothing.
+
+    Raises:
+        UserError: the installed packages are not those that pyproject.toml asks for.
+    """
+    check_packages()
     import mmcompat  # noqa: F401
 
     for name in RULES:
