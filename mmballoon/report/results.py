@@ -50,7 +50,14 @@ def read_results(path, part):
             instances = sample['pred_instances']
             found[key] = [instances[name] for name in ('bboxes', 'scores', 'labels')]
         return to_results(part, found, list(part.names.values()))
-    except (ValueError, LookupError, TypeError, EOFError, pickle.PickleError) as error:
+    except (
+        AttributeError,
+        EOFError,
+        LookupError,
+        TypeError,
+        ValueError,
+        pickle.PickleError,
+    ) as error:
         found = f'not a file of detections ({type(error).__name__}: {error})'
         advice = 'pass results.pkl of tools/test.py --out, or a COCO results JSON'
         raise UserError(path, found, advice) from None
