@@ -54,7 +54,8 @@ def save_as_jpeg(visualizer):
 
     @functools.wraps(add)
     def add_datasample(*args, out_file=None, **options):
-        if out_file and not cv2.haveImageWriter(str(out_file)):
+        # The suffix alone: OpenCV 5 crashes on a name that is not in UTF-8.
+        if out_file and not cv2.haveImageWriter(f'image{Path(out_file).suffix}'):
             out_file = str(Path(out_file).with_suffix('.jpg'))
         return add(*args, out_file=out_file, **options)
 

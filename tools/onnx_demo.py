@@ -88,7 +88,9 @@ def main(argv=None):
                 save(args.out_dir / 'preds' / f'{file.stem}.json', text.encode())
             if not args.no_save_vis:
                 draw(image, detections)
-                suffix = file.suffix if cv2.haveImageWriter(file.name) else '.jpg'  # .jfif
+                suffix = (
+                    file.suffix if cv2.haveImageWriter(f'image{file.suffix}') else '.jpg'
+                )  # .jfif
                 drawn = cv2.imencode(suffix, image)[1].tobytes()
                 save(args.out_dir / 'vis' / f'{file.stem}{suffix}', drawn)
             kept, threshold = (scores >= args.pred_score_thr).sum(), f'{args.pred_score_thr:g}'
