@@ -5,7 +5,8 @@
 #     bash benchmarks/gpu.sh [--minutes 8]           PY=python3.12 names a Python that has torch
 #     bash benchmarks/gpu.sh --work 0.01 --minutes 60 --out outputs/dry --data data/toy_balloon        a dry run on a CPU
 #
-# Writes gpu.md and gpu.json to outputs/gpu (--out), whole at any moment; what does not fit into the time is named.
+# Writes gpu.md and gpu.json to a new folder in outputs/gpu (--out), whole at any moment; what does not fit into the
+# time is named.
 # --wheels FILE: packages.tar.xz, if it is not in outputs/gpu. Without the file, PY needs all packages.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -18,19 +19,18 @@ while [ $# -gt 1 ]; do
     esac
     shift 2
 done
-[ $# = 0 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# = 0 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 [ -f "$DATA/coco_train.json" ] || { echo "error: $DATA/coco_train.json is missing; next: bash benchmarks/gpu_prepare.sh" >&2; exit 2; }
-mkdir -p "$OUT"
+OUT=$OUT/$(date +%Y%m%d_%H%M%S)
+mkdir -p "$OUT/logs" "$OUT/runs" "$OUT/kept"
 OUT=$(realpath "$OUT") DATA=$(realpath "$DATA") CORES=$(nproc)
 NEEDED='mmengine mmcv mmdet mmyolo pytorch_grad_cam pycocotools hotcoco'
 export BALLOON_ROOT=$DATA PYTHONPATH=$PWD
 if ! "$PY" -c "from importlib.util import find_spec as f; exit(not all(map(f, '$NEEDED'.split())))"; then
-    [ -d "$OUT/packages" ] || "$PY" -m tarfile -e "$PACKAGES" "$OUT/packages" || exit 2
+    "$PY" -m tarfile -e "$PACKAGES" "$OUT/packages" || exit 2
     PYTHONPATH=$PWD:$OUT/packages
 fi
 END=$((SECONDS + MINUTES * 60))
-rm -rf "$OUT"/gpu.json "$OUT"/gpu.md "$OUT"/runs "$OUT"/logs "$OUT"/objects
-mkdir -p "$OUT/logs" "$OUT/runs" "$OUT/kept"
 exec 2>"$OUT/logs/trace.log"
 PS4='+ ${SECONDS}s '
 set -x

@@ -10,9 +10,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 PY=${PY:-python3}
 OUT=outputs/gpu
-WHEELS=$OUT/wheels
-rm -rf "$WHEELS" "$OUT/site"
-mkdir -p "$WHEELS" "$OUT/site"
+mkdir -p "$OUT"
+WORK=$(mktemp -d -p "$OUT")
+trap 'rm -rf "$WORK"' EXIT
+WHEELS=$WORK/wheels
+mkdir "$WHEELS" "$WORK/site"
 pip=("$PY" -m pip -q --disable-pip-version-check)
 "${pip[@]}" download --no-deps -d "$WHEELS" -c constraints.txt --only-binary=:all: --python-version 3.12 \
     --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 --platform manylinux_2_17_x86_64 \
@@ -23,12 +25,11 @@ pip=("$PY" -m pip -q --disable-pip-version-check)
 "${pip[@]}" download --no-deps -d "$WHEELS" --only-binary=:all: --python-version 3.12 --platform any fonttools
 "${pip[@]}" wheel --no-deps -w "$WHEELS" -c constraints.txt grad-cam ttach
 for wheel in "$WHEELS"/*.whl; do
-    "$PY" -m zipfile -e "$wheel" "$OUT/site"
+    "$PY" -m zipfile -e "$wheel" "$WORK/site"
 done
-find "$OUT/site" -name tests -type d -prune -exec rm -rf {} +
-tar -C "$OUT/site" -c . | xz --x86 --lzma2=preset=9 >"$OUT/packages.part" # less than 40 MB
+find "$WORK/site" -name tests -type d -prune -exec rm -rf {} +
+tar -C "$WORK/site" -c . | xz --x86 --lzma2=preset=9 >"$OUT/packages.part" # less than 40 MB
 mv "$OUT/packages.part" "$OUT/packages.tar.xz"
-rm -rf "$OUT/site" "$WHEELS"
 "$PY" benchmarks/gpu.py shrink --data "${BALLOON_ROOT:-data/balloon}" --out "$OUT/balloon"
 if [ -f data/sources/NotoColorEmoji.ttf ]; then
     mkdir -p "$OUT/sources/openclipart" "$OUT/sources/fluent" # the clip art would be 160 MB more

@@ -40,7 +40,8 @@ def gpu_report(out, *options):
     env = dict(os.environ, PY=sys.executable, CUDA_VISIBLE_DEVICES='')
     command = ['bash', ROOT / 'benchmarks/gpu.sh', '--work', '0.01', '--out', out, *options]
     subprocess.run([str(part) for part in command], env=env, check=True, timeout=3600)
-    return json.loads((out / 'gpu.json').read_text()), (out / 'gpu.md').read_text()
+    (folder,) = out.iterdir()
+    return json.loads((folder / 'gpu.json').read_text()), (folder / 'gpu.md').read_text()
 
 
 @pytest.mark.slow

@@ -56,10 +56,13 @@ def _begin(before_train):
         folder = Path(runner.work_dir)
         if self.out_dir:
             folder = Path(self.out_dir, folder.name)
-        if Path(known.get('last_ckpt') or '').parent.resolve() != folder.resolve():
+        last = Path(known.get('last_ckpt') or '')  # what was resumed
+        if last.parent.resolve() != folder.resolve():
             # Resumed from another folder: what has these names here is of another run.
             for name in [name for name in known if name.startswith(('best_ckpt', 'keep_ckpt_ids'))]:
                 runner.message_hub.pop_info(name)
+        elif last.is_file():
+            _forget_replaced(runner.message_hub, last, self.filename_tmpl)
         before_train(self, runner)
         other = sorted(path.name for path in folder.glob('*.pth'))
         if other and not runner._resume:
@@ -70,6 +73,24 @@ def _begin(before_train):
             )
 
     return wrapped
+
+
+def _forget_replaced(hub, last, template):
+    """Take off the list of what may be deleted what is newer than ``last``, the checkpoint with this list.
+
+    CheckpointHook writes a checkpoint after those that it lists: a newer one is of another run.
+    """
+
+    def replaced(path):
+        return path.is_file() and path.stat().st_mtime_ns > last.stat().st_mtime_ns
+
+    for name in [name for name in hub.runtime_info if name.startswith('best_ckpt')]:
+        if replaced(Path(hub.get_info(name))):
+            hub.pop_info(name)
+    if 'keep_ckpt_ids' in hub.runtime_info:
+        ids = hub.get_info('keep_ckpt_ids')
+        mine = [i for i in ids if not replaced(last.with_name(template.format(i)))]
+        hub.update_info('keep_ckpt_ids', mine)
 
 
 def apply():

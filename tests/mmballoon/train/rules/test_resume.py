@@ -184,6 +184,18 @@ def test_a_run_resumed_from_another_folder_leaves_that_folder_alone(tmp_path, tr
     assert {path: path.read_bytes() for path in (tmp_path / 'a').glob('*.pth')} == before
 
 
+def test_a_checkpoint_that_another_run_replaced_is_kept(tmp_path, train):
+    train(tmp_path, epochs=2)
+    last, best = tmp_path / 'epoch_2.pth', tmp_path / 'best_score_epoch_2.pth'
+    assert last.is_file() and best.is_file()
+    time = last.stat().st_mtime + 1
+    best.write_text('of somebody else')
+    os.utime(best, (time, time))
+    train(tmp_path, resume=True)
+    assert (tmp_path / 'best_score_epoch_3.pth').is_file() and not last.exists()
+    assert best.read_text() == 'of somebody else'
+
+
 # ---- what is no code
 
 

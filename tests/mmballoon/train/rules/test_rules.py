@@ -67,6 +67,21 @@ def test_the_text_of_a_config_is_formatted_once():
     assert [text for text, _ in calls] == ['a', 'b', 'b']
 
 
+LOADS_A_PART = """
+import torch
+APPLY
+from mmengine.runner import Runner
+from mmengine.runner.checkpoint import _load_checkpoint_to_model
+_load_checkpoint_to_model(torch.nn.Linear(4, 4), dict(weight=torch.ones(4, 4)))
+"""
+
+
+def test_weights_that_do_not_fit_are_named_on_the_screen():
+    """TransferHook counts them in one line while a training loads; nowhere else is the list hidden."""
+    status, output = python(LOADS_A_PART)
+    assert status == 0 and 'missing keys in source state_dict: bias' in output, output
+
+
 MAC = """
 import torch
 torch.backends.mps.is_available = lambda: True  # a Mac, pretended before anything imports mmengine
