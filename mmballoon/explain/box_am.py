@@ -30,8 +30,21 @@ from mmballoon.explain.maps import bracketed, capture_outputs, find_layer, map_t
 from mmballoon.inference import prepare
 from mmballoon.train.rules.weights_match import require_match
 
+
+
+class TurnedEigenCAM(EigenCAM):
+    """EigenCAM, turned so that strong activations are hot: a principal component has no sign."""
+
+    def get_cam_image(self, input_tensor, target_layer, targets, activations, *args):
+        component = super().get_cam_image(input_tensor, target_layer, targets, activations, *args)
+        strength = np.linalg.norm(activations, axis=1)
+        strength -= strength.mean((1, 2), keepdims=True)
+        agrees = (component * strength).sum((1, 2), keepdims=True) >= 0
+        return np.where(agrees, component, -component)
+
+
 GRAD_BASED = {'gradcam': GradCAM, 'gradcam++': GradCAMPlusPlus}
-METHODS = {**GRAD_BASED, 'eigencam': EigenCAM, 'ablationcam': AblationCAM}  # and layercam
+METHODS = {**GRAD_BASED, 'eigencam': TurnedEigenCAM, 'ablationcam': AblationCAM}  # and layercam
 # Losses that say nothing about the box, by the family of the head: the choices of MMYOLO's demo.
 IGNORED_LOSSES = {
     'yolov5': ['loss_obj'],

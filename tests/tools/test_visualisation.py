@@ -105,7 +105,8 @@ def test_the_heat_depends_on_the_weights(trained, method, capsys):
             if other.any():
                 boxes = sample.pred_instances.bboxes
                 mask = inside(heat, boxes)
-                correlations.append(np.corrcoef(heat[mask], other[mask])[0, 1])
+                flat = np.ptp(other[mask]) == 0  # all of its heat is elsewhere
+                correlations.append(0 if flat else np.corrcoef(heat[mask], other[mask])[0, 1])
                 random_ratios.append(inside_over_outside(other, boxes))
     with capsys.disabled():
         print(
@@ -115,6 +116,7 @@ def test_the_heat_depends_on_the_weights(trained, method, capsys):
         )
     assert len(correlations) >= 8, 'nearly all maps of random weights are blank: nothing compared'
     assert np.mean(correlations) < 0.6
+    assert np.nanmedian(ratios) > 1, 'the heat of the trained detector is not on its detections'
     assert method == 'eigencam' or np.nanmedian(ratios) >= 2  # eigencam does not know the boxes
 
 
@@ -137,7 +139,8 @@ def test_ablation_in_batches_gives_the_same_map(trained):
             trained, 'ablationcam', batch_size=batch_size, ratio_channels_to_ablate=0.1
         )
         image, sample = explainable(am, trained)[0]
-        results.append(am.heat(image, sample, ['neck.out_convs[0]']))
+        stride = am.strides(image, sample.pred_instances)[0]
+        results.append(am.heat(image, sample, [f'neck.out_convs[{STRIDES.index(stride)}]']))
     assert results[0].max() == 1 and np.abs(results[0] - results[1]).max() < 0.02
 
 
