@@ -31,7 +31,6 @@ from mmballoon.inference import prepare
 from mmballoon.train.rules.weights_match import require_match
 
 
-
 class TurnedEigenCAM(EigenCAM):
     """EigenCAM, turned so that strong activations are hot: a principal component has no sign."""
 
