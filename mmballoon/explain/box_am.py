@@ -31,6 +31,10 @@ from mmballoon.inference import prepare
 from mmballoon.train.rules.weights_match import require_match
 
 
+def _require_grad(module, inputs):
+    return tuple(tensor.requires_grad_() for tensor in inputs)
+
+
 class TurnedEigenCAM(EigenCAM):
     """EigenCAM, turned so that strong activations are hot: a principal component has no sign."""
 
@@ -99,6 +103,8 @@ class BoxAM:
         self.wrapper = Wrapper(cfg, checkpoint, 0, device=device)
         require_match(self.wrapper.detector, CheckpointLoader.load_checkpoint(checkpoint, 'cpu'))
         self.detector = prepare(self.wrapper.detector, fuse=False)
+        if self.needs_grad:  # through a backbone whose stages are all frozen, too
+            self.detector.backbone.register_forward_pre_hook(_require_grad)
         self.ignored_losses = self._ignored_losses()
         MessageHub.get_current_instance().update_info('epoch', 0)  # some heads' losses read it
 

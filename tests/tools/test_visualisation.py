@@ -144,6 +144,21 @@ def test_ablation_in_batches_gives_the_same_map(trained):
     assert results[0].max() == 1 and np.abs(results[0] - results[1]).max() < 0.02
 
 
+def test_gradcam_through_a_frozen_backbone(tiny, monkeypatch):
+    """The main config freezes all stages; the toy config does not."""
+    from mmengine.config import Config
+
+    from mmballoon.explain.box_am import BoxAM
+
+    monkeypatch.setenv('BALLOON_ROOT', str(tiny.root))
+    am = BoxAM(Config.fromfile(ROOT / 'configs/my_rtmdet_tiny.py'), str(tiny.checkpoint))
+    assert am.detector.backbone.frozen_stages == 4
+    image = cv2.imread(str(tiny.images[0]))
+    sample = am.detect(image)
+    sample.pred_instances = sample.pred_instances[:3]
+    assert am.heat(image, sample, ['backbone.stage4']).max() == 1
+
+
 def test_boxam_command(tiny, tmp_path):
     image = tiny.images[0]
     done = run(
