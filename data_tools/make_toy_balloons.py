@@ -2,12 +2,10 @@
 
     python data_tools/make_toy_balloons.py                          (96 + 16 images in data/toy_balloon)
     python data_tools/make_toy_balloons.py --train 2000 --val 200 --out data/toy_large --seed 1
-    python data_tools/make_toy_balloons.py --photos data/balloon --out data/toy_mixed
 
 The same seed and versions give the same bytes. An outline follows what a person could see: a
 balloon in front takes its part from the one behind, the image's border cuts it, and one that is
-almost hidden is not annotated. With --photos, half of the images are parts of photographs, whose
-annotated objects stay annotated with their classes: add --class-attribute class to balloon2coco.py.
+almost hidden is not annotated.
 """
 
 import os
@@ -16,7 +14,7 @@ from pathlib import Path
 
 from mmballoon.cli import UserError, report_errors
 from mmballoon.data.files import added_files
-from mmballoon.render.balloon_images import make_split, read_photos
+from mmballoon.render.balloon_images import make_split
 
 
 def parse_args(argv=None):
@@ -25,7 +23,6 @@ def parse_args(argv=None):
     add('--out', type=Path, default=out, help='data root to make (%(default)s)')
     add('--train', type=int, default=96, help='training images (%(default)s)')
     add('--val', type=int, default=16, help='validation images (%(default)s)')
-    add('--photos', type=Path, metavar='ROOT', help='a converted data root, to paint on its images')
     add('--seed', type=int, default=0, help='random seed (%(default)s)')
     args = parser.parse_args(argv)
     if min(args.train, args.val) < 1 or args.seed < 0:
@@ -38,13 +35,11 @@ def main(argv=None):
     with report_errors():
         counts = dict(train=args.train, val=args.val)
         check_data_root(args.out, counts)
-        photos = read_photos(args.photos) if args.photos else ()
         with added_files() as add:
             for number, (split, count) in enumerate(counts.items()):
                 folder = args.out / split
-                objects = make_split(folder, count, (args.seed, number), photos, add)
-                what = 'objects' if photos else 'balloons'
-                print(f'{folder}: {count} images, {objects} {what}')
+                balloons = make_split(folder, count, (args.seed, number), add)
+                print(f'{folder}: {count} images, {balloons} balloons')
 
 
 def check_data_root(root, counts):

@@ -1,4 +1,4 @@
-"""What make_toy_balloons.py paints its balloons on: scenes without a balloon, and photographs.
+"""What objects are painted on: scenes without a balloon.
 
 Each thing of a scene is painted in place on ``image``, (H, W, 3) uint8 BGR; ``ground`` is the row at which the
 ground begins.
@@ -57,26 +57,6 @@ def background(rng, width, height):
     if rng.random() < 0.3:  # out of focus, as behind a portrait
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(1, 4))
     return image
-
-
-def photograph(rng, photos, width, height):
-    """A random part of a photograph, (H, W, 3) uint8, and its objects, [(class name, (H, W) bool mask)].
-
-    photos: [(path, [(class name, (n, 2) float64 outline in pixels of the photograph)])].
-    """
-    path, objects = photos[rng.integers(len(photos))]
-    image = cv2.imread(str(path))
-    full_height, full_width = image.shape[:2]
-    zoom = min(full_width / width, full_height / height) * rng.uniform(0.4, 1)
-    x = int(rng.uniform(0, full_width - zoom * width))
-    y = int(rng.uniform(0, full_height - zoom * height))
-    part = image[y : y + round(zoom * height), x : x + round(zoom * width)]
-    masks = []
-    for name, points in objects:
-        mask = np.zeros((height, width), np.uint8)
-        cv2.fillPoly(mask, [np.int32((points - (x, y)) / zoom * 16)], 1, shift=4)
-        masks.append((name, mask > 0))
-    return cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA), masks
 
 
 def building(rng, image, ground):

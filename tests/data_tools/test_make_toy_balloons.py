@@ -6,12 +6,10 @@ import cv2
 import make_toy_balloons as toy
 import numpy as np
 import pytest
-from balloon2coco import main as convert
 
 from mmballoon.data.via import read_via
-from mmballoon.render.balloon_images import render
 from mmballoon.render.balloons import draw_balloon, visible_outline
-from mmballoon.render.scene import background, photograph
+from mmballoon.render.scene import background
 
 
 def test_same_seed_same_bytes_in_the_original_layout(tmp_path):
@@ -86,52 +84,3 @@ def test_a_folder_with_other_files_is_refused_and_left_as_it_is(tmp_path, capsys
         toy.main(['--out', str(tmp_path), '--train', '1', '--val', '1'])
     assert stop.value.code == 2 and 'not a file of this command' in capsys.readouterr().err
     assert sorted(tmp_path.rglob('*')) == before
-
-
-def test_on_photographs_annotated_objects_stay_annotated(tmp_path):
-    """A photograph with one annotated square: it is found again, less what is painted over it."""
-    photo = tmp_path / 'photo.png'
-    cv2.imwrite(str(photo), np.full((300, 400, 3), 90, np.uint8))
-    square = np.array([[100, 80], [260, 80], [260, 240], [100, 240]], float)
-    rng, photos = np.random.default_rng(0), [(photo, [('cat', square)])]
-    image, [(name, mask)] = photograph(rng, photos, 200, 150)
-    assert image.shape == (150, 200, 3) and mask.shape == (150, 200) and name == 'cat'
-    assert np.ptp(np.nonzero(mask)[1]) > 60  # 160 pixels at half size, or larger
-    seen = [render(np.random.default_rng(i), photos)[1] for i in range(8)]
-    assert all(seen) and {name for objects in seen for name, _ in objects} == {'cat', 'balloon'}
-
-    _, whole = photograph(np.random.default_rng(3), photos, 400, 300)[1][0]
-    assert 160**2 * 0.9 < whole.sum() < 160**2 / 0.4**2
-
-
-def test_the_classes_of_photographs_are_kept(tmp_path):
-    """A cat on a photograph does not become a balloon: from a COCO file to the COCO files."""
-    photos, square = tmp_path / 'photos', [100, 80, 260, 80, 260, 240, 100, 240]
-    (photos / 'train').mkdir(parents=True)
-    cv2.imwrite(str(photos / 'train/a.png'), np.full((300, 400, 3), 90, np.uint8))
-    box = dict(bbox=[100, 80, 160, 160], area=160**2, segmentation=[square], iscrowd=0)
-    data = dict(
-        images=[dict(id=1, file_name='a.png', width=400, height=300)],
-        categories=[dict(id=4, name='dog'), dict(id=9, name='cat')],
-        annotations=[dict(box, id=1, image_id=1, category_id=9)],
-    )
-    (photos / 'coco_train.json').write_text(json.dumps(data))
-    out = tmp_path / 'rendered'
-    toy.main(['--photos', str(photos), '--out', str(out), '--train', '6', '--val', '6'])
-    convert(['--data-root', str(out), '--class-attribute', 'class'])
-    for split in ('train', 'val'):
-        made = json.loads((out / f'coco_{split}.json').read_text())
-        names = {category['id']: category['name'] for category in made['categories']}
-        assert {names[a['category_id']] for a in made['annotations']} == {'cat', 'balloon'}
-
-
-def test_photographs_are_read_from_a_converted_data_root(tmp_path, capsys):
-    toy.main(['--out', str(tmp_path / 'a'), '--train', '2', '--val', '1'])
-    convert(['--data-root', str(tmp_path / 'a')])
-    arguments = ['--train', '4', '--val', '1', '--photos', str(tmp_path / 'a')]
-    toy.main([*arguments, '--out', str(tmp_path / 'b')])
-    assert 'b/train: 4 images' in capsys.readouterr().out
-    with pytest.raises(SystemExit) as stop:
-        toy.main(['--out', str(tmp_path / 'c'), '--photos', str(tmp_path / 'b')])
-    assert stop.value.code == 2 and not (tmp_path / 'c').exists()
-    assert 'coco_train.json: no such file' in capsys.readouterr().err
