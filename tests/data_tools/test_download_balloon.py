@@ -95,7 +95,7 @@ def test_damaged_source_leaves_the_old_data(tmp_path, release, capsys, damage, m
 
 def test_not_the_archive(tmp_path, capsys):
     (tmp_path / 'a.zip').write_bytes(b'<html>')
-    assert 'not a zip archive' in refuse(
+    assert 'not a whole zip archive' in refuse(
         capsys, '--zip', tmp_path / 'a.zip', '--data-root', tmp_path / 'r'
     )
     assert 'no such file or folder' in refuse(
