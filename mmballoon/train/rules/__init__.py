@@ -4,14 +4,15 @@
 module of this package changes nothing.
 """
 
+import functools
 from importlib import import_module
 
 from mmballoon.cli import check_packages
 
 RULES = (
-    'warnings_filter', 'classes', 'device', 'number_type', 'checkpoint_hook', 'config_code',
-    'config_text', 'config_variables', 'local_backend', 'nms_best_first', 'palette', 'resume',
-    'save_best', 'schedule', 'short_log', 'spawn', 'weights', 'weights_match',
+    'warnings_filter', 'classes', 'number_type', 'checkpoint_hook', 'config_code', 'config_text',
+    'config_variables', 'local_backend', 'mac', 'nms_best_first', 'palette', 'resume',
+    'save_best', 'schedule', 'short_log', 'weights', 'weights_match',
 )  # fmt: skip
 
 
@@ -26,3 +27,18 @@ def apply():
 
     for name in RULES:
         import_module(f'{__name__}.{name}').apply()
+
+
+def instead(owner, name, function):
+    """Call ``function`` instead of ``owner.name``, with what was there as its first argument.
+
+    owner: a class or a module. What replaces something in this way is in an ``apply()`` with
+    functools.cache, so that it does so once.
+    """
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
+    def replaced(*args, **kwargs):
+        return function(original, *args, **kwargs)
+
+    setattr(owner, name, replaced)

@@ -13,6 +13,7 @@ from pathlib import Path
 from mmengine.hooks import CheckpointHook, checkpoint_hook
 
 from mmballoon.cli import atomic_write
+from mmballoon.train.rules import instead
 
 _removed = []  # files that CheckpointHook has asked to delete, while it saves
 
@@ -30,49 +31,41 @@ class _RemoveLater:
         _removed.append(path)
 
 
-def _delete_last(save):
-    @functools.wraps(save)
-    def wrapped(self, *args, **kwargs):
-        backend = self.file_backend
-        if isinstance(backend, _RemoveLater):  # a new best checkpoint saves the epoch again
-            return save(self, *args, **kwargs)
-        self.file_backend = _RemoveLater(backend)
-        try:
-            save(self, *args, **kwargs)
-            for path in _removed:
-                if backend.isfile(path):
-                    backend.remove(path)
-        finally:
-            self.file_backend = backend
-            _removed.clear()
-
-    return wrapped
+def _delete_last(save, self, *args, **kwargs):
+    backend = self.file_backend
+    if isinstance(backend, _RemoveLater):  # a new best checkpoint saves the epoch again
+        return save(self, *args, **kwargs)
+    self.file_backend = _RemoveLater(backend)
+    try:
+        save(self, *args, **kwargs)
+        for path in _removed:
+            if backend.isfile(path):
+                backend.remove(path)
+    finally:
+        self.file_backend = backend
+        _removed.clear()
 
 
-def _begin(before_train):
-    @functools.wraps(before_train)
-    def wrapped(self, runner):
-        known = runner.message_hub.runtime_info
-        folder = Path(runner.work_dir)
-        if self.out_dir:
-            folder = Path(self.out_dir, folder.name)
-        last = Path(known.get('last_ckpt') or '')  # what was resumed
-        if last.parent.resolve() != folder.resolve():
-            # Resumed from another folder: what has these names here is of another run.
-            for name in [name for name in known if name.startswith(('best_ckpt', 'keep_ckpt_ids'))]:
-                runner.message_hub.pop_info(name)
-        elif last.is_file():
-            _forget_replaced(runner.message_hub, last, self.filename_tmpl)
-        before_train(self, runner)
-        other = sorted(path.name for path in folder.glob('*.pth'))
-        if other and not runner._resume:
-            runner.logger.warning(
-                f'{folder}: holds checkpoints of an earlier training ({len(other)}, such as {other[0]}); '
-                'this one replaces those whose names it uses, such as epoch_1.pth; next: to keep them, '
-                'train with another --work-dir, or continue that training with --resume'
-            )
-
-    return wrapped
+def _begin(before_train, self, runner):
+    known = runner.message_hub.runtime_info
+    folder = Path(runner.work_dir)
+    if self.out_dir:
+        folder = Path(self.out_dir, folder.name)
+    last = Path(known.get('last_ckpt') or '')  # what was resumed
+    if last.parent.resolve() != folder.resolve():
+        # Resumed from another folder: what has these names here is of another run.
+        for name in [name for name in known if name.startswith(('best_ckpt', 'keep_ckpt_ids'))]:
+            runner.message_hub.pop_info(name)
+    elif last.is_file():
+        _forget_replaced(runner.message_hub, last, self.filename_tmpl)
+    before_train(self, runner)
+    other = sorted(path.name for path in folder.glob('*.pth'))
+    if other and not runner._resume:
+        runner.logger.warning(
+            f'{folder}: holds checkpoints of an earlier training ({len(other)}, such as {other[0]}); '
+            'this one replaces those whose names it uses, such as epoch_1.pth; next: to keep them, '
+            'train with another --work-dir, or continue that training with --resume'
+        )
 
 
 def _forget_replaced(hub, last, template):
@@ -93,11 +86,10 @@ def _forget_replaced(hub, last, template):
         hub.update_info('keep_ckpt_ids', mine)
 
 
+@functools.cache
 def apply():
     """Replace the methods that begin and that save."""
-    if checkpoint_hook.__dict__.get('open') is atomic_write:
-        return
     for name in ('_save_checkpoint_with_step', '_save_best_checkpoint'):
-        setattr(CheckpointHook, name, _delete_last(getattr(CheckpointHook, name)))
-    CheckpointHook.before_train = _begin(CheckpointHook.before_train)
+        instead(CheckpointHook, name, _delete_last)
+    instead(CheckpointHook, 'before_train', _begin)
     checkpoint_hook.open = atomic_write  # it writes last_checkpoint with open(path, 'w')

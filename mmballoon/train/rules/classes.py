@@ -17,9 +17,12 @@ from pathlib import Path
 
 import mmdet.apis
 from mmdet.apis import DetInferencer, inference
-from mmengine.runner import BaseLoop, Runner
+from mmdet.registry import DATASETS
+from mmengine.runner import Runner
 
 from mmballoon.cli import UserError
+from mmballoon.train.rules import instead
+from mmballoon.train.rules.weights_match import loads_whole_model
 
 NEXT = "name them in metainfo['classes'] of the config, or correct the file"
 SPLITS = ('train', 'val', 'test')
@@ -43,17 +46,12 @@ class CocoFile:
 
 def innermost(dataset):
     """The datasets (dicts) inside wrappers such as ConcatDataset and RepeatDataset."""
-    inside = dataset.get('datasets') or dataset.get('dataset')
-    if not inside:
-        return [dataset]
-    parts = inside if isinstance(inside, (list, tuple)) else [inside]
-    return [leaf for part in parts for leaf in innermost(part)]
+    inside = dataset.get('datasets') or [dataset[k] for k in ('dataset',) if dataset.get(k)]
+    return [leaf for part in inside for leaf in innermost(part)] or [dataset]
 
 
 def coco_file(dataset):
     """CocoFile of an innermost dataset, or None where it has no COCO file that can be read."""
-    from mmdet.registry import DATASETS
-
     path = Path(dataset.get('data_root') or '', dataset.get('ann_file') or '')
     kind = DATASETS.get(dataset.get('type', ''))
     if path.suffix != '.json' or not path.is_file() or not hasattr(kind, '_load_metainfo'):
@@ -88,14 +86,13 @@ def check_outlines(path, annotations, masks):
     """
     missing = [a for a in annotations if not a.get('segmentation')]
     unread = [a for a in annotations if isinstance(a.get('segmentation'), dict) and not masks]
-    for found, what, advice in (
-        (missing, 'have no outline, which this recipe needs', 'draw them'),
-        (unread, 'are masks, but this recipe reads polygons', 'export them as polygons'),
-    ):
-        if found:
-            first = f'annotation {found[0].get("id")} of image {found[0]["image_id"]}'
-            found = f'{len(found)} annotations {what} (first: {first})'
-            raise UserError(path, found, f'{advice}, or take a recipe without masks')
+    what, advice = 'have no outline, which this recipe needs', 'draw them'
+    if not missing:
+        what, advice = 'are masks, but this recipe reads polygons', 'export them as polygons'
+    for a in (missing or unread)[:1]:
+        first = f'annotation {a.get("id")} of image {a["image_id"]}'
+        found = f'{len(missing or unread)} annotations {what} (first: {first})'
+        raise UserError(path, found, f'{advice}, or take a recipe without masks')
 
 
 def coco_files(cfg, split):
@@ -191,64 +188,43 @@ def _list(names):
     return (', '.join(names[:10]) or 'none') + more
 
 
-def _checked(method, splits):
+def _logged(splits, method, self, *args, **kwargs):
     """A method of Runner that first logs the lines of ``check``."""
-
-    @functools.wraps(method)
-    def wrapped(self, *args, **kwargs):
-        for line in check(self.cfg, *splits):
-            self.logger.warning(line)
-        return method(self, *args, **kwargs)
-
-    wrapped.checks_classes = True
-    return wrapped
+    for line in check(self.cfg, *splits):
+        self.logger.warning(line)
+    return method(self, *args, **kwargs)
 
 
-def _load_checkpoint(load):
+def _load_checkpoint(load, self, *args, **kwargs):
     """Runner.load_checkpoint, which in a test or with --resume logs the lines of ``check_checkpoint``."""
-
-    @functools.wraps(load)
-    def wrapped(self, *args, **kwargs):
-        loaded = load(self, *args, **kwargs)
-        if self._resume or not isinstance(self._train_loop, BaseLoop):
-            meta = (loaded.get('meta') or {}).get('dataset_meta') or {}
-            for line in check_checkpoint(self.cfg, meta):
-                self.logger.warning(line)
-        return loaded
-
-    return wrapped
+    loaded = load(self, *args, **kwargs)
+    if loads_whole_model(self):
+        meta = (loaded.get('meta') or {}).get('dataset_meta') or {}
+        for line in check_checkpoint(self.cfg, meta):
+            self.logger.warning(line)
+    return loaded
 
 
-def _init_detector(init):
+def _init_detector(init, *args, **kwargs):
     """mmdet.apis.init_detector, which prints the lines of ``check_checkpoint``."""
-
-    @functools.wraps(init)
-    def wrapped(*args, **kwargs):
-        model = init(*args, **kwargs)
-        note(check_checkpoint(model.cfg, getattr(model, 'dataset_meta', {})))
-        return model
-
-    return wrapped
+    model = init(*args, **kwargs)
+    note(check_checkpoint(model.cfg, getattr(model, 'dataset_meta', {})))
+    return model
 
 
-def _inferencer(load):
+def _inferencer(load, self, model, checkpoint, cfg):
     """The same where DetInferencer gives the model its weights."""
-
-    @functools.wraps(load)
-    def wrapped(self, model, checkpoint, cfg):
-        load(self, model, checkpoint, cfg)
-        if checkpoint is not None:
-            note(check_checkpoint(cfg, model.dataset_meta))
-
-    return wrapped
+    load(self, model, checkpoint, cfg)
+    if checkpoint is not None:
+        note(check_checkpoint(cfg, model.dataset_meta))
 
 
+@functools.cache
 def apply():
     """Check before each training and each test of the Runner, and where a detector is loaded."""
-    if not hasattr(Runner.train, 'checks_classes'):
-        Runner.train = _checked(Runner.train, ('train', 'val'))
-        Runner.val = _checked(Runner.val, ('val',))
-        Runner.test = _checked(Runner.test, ('test',))
-        Runner.load_checkpoint = _load_checkpoint(Runner.load_checkpoint)
-        mmdet.apis.init_detector = inference.init_detector = _init_detector(inference.init_detector)
-        DetInferencer._load_weights_to_model = _inferencer(DetInferencer._load_weights_to_model)
+    for name, splits in (('train', ('train', 'val')), ('val', ('val',)), ('test', ('test',))):
+        instead(Runner, name, functools.partial(_logged, splits))
+    instead(Runner, 'load_checkpoint', _load_checkpoint)
+    for module in (mmdet.apis, inference):
+        instead(module, 'init_detector', _init_detector)
+    instead(DetInferencer, '_load_weights_to_model', _inferencer)

@@ -10,21 +10,19 @@ import json
 
 from mmengine.config import config
 
+from mmballoon.train.rules import instead
 
-def _once(format_code):
-    """yapf's FormatCode, which remembers its last results."""
-    remembered = functools.lru_cache(8)(
-        lambda text, options: format_code(text, **json.loads(options))
-    )
-
-    @functools.wraps(format_code)
-    def wrapped(text, **options):
-        return remembered(text, json.dumps(options))
-
-    return wrapped
+_formatted = {}  # what was formatted, and how -> the result
 
 
+def _once(format_code, text, **options):
+    key = text, json.dumps(options)
+    if key not in _formatted:
+        _formatted[key] = format_code(text, **options)
+    return _formatted[key]
+
+
+@functools.cache
 def apply():
     """Replace mmengine's name of yapf's function."""
-    if not hasattr(config.FormatCode, '__wrapped__'):
-        config.FormatCode = _once(config.FormatCode)
+    instead(config, 'FormatCode', _once)

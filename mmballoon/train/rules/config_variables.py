@@ -20,6 +20,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmballoon.cli import UserError
+from mmballoon.train.rules import instead
 
 # What MMEngine and MMDetection's scripts read of a config: the arguments of the Runner, and these.
 KEYS = {
@@ -120,13 +121,7 @@ def report(key, plain):
         print(f'note: --cfg-options {key}: {found}{advice}', file=sys.stderr)
 
 
+@functools.cache
 def apply():
     """Replace ``Config.merge_from_dict``, with which every script applies its --cfg-options."""
-    original = Config.merge_from_dict
-    if not hasattr(original, '__wrapped__'):
-
-        @functools.wraps(original)
-        def merge_from_dict(self, options, *args, **kwargs):
-            merge(original, self, options, *args, **kwargs)
-
-        Config.merge_from_dict = merge_from_dict
+    instead(Config, 'merge_from_dict', merge)

@@ -13,26 +13,25 @@ import functools
 
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 
+from mmballoon.train.rules import instead
+
 FACTOR = 4  # boxes tried for each one wanted
 
 
-def _best_first(original):
-    @functools.wraps(original)
-    def wrapped(self, results, cfg, rescale=False, with_nms=True, img_meta=None):
-        """As BaseDenseHead._bbox_post_process; results.scores: (N,)."""
-        options = dict(rescale=rescale, with_nms=with_nms, img_meta=img_meta)
-        wanted = cfg.get('max_per_img', -1)
-        plain = with_nms and (cfg.get('nms') or {}).get('type') == 'nms'
-        if plain and 0 < wanted * FACTOR < len(results) and 'score_factors' not in results:
-            order = results.scores.sort(descending=True, stable=True).indices
-            found = original(self, results[order[: wanted * FACTOR]], cfg, **options)
-            if len(found) == wanted:
-                return found
-        return original(self, results, cfg, **options)
-
-    return wrapped
+def _best_first(original, self, results, cfg, rescale=False, with_nms=True, img_meta=None):
+    """As BaseDenseHead._bbox_post_process; results.scores: (N,)."""
+    options = dict(rescale=rescale, with_nms=with_nms, img_meta=img_meta)
+    wanted = cfg.get('max_per_img', -1)
+    plain = with_nms and (cfg.get('nms') or {}).get('type') == 'nms'
+    if plain and 0 < wanted * FACTOR < len(results) and 'score_factors' not in results:
+        order = results.scores.sort(descending=True, stable=True).indices
+        found = original(self, results[order[: wanted * FACTOR]], cfg, **options)
+        if len(found) == wanted:
+            return found
+    return original(self, results, cfg, **options)
 
 
+@functools.cache
 def apply():
-    if not hasattr(BaseDenseHead._bbox_post_process, '__wrapped__'):
-        BaseDenseHead._bbox_post_process = _best_first(BaseDenseHead._bbox_post_process)
+    """Replace the method that suppresses boxes."""
+    instead(BaseDenseHead, '_bbox_post_process', _best_first)

@@ -14,6 +14,7 @@ from mmengine.logging import print_log
 from mmengine.optim.optimizer import AmpOptimWrapper, OptimWrapper
 
 from mmballoon.cli import fast_bfloat16
+from mmballoon.train.rules import instead
 
 
 def best_dtype():
@@ -22,19 +23,15 @@ def best_dtype():
     return 'float16' if old_gpu else 'bfloat16'
 
 
-def _choose_dtype(init):
-    @functools.wraps(init)
-    def wrapped(self, loss_scale='dynamic', dtype=None, **kwargs):
-        init(self, loss_scale=loss_scale, dtype=dtype or best_dtype(), **kwargs)
-        if AmpOptimWrapper.optim_context is OptimWrapper.optim_context:
-            print_log('this CPU has no instructions for bfloat16, so float32 is used', 'current')
-
-    return wrapped
+def _choose_dtype(init, self, loss_scale='dynamic', dtype=None, **kwargs):
+    init(self, loss_scale=loss_scale, dtype=dtype or best_dtype(), **kwargs)
+    if AmpOptimWrapper.optim_context is OptimWrapper.optim_context:
+        print_log('this CPU has no instructions for bfloat16, so float32 is used', 'current')
 
 
+@functools.cache
 def apply():
     """Choose the number type of AmpOptimWrapper."""
-    if not hasattr(AmpOptimWrapper.__init__, '__wrapped__'):
-        AmpOptimWrapper.__init__ = _choose_dtype(AmpOptimWrapper.__init__)
+    instead(AmpOptimWrapper, '__init__', _choose_dtype)
     if get_device() == 'cpu' and not fast_bfloat16():
         AmpOptimWrapper.optim_context = OptimWrapper.optim_context  # without autocast

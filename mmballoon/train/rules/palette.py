@@ -2,23 +2,23 @@
 
 import functools
 
+from mmdet.visualization import local_visualizer
+
 from mmballoon.colors import palette
+from mmballoon.train.rules import instead
 
 
+def _any_number(get_palette, chosen, num_classes):
+    if chosen in (None, 'random'):
+        return palette(num_classes)
+    return (
+        palette(num_classes, chosen)
+        if isinstance(chosen, list)
+        else get_palette(chosen, num_classes)
+    )
+
+
+@functools.cache
 def apply():
-    from mmdet.visualization import local_visualizer
-
-    upstream = local_visualizer.get_palette
-    if getattr(upstream, 'any_number', False):
-        return
-
-    @functools.wraps(upstream)
-    def get_palette(chosen, num_classes):
-        if chosen is None or chosen == 'random':
-            return palette(num_classes)
-        if isinstance(chosen, list):
-            return palette(num_classes, chosen)
-        return upstream(chosen, num_classes)
-
-    get_palette.any_number = True
-    local_visualizer.get_palette = get_palette
+    """Replace the visualizer's name of MMDetection's function."""
+    instead(local_visualizer, 'get_palette', _any_number)

@@ -11,15 +11,9 @@ from mmdet.evaluation import CocoMetric
 from mmengine.hooks import CheckpointHook
 
 from mmballoon.cli import UserError
+from mmballoon.train.rules import instead
 
-ITEMS = (
-    'mAP',
-    'mAP_50',
-    'mAP_75',
-    'mAP_s',
-    'mAP_m',
-    'mAP_l',
-)  # CocoMetric's, unless it names others
+ITEMS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')  # CocoMetric's own choice
 
 
 def reported(metric):
@@ -38,30 +32,21 @@ def require_names(hook, names):
             raise UserError('save_best', f'the validation reports no {name}', advice)
 
 
-def _begin(before_train):
-    @functools.wraps(before_train)
-    def wrapped(self, runner):
-        before_train(self, runner)
-        metrics = runner.val_loop.evaluator.metrics if runner.val_loop else []
-        names = [reported(metric) for metric in metrics]
-        if names and None not in names:
-            require_names(self, sum(names, []))
-
-    return wrapped
+def _begin(before_train, self, runner):
+    before_train(self, runner)
+    metrics = runner.val_loop.evaluator.metrics if runner.val_loop else []
+    names = [reported(metric) for metric in metrics]
+    if names and None not in names:
+        require_names(self, sum(names, []))
 
 
-def _save(save_best):
-    @functools.wraps(save_best)
-    def wrapped(self, runner, metrics):
-        require_names(self, list(metrics))
-        save_best(self, runner, metrics)
-
-    return wrapped
+def _save(save_best, self, runner, metrics):
+    require_names(self, list(metrics))
+    save_best(self, runner, metrics)
 
 
+@functools.cache
 def apply():
     """Check before the first epoch, and at each validation."""
-    if not hasattr(CheckpointHook.before_train, 'names_are_checked'):
-        CheckpointHook.before_train = _begin(CheckpointHook.before_train)
-        CheckpointHook.before_train.names_are_checked = True
-        CheckpointHook._save_best_checkpoint = _save(CheckpointHook._save_best_checkpoint)
+    instead(CheckpointHook, 'before_train', _begin)
+    instead(CheckpointHook, '_save_best_checkpoint', _save)

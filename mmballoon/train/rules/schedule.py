@@ -14,32 +14,30 @@ import warnings
 from mmengine.optim import _ParamScheduler
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
+from mmballoon.train.rules import instead
+
 POSITION = ('last_step', '_global_step', '_last_value')  # of a scheduler: what training changes
 
 
-def _resume(resume):
-    @functools.wraps(resume)
-    def wrapped(self, *args, **kwargs):
-        schedulers = self.param_schedulers
-        if not isinstance(schedulers, list) or not isinstance(schedulers[0], _ParamScheduler):
-            return resume(self, *args, **kwargs)  # none, or those of several optimizers
-        states = [copy.deepcopy(scheduler.state_dict()) for scheduler in schedulers]
-        optimizer = schedulers[0].optimizer
-        settings = [{k: v for k, v in g.items() if k != 'params'} for g in optimizer.param_groups]
-        resume(self, *args, **kwargs)
-        changed = changes(self, schedulers, states)
-        if changed:
-            for group, values in zip(optimizer.param_groups, settings):
-                group.update(values)
-            for scheduler, state in zip(schedulers, states):
-                scheduler.load_state_dict(state)
-            replay(self.train_loop, schedulers)
-            self.logger.warning(
-                f'--resume: the config is not the one of the checkpoint: {", ".join(changed)}; from here on, the '
-                f'schedule is the one that this config has after epoch {self.epoch}'
-            )
-
-    return wrapped
+def _resume(resume, self, *args, **kwargs):
+    schedulers = self.param_schedulers
+    if not isinstance(schedulers, list) or not isinstance(schedulers[0], _ParamScheduler):
+        return resume(self, *args, **kwargs)  # none, or those of several optimizers
+    states = [copy.deepcopy(scheduler.state_dict()) for scheduler in schedulers]
+    optimizer = schedulers[0].optimizer
+    settings = [{k: v for k, v in g.items() if k != 'params'} for g in optimizer.param_groups]
+    resume(self, *args, **kwargs)
+    changed = changes(self, schedulers, states)
+    if changed:
+        for group, values in zip(optimizer.param_groups, settings):
+            group.update(values)
+        for scheduler, state in zip(schedulers, states):
+            scheduler.load_state_dict(state)
+        replay(self.train_loop, schedulers)
+        self.logger.warning(
+            f'--resume: the config is not the one of the checkpoint: {", ".join(changed)}; from here on, '
+            f'the schedule is the one that this config has after epoch {self.epoch}'
+        )
 
 
 def changes(runner, schedulers, states):
@@ -74,7 +72,7 @@ def replay(loop, schedulers):
                     scheduler.step()
 
 
+@functools.cache
 def apply():
     """Let Runner.resume correct the schedule."""
-    if not hasattr(Runner.resume, '__wrapped__'):
-        Runner.resume = _resume(Runner.resume)
+    instead(Runner, 'resume', _resume)

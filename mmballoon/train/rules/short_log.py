@@ -14,17 +14,12 @@ import os
 
 from mmengine.logging import MMLogger
 
+from mmballoon.train.rules import instead
+
 STARTS = (
-    'Config:',
-    '------',
-    'Hooks will be executed',
-    'paramwise_options',
-    '"FileClient" will be deprecated',
-    '"HardDiskBackend" is the alias',
-    'Exp name:',
-)
-
-
+    'Config:', '------', 'Hooks will be executed', 'paramwise_options', 'Exp name:',
+    '"FileClient" will be deprecated', '"HardDiskBackend" is the alias',
+)  # fmt: skip
 # A list of all tensors, which is left out only where TransferHook counts them.
 MISMATCH = 'The model and loaded state dict do not match exactly'
 counted_elsewhere = False
@@ -37,17 +32,15 @@ def is_progress(record):
     return not message.startswith(left_out) and 'bypass_duplicate=True' not in message
 
 
+def _init(init, self, *args, **kwargs):
+    init(self, *args, **kwargs)
+    for handler in self.handlers:
+        if type(handler) is logging.StreamHandler:
+            handler.addFilter(is_progress)
+
+
+@functools.cache
 def apply():
     """Filter what each new logger sends to the screen."""
-    init = MMLogger.__init__
-    if hasattr(init, '__wrapped__') or os.environ.get('BALLOON_VERBOSE'):
-        return
-
-    @functools.wraps(init)
-    def wrapped(self, *args, **kwargs):
-        init(self, *args, **kwargs)
-        for handler in self.handlers:
-            if type(handler) is logging.StreamHandler:
-                handler.addFilter(is_progress)
-
-    MMLogger.__init__ = wrapped
+    if not os.environ.get('BALLOON_VERBOSE'):
+        instead(MMLogger, '__init__', _init)

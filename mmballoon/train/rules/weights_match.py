@@ -4,16 +4,18 @@ Symptom:  mAP 0, boxes at random places, or "list has no attribute items"
 Cause:    MMEngine loads whatever fits and logs the rest
 Upstream: https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/runner/checkpoint.py
 
-Training (load_from, init_cfg) and load_checkpoint in one's own code may load a part."""
+Training (load_from, init_cfg), and load_checkpoint in one's own code, may load a part.
+"""
 
+import functools
 import zipfile
-from functools import partial
 
 from mmdet.apis import det_inferencer, inference
 from mmengine.infer import infer
 from mmengine.runner import BaseLoop, Runner, checkpoint
 
 from mmballoon.cli import DAMAGED, UserError, is_whole
+from mmballoon.train.rules import instead
 from mmballoon.train.rules.config_code import without_config
 
 
@@ -55,20 +57,22 @@ def _checked(load, model, source, *args, **kwargs):
 
 def _in_runner(load, self, *args, **kwargs):
     loaded = load(self, *args, **kwargs)
-    if self._resume or not isinstance(self._train_loop, BaseLoop):
-        require_match(
-            getattr(self.model, 'module', self.model), loaded
-        )  # the wrapper of torchrun or --tta
+    if loads_whole_model(self):
+        # module: inside the wrapper of torchrun or --tta
+        require_match(getattr(self.model, 'module', self.model), loaded)
     return loaded
 
 
+def loads_whole_model(runner):
+    """Whether a Runner tests, or resumes a training; else it may load a part (load_from)."""
+    return runner._resume or not isinstance(runner._train_loop, BaseLoop)
+
+
+@functools.cache
 def apply():
     """Check after each of the functions with which a detector or the Runner loads."""
-    if isinstance(checkpoint.CheckpointLoader.load_checkpoint, partial):
-        return
-    loader, in_runner = checkpoint.CheckpointLoader, Runner.load_checkpoint
-    loader.load_checkpoint = partial(_load, loader.load_checkpoint)
-    inference.load_checkpoint = partial(_checked, inference.load_checkpoint)
+    instead(checkpoint.CheckpointLoader, 'load_checkpoint', _load)
+    instead(inference, 'load_checkpoint', _checked)
     for module in (det_inferencer, infer):
-        module._load_checkpoint_to_model = partial(_checked, module._load_checkpoint_to_model)
-    Runner.load_checkpoint = lambda self, *args, **kw: _in_runner(in_runner, self, *args, **kw)
+        instead(module, '_load_checkpoint_to_model', _checked)
+    instead(Runner, 'load_checkpoint', _in_runner)
