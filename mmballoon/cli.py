@@ -56,9 +56,10 @@ WRONG_CLASSES = (
     "('balloon', )"
 )
 NO_CATEGORY = (
-    "no annotation is left: metainfo['classes'] in the config must name categories of the COCO file"
+    "no annotation is left: metainfo['classes'] must name categories of the COCO file, and filter_cfg "
+    'keep some of its images'
 )
-BAD_IMAGE = 'not a readable image: replace it, or remove it from the annotations'
+IMAGE = 'not a readable image: replace it, or remove it from the annotations'
 TWO_BUILDS = (
     'torch and torchvision are different builds: install both with one command, from one index '
     '(pip install --force-reinstall torch torchvision)'
@@ -76,12 +77,7 @@ KNOWN_ERRORS = (
     ('ValueError', 'mmcompat/checkpoint.py', 'history_getattr', UNSAFE),
     ('RuntimeError EOFError', 'torch/serialization.py', '__init__ _load _legacy_load', DAMAGED),
     ('FileNotFoundError', 'mmengine/runner/checkpoint.py', 'load_from_local', CHECK_PATH),
-    (
-        'FileNotFoundError AssertionError error',
-        'mmcv/transforms/loading.py',
-        'transform',
-        BAD_IMAGE,
-    ),
+    ('FileNotFoundError AssertionError error', 'mmcv/transforms/loading.py', 'transform', IMAGE),
     ('ImportError', 'mmengine/visualization/vis_backend.py', '_init_env', BACKEND),
     ('RuntimeError', 'torchvision/_meta_registrations.py', '<module>', TWO_BUILDS),
 )
@@ -148,8 +144,7 @@ def explain(error):
         if types & set(exceptions.split()) and any(
             f.endswith(file) and name in names.split() for f, name in functions
         ):
-            too_small = advice == NO_CATEGORY and _images_too_small(error)
-            return too_small or f'{_found(error)}; next: {advice}'
+            return f'{_found(error)}; next: {advice}'
     if isinstance(error, OSError) and error.errno in FILE_SYSTEM:
         file = error.filename or _file_in_use(error)
         if file:
@@ -170,22 +165,6 @@ def _is_in_config(error, functions):
         return False
     read = any(file.endswith('mmengine/config/config.py') for file, _ in functions)
     return read or '/mmengine/registry/' in functions[-1][0]
-
-
-def _images_too_small(error):
-    """The line (str) for a data set whose images are all too small for its filter_cfg, or None."""
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        if frame.f_code.co_name == '_serialize_data':
-            dataset = frame.f_locals['self']
-    limit = (dataset.filter_cfg or {}).get('min_size', 0)
-    sizes = [(image['width'], image['height']) for image in dataset.load_data_list()]
-    if not sizes or max(map(min, sizes)) >= limit:
-        return None
-    width, height = max(sizes, key=min)
-    return (
-        f'{dataset.ann_file}: every image has a side under {limit} pixels (the largest is {width} x '
-        f'{height}); next: set filter_cfg=dict(min_size=0) in the dataset of the config, or use larger images'
-    )
 
 
 def _file_in_use(error):
@@ -210,9 +189,7 @@ def _functions(error):
 
 
 def _found(error):
-    """What upstream found: the line of its message that says so, with the file that it was
-    opening.
-    """
+    """What upstream found: the line of its message that says so, with the file that it was opening."""
     text = str(error)
     lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
     found = lines[-1] if 'Original Traceback' in text else lines[0]
@@ -220,18 +197,12 @@ def _found(error):
         name = re.search(r'GLOBAL (\S+)', text)
         found = f'holds {name[1]}' if name else 'is not a checkpoint'
     found = re.sub(r'^\[Errno \d+\] ', '', found)[:300].rstrip('.')
-    file = _opened_file(error)
-    return f'{file}: {found}' if file and file not in found else found
-
-
-def _opened_file(error):
-    """The file or URL that upstream was opening: its loaders know it, but their errors often do not
-    name it.
-    """
     for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+        # Upstream's loaders know the file or URL, but their errors often do not name it.
         if frame.f_code.co_name in ('load_from_http', 'load_from_local', 'fromfile'):
-            return str(frame.f_locals.get('filename'))
-    return None
+            file = str(frame.f_locals.get('filename'))
+            return found if file in found else f'{file}: {found}'
+    return found
 
 
 def _terminate(main_process, signum, frame):
@@ -307,17 +278,8 @@ def is_whole(path):
 
 # Those of mmdet's DetInferencer, and what Windows calls JPEG files of the web
 IMG_EXTENSIONS = (
-    '.jpg',
-    '.jpeg',
-    '.jfif',
-    '.png',
-    '.ppm',
-    '.bmp',
-    '.pgm',
-    '.tif',
-    '.tiff',
-    '.webp',
-)
+    '.jpg', '.jpeg', '.jfif', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp'
+)  # fmt: skip
 
 
 def list_images(inputs, decode=True):
