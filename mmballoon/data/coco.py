@@ -14,11 +14,13 @@ STRIDES = (8, 16, 32)  # RTMDet's
 THUMBNAIL = 240  # pixels
 JOINS = 'python data_tools/import_annotations.py makes them one'
 CONVERT = 'python data_tools/balloon2coco.py'
-# Table of a COCO file -> what each of its rows must have.
+ID = (int, str)
+# Table of a COCO file -> what each of its rows must have -> the types that it may have.
 TABLES = dict(
-    images=('id', 'file_name'), categories=('id', 'name'),
-    annotations=('image_id', 'category_id', 'bbox'),
-)  # fmt: skip
+    images=dict(id=ID, file_name=(str,)),
+    categories=dict(id=ID, name=(str, int, float, bool)),
+    annotations=dict(id=(*ID, type(None)), image_id=ID, category_id=ID, bbox=(list,)),
+)
 
 BEGINNING = b'{"annotations":[\n'  # of the files that we write: no other program breaks lines so
 
@@ -55,34 +57,28 @@ def read_json(path):
     """
     try:
         data = json.loads(path.read_bytes())
+        _check_rows(data)
     except FileNotFoundError:
         raise UserError(path, 'no such file', CONVERT) from None
     except (ValueError, RecursionError) as error:
         raise UserError(path, f'not COCO JSON ({error})', CONVERT) from None
+    return data
+
+
+def _check_rows(data):
     for table, keys in TABLES.items():
         rows = data.get(table) if isinstance(data, dict) else None
         if not isinstance(rows, list):
-            raise UserError(path, f"not COCO JSON (no list '{table}' in it)", CONVERT)
+            raise ValueError(f"no list '{table}' in it")
         for number, row in enumerate(rows):
-            missing = [key for key in keys if not isinstance(row, dict) or row.get(key) is None]
-            if not missing and not isinstance(row.get('file_name', ''), str):
-                missing = ['file_name']
-            odd = [
-                k
-                for k in keys
-                if k.endswith('id') and not missing and type(row[k]) not in (int, str)
-            ]
-            if missing or odd or not isinstance(row.get('id', 0), (int, str)):
-                found = f"no '{missing[0]}'" if missing else 'an id that is no number'
-                raise UserError(
-                    path, f'not COCO JSON (number {number} of {table} has {found})', CONVERT
-                )
-    known = [{row['id'] for row in data[table]} for table in ('images', 'categories')]
+            for key, types in keys.items():
+                if not isinstance(row, dict) or type(row.get(key)) not in types:
+                    raise ValueError(f"number {number} of {table} has no usable '{key}'")
+    images, categories = ({row['id'] for row in data[name]} for name in ('images', 'categories'))
     for number, a in enumerate(data['annotations']):
-        if a['image_id'] not in known[0] or a['category_id'] not in known[1]:
+        if a['image_id'] not in images or a['category_id'] not in categories:
             found = f'annotation {a.get("id", number)} names image {a["image_id"]} or category '
-            raise UserError(path, f'{found}{a["category_id"]}, which is not there', 'convert again')
-    return data
+            raise ValueError(f'{found}{a["category_id"]}, which is not there')
 
 
 def ids_twice(data):
@@ -95,13 +91,10 @@ def ids_twice(data):
 
 def load(path, folder=None):
     """Part of a COCO file. Its images are in ``folder``, by default in NAME/ of coco_NAME.json or beside."""
-    data, problems = read_json(path), []
-    problems += ids_twice(data)
-    names = Counter(str(category['name']) for category in data['categories'])
-    problems += [
-        f"{n} categories have the name '{name}': {JOINS}" for name, n in names.items() if n > 1
-    ]
-    boxes = defaultdict(list)
+    data, boxes = read_json(path), defaultdict(list)
+    names = {category['id']: str(category['name']) for category in data['categories']}
+    counts = Counter(str(category['name']) for category in data['categories']).items()
+    problems = [f"{n} categories have the name '{name}': {JOINS}" for name, n in counts if n > 1]
     try:
         for a in data['annotations']:
             if len(a['bbox']) != 4:
@@ -112,8 +105,8 @@ def load(path, folder=None):
             _check_outline(a)
         for image in data['images']:
             image['width'], image['height'] = (int(image.get(k) or 0) for k in ('width', 'height'))
-            if min(image['width'], image['height']) < 0 or not isinstance(image['file_name'], str):
-                raise ValueError(f'image {image["id"]} has no size or no name')
+            if min(image['width'], image['height']) < 0:
+                raise ValueError(f'image {image["id"]} has no size')
         if not data['images']:
             raise ValueError('no image in it')
     except (ValueError, TypeError, OverflowError) as error:
@@ -121,8 +114,8 @@ def load(path, folder=None):
     name, images = path.stem.removeprefix('coco_'), {image['id']: image for image in data['images']}
     if folder is None:
         folder = path.parent / name if (path.parent / name).is_dir() else path.parent
-    names = {category['id']: str(category['name']) for category in data['categories']}
-    return Part(name, folder, images, boxes, names, [f'{path}: {text}' for text in problems])
+    problems = [f'{path}: {text}' for text in (*ids_twice(data), *problems)]
+    return Part(name, folder, images, boxes, names, problems)
 
 
 def _check_outline(annotation):
