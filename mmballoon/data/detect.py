@@ -18,48 +18,39 @@ SUFFIXES = ('.json', '.xml', '.txt', '.csv')
 VIA = 'python data_tools/balloon2coco.py {file}'
 # Datumaro (MIT) reads these, each tried with release 1.13.12.
 DATUMARO = (
-    'pip install "datumaro[cli]" && datum convert -i {folder} -if FORMAT -f coco_instances '
+    'pip install "datumaro[cli]" && datum convert -i {folder} -if %s -f coco_instances '
     '-o new -- --save-media, then import new/annotations/*.json with new/images'
 )
 EXPORT = 'export it as COCO from the program that wrote it'
-# Formats without a reader here -> what to do.
-OTHERS = {
-    'a VIA file': VIA,
-    'a VIA 3 project': 'annotate with VIA 2, whose files python data_tools/balloon2coco.py reads',
-    'CVAT XML': DATUMARO.replace('FORMAT', 'cvat'),
-    'LabelMe-web XML': DATUMARO.replace('FORMAT', 'label_me'),
-    'Datumaro JSON': DATUMARO.replace('FORMAT', 'datumaro'),
-    'COCO panoptic JSON': DATUMARO.replace('FORMAT', 'coco_panoptic'),
-    'OpenImages CSV': DATUMARO.replace('FORMAT', 'open_images'),
-    'Label Studio JSON': 'in Label Studio, export it as COCO',
-    'Label Studio JSON (short)': 'in Label Studio, export it as COCO',
-    'Supervisely JSON': 'in Supervisely, export it as COCO',
-    'CreateML JSON': EXPORT,  # Datumaro 1.13 takes the centre of its boxes for a corner
-    'DOTA text': EXPORT,
-    'TensorFlow CSV': EXPORT,
-}
-# Kind -> the columns that a CSV file of it has.
-CSV = {
-    'OpenImages CSV': {'ImageID', 'LabelName'},
-    'TensorFlow CSV': {'filename', 'class', 'xmin', 'ymax'},
-    'a VIA file': {'#filename', 'region_shape_attributes'},
-}
-# Kind -> (whether its JSON is a list, the keys of the object or of the first one in the list).
-JSON = {
-    'CreateML JSON': (True, ('image', 'annotations')),
-    'Label Studio JSON': (True, ('annotations', 'data')),
-    'Label Studio JSON (short)': (True, ('annotation_id',)),
-    'labelme': (False, ('shapes',)),
-    'coco': (False, ('images', 'annotations')),
-    'Datumaro JSON': (False, ('items', 'categories')),
-    'a VIA 3 project': (False, ('project', 'file', 'metadata')),
-    'a VIA file': (False, ('_via_img_metadata',)),
-    'Supervisely JSON': (False, ('size', 'objects', 'tags')),
-}
+# (what a file is: a key of READERS, or the name of a format without a reader here; how it is written;
+# the keys of its JSON object, of the first object in its JSON list, or its CSV columns; what to do)
+KINDS = (
+    ('labelme', dict, 'shapes', None),
+    ('coco', dict, 'images annotations', None),
+    ('COCO panoptic JSON', None, '', DATUMARO % 'coco_panoptic'),
+    ('CreateML JSON', list, 'image annotations', EXPORT),  # Datumaro 1.13 moves its boxes
+    ('Label Studio JSON', list, 'annotations data', 'in Label Studio, export it as COCO'),
+    ('Label Studio JSON (short)', list, 'annotation_id', 'in Label Studio, export it as COCO'),
+    ('Datumaro JSON', dict, 'items categories', DATUMARO % 'datumaro'),
+    ('a VIA 3 project', dict, 'project file metadata', 'annotate with VIA 2; ' + VIA),
+    ('a VIA file', dict, '_via_img_metadata', VIA),
+    ('a VIA file', 'CSV', '#filename region_shape_attributes', VIA),
+    ('Supervisely JSON', dict, 'size objects tags', 'in Supervisely, export it as COCO'),
+    ('OpenImages CSV', 'CSV', 'ImageID LabelName', DATUMARO % 'open_images'),
+    ('TensorFlow CSV', 'CSV', 'filename class xmin ymax', EXPORT),
+    ('CVAT XML', None, '', DATUMARO % 'cvat'),
+    ('LabelMe-web XML', None, '', DATUMARO % 'label_me'),
+    ('DOTA text', None, '', EXPORT),
+)
+
+
+def _kind(written, keys):
+    kinds = (kind for kind, how, names, _ in KINDS if how == written and {*names.split()} <= keys)
+    return next(kinds, None)
 
 
 def kind_of(path):
-    """A key of READERS or OTHERS for a file, or None for a file that is no annotation."""
+    """The first item of a row of KINDS, "voc" or "yolo" for a file; None for one without annotations."""
     suffix = path.suffix.lower()
     if suffix == '.xml':
         root = parse(path, 'XML', ElementTree.fromstring)
@@ -72,10 +63,7 @@ def kind_of(path):
     with open(path, encoding='latin-1') as file:  # numbers are ASCII in any encoding
         first = next((line for line in file if line.strip()), '')
     if suffix == '.csv':
-        columns = {column.strip() for column in first.split(',')}
-        for kind, names in CSV.items():
-            if names <= columns:
-                return kind
+        return _kind('CSV', {column.strip() for column in first.split(',')})
     if suffix != '.txt' or path.name == 'classes.txt':
         return None
     numbers = [_is_number(word) for word in first.split()]
@@ -85,24 +73,20 @@ def kind_of(path):
 
 
 def _kind_of_json(data):
-    is_list = isinstance(data, list)
-    item = data[0] if is_list and data else data
-    keys = item.keys() if isinstance(item, dict) else set()
-    kind = next(
-        (k for k, (of, names) in JSON.items() if of == is_list and set(names) <= keys), None
-    )
+    item = data[0] if isinstance(data, list) and data else data
+    kind = _kind(type(data), _keys(item))
     if kind == 'labelme' and not isinstance(item['shapes'], list):
         return None
     if kind == 'coco' and isinstance(item['annotations'], list):
         panoptic = any('segments_info' in _keys(a) for a in item['annotations'][:1])
         return 'COCO panoptic JSON' if panoptic else kind
-    entries = [_keys(value) for value in item.values()] if keys and not kind else []
+    entries = [_keys(value) for value in item.values()] if _keys(item) and not kind else []
     is_via = entries and all({'filename', 'regions'} <= entry for entry in entries)
     return 'a VIA file' if is_via else kind
 
 
 def _keys(value):
-    return value.keys() if isinstance(value, dict) else set()
+    return set(value) if isinstance(value, dict) else set()
 
 
 def _is_number(word):
@@ -150,10 +134,10 @@ def detect(path, wanted=None):
     if coco:
         names = ', '.join(file.name for file in coco[:5])
         raise UserError(path, f'{len(coco)} COCO files ({names})', 'name one of them')
-    for kind in OTHERS.keys() & files.keys():
-        file = files[kind][0]
-        advice = OTHERS[kind].format(folder=file.parent, file=file)
-        raise UserError(file, f'this is {kind}, which is not read here', advice)
+    for kind, _, _, advice in KINDS:
+        for file in files.get(kind, ())[:1] if advice else ():
+            advice = advice.format(folder=file.parent, file=file)
+            raise UserError(file, f'this is {kind}, which is not read here', advice)
     if error:
         raise error
     what = 'no .xml (Pascal VOC), .json (LabelMe) or .txt (YOLO) files, and no COCO file'
