@@ -1,13 +1,11 @@
-"""CPU time for each image and peak memory of commands that take many images: both should stay flat.
+"""CPU time for each image and peak memory of the check before training: both should stay flat.
 
-    python benchmarks/growth.py                          check_coco with 100 and with 10,000 images
-    python benchmarks/growth.py --images 100 1000
-    python benchmarks/growth.py --onnx model.onnx --checkpoint CHECKPOINT      onnx_demo and image_demo, too
+    python benchmarks/growth.py                     (with 100 and with 10,000 images)
+    python benchmarks/growth.py 100 1000
 
-Each command runs in a process of its own. Every image is another one: noise of its own seed, 320 x 240.
+Each check runs in a process of its own. Every image is another one: noise of its own seed, 320 x 240.
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -18,14 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-ROOT = Path(__file__).parents[1]
-# Name -> what is typed behind "python"; {data} holds images/ and coco.json, {out} is empty.
-COMMANDS = {
-    'check_coco': 'data_tools/check_coco.py {data}/coco.json --images {data}/images --out {out}',
-    'onnx_demo': 'tools/onnx_demo.py {data}/images {onnx} --out-dir {out}',
-    'image_demo': 'tools/image_demo.py {data}/images configs/my_rtmdet_tiny_toy.py '
-    '--weights {checkpoint} --out-dir {out}',
-}
+CHECK = Path(__file__).parents[1] / 'data_tools/check_coco.py'
 
 
 def make(folder, count):
@@ -33,8 +24,7 @@ def make(folder, count):
     (folder / 'images').mkdir()
     images, annotations = [], []
     for i in range(1, count + 1):
-        rng = np.random.default_rng(i)
-        cells = rng.integers(0, 255, (8, 10, 3), dtype=np.uint8)
+        cells = np.random.default_rng(i).integers(0, 255, (8, 10, 3), dtype=np.uint8)
         picture = Image.fromarray(cells).resize((320, 240), Image.Resampling.BICUBIC)
         picture.save(folder / f'images/{i}.jpg', quality=85)
         images.append(dict(id=i, file_name=f'{i}.jpg', width=320, height=240))
@@ -45,42 +35,27 @@ def make(folder, count):
     (folder / 'coco.json').write_text(json.dumps(coco))
 
 
-def measure(command):
-    """(seconds of CPU time, with those of starting, and peak memory in MB) of a command."""
-    process = subprocess.Popen([sys.executable, *command], cwd=ROOT, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f'{" ".join(command)} failed')
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000
-
-
-def main(argv=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument('--images', nargs='+', type=int, default=[100, 10_000])
-    parser.add_argument('--commands', nargs='+', choices=COMMANDS, default=list(COMMANDS))
-    parser.add_argument('--onnx', help='file of tools/export_onnx.py, for onnx_demo')
-    parser.add_argument('--checkpoint', help='of configs/my_rtmdet_tiny_toy.py, for image_demo')
-    args = parser.parse_args(argv)
-    models = {key: value for key, value in vars(args).items() if key in ('onnx', 'checkpoint')}
-    missing = [f'{{{key}}}' for key, value in models.items() if not value]
-    print(f'{"command":<14}{"images":>8}{"CPU s":>10}{"ms each":>10}{"peak MB":>10}')
-    for count in args.images:
+def main(counts):
+    print(f'{"images":>8}{"CPU s":>10}{"ms each":>10}{"peak MB":>10}')
+    for count in map(int, counts or (100, 10_000)):
         with tempfile.TemporaryDirectory() as top:
-            data = Path(top, 'data')
-            data.mkdir()
-            make(data, count)
-            for name in args.commands:
-                if any(key in COMMANDS[name] for key in missing):
-                    continue
-                words = COMMANDS[name].format(data=data, out=Path(top, 'out'), **models).split()
-                seconds, memory = measure(words)
-                each = 1000 * seconds / count
-                print(
-                    f'{name:<14}{count:>8}{seconds:>10.1f}{each:>10.2f}{memory:>10.0f}', flush=True
-                )
+            make(Path(top), count)
+            command = [
+                CHECK,
+                f'{top}/coco.json',
+                '--images',
+                f'{top}/images',
+                '--out',
+                f'{top}/out',
+            ]
+            process = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL)
+            _, status, usage = os.wait4(process.pid, 0)
+            if status:
+                raise SystemExit('check_coco.py failed')
+            seconds, memory = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000
+            each = 1000 * seconds / count
+            print(f'{count:>8}{seconds:>10.1f}{each:>10.2f}{memory:>10.0f}', flush=True)
 
 
 if __name__ == '__main__':
-    main()
+    main(sys.argv[1:])

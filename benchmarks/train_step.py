@@ -1,7 +1,6 @@
 """Time per training step of RTMDet-tiny: upstream's way against this project's, on this machine.
 
     python benchmarks/train_step.py                       (640 px, batch 8: about two minutes on two cores)
-    python benchmarks/train_step.py --profile             (which operation of a step takes what)
     OMP_NUM_THREADS=1 python benchmarks/train_step.py     (with one thread)
 
 Upstream: float32, channels first, SiLU in place. Ours, as in configs/my_rtmdet_tiny.py: --amp
@@ -130,32 +129,12 @@ def make_parser(description, batch_size, repeats):
     return parser
 
 
-def profile(name, step):
-    """Print the operations of a step that take most of the time, and their share of it."""
-    step()
-    with torch.profiler.profile() as profiler:
-        step()
-    rows = sorted(profiler.key_averages(), key=lambda row: -row.self_cpu_time_total)
-    total = sum(row.self_cpu_time_total for row in rows)
-    print(f'{name}: {total / 1e6:.2f} s')
-    for row in rows[:14]:
-        print(f'  {row.self_cpu_time_total / total:4.0%}  {row.key}, {row.count} times')
-
-
 def main(argv=None):
-    parser = make_parser(__doc__, batch_size=8, repeats=5)
-    parser.add_argument('--profile', action='store_true', help='profile a step instead')
-    args = parser.parse_args(argv)
+    args = make_parser(__doc__, batch_size=8, repeats=5).parse_args(argv)
     batch, types = make_batch(args.size, args.batch_size), (torch.float32, reduced_type())
-    sides = {
-        name: (build_step(batch, name == 'ours'), dtype)
-        for name, dtype in zip(('upstream', 'ours'), types)
-    }
-    if args.profile:
-        for name, (step, _) in sides.items():
-            profile(name, step)
-    else:
-        compare('one training step', sides, args)
+    steps = {'upstream': build_step(batch, False), 'ours': build_step(batch, True)}
+    sides = {name: (step, dtype) for (name, step), dtype in zip(steps.items(), types)}
+    compare('one training step', sides, args)
 
 
 if __name__ == '__main__':

@@ -17,7 +17,6 @@ AREAS = dict(small=(0, 32**2), medium=(32**2, 96**2), large=(96**2, math.inf))  
 SIZE_EDGES = (0, 8, 16, 32, 64, 128, 256, math.inf)
 HASH_SIDE = 16  # a difference hash has 16 x 16 bits
 NEAR = 26  # near-duplicates differ in at most this many bits; unrelated photographs in about 128
-MOST = 1000  # so many images before it, of those that share some bits, are compared with an image
 BITS = np.array([bin(i).count('1') for i in range(256)], np.uint8)  # set in a byte
 MENDS = 'python data_tools/import_annotations.py writes a file without this fault'
 SCALES = 'python data_tools/import_annotations.py scales the boxes'
@@ -89,9 +88,8 @@ def pairs(parts):
     """(identical, near) pairs over all parts: (image, image, number of differing bits).
 
     An image here is (name of its part, file name). Of images that are all alike, each is in one pair
-    with one before it, so that there are fewer pairs than images. Two hashes that differ in at most
-    NEAR bits agree in one of NEAR + 1 groups of bits at least, so that only images which agree in a
-    group are compared.
+    with one before it, so that there are fewer pairs than images. One image at a time is compared
+    with those before it: all at once, 10,000 images would take 3 GB.
     """
     images, same, near = [], [], []
     first, unique = {}, {}  # digest -> its first image; hash -> its first image
@@ -108,26 +106,13 @@ def pairs(parts):
             unique[hash] = image
             images.append(image)
     hashes = np.frombuffer(b''.join(unique), np.uint8).reshape(-1, HASH_SIDE**2 // 8)
-    group = list(range(len(images)))  # images that are alike have the same root
-
-    def root(i):
-        while group[i] != i:
-            group[i] = group[group[i]]
-            i = group[i]
-        return i
-
-    order = np.random.default_rng(0).permutation(HASH_SIDE**2)  # neighbouring bits are alike
-    for some in np.array_split(order, NEAR + 1):
-        table = {}
-        keys = np.packbits(np.unpackbits(hashes, 1)[:, some], 1) if len(hashes) else []
-        for i, key in enumerate(map(bytes, keys)):
-            before = table.setdefault(key, [])[-MOST:]
-            distance = BITS[hashes[before] ^ hashes[i]].sum(1, dtype=int) if before else []
-            for j, bits in zip(before, distance):
-                if bits <= NEAR and root(i) != root(j):
-                    group[root(i)] = root(j)
-                    near.append((images[j], images[i], int(bits)))
-            table[key].append(i)
+    group = np.arange(len(images))  # images that are alike have the same number
+    for i, hash in enumerate(hashes):
+        distance = BITS[hashes[:i] ^ hash].sum(1, dtype=int)
+        close = np.flatnonzero(distance <= NEAR)
+        for j in close[np.unique(group[close], return_index=True)[1]]:  # the first of each group
+            group[group == group[j]] = i
+            near.append((images[j], images[i], int(distance[j])))
     return same, near
 
 

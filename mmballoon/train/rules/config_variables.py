@@ -34,20 +34,19 @@ def merge(merge_from_dict, cfg, options, *args, **kwargs):
     """``Config.merge_from_dict``, which first reads the file again if options name variables."""
     named = {key: value for key, value in options.items() if key.split('.')[0] not in KEYS}
     if named and cfg.filename:
-        plain, changed = Config.fromfile(cfg.filename), load(cfg.filename, named)
+        plain, (changed, left) = Config.fromfile(cfg.filename), load(cfg.filename, named)
         for key, value in changed.items():
             if cfg.get(key) == plain.get(key):  # else the caller has set it since
                 cfg[key] = value
-        for key in named:
-            others = {name: value for name, value in named.items() if name != key}
-            without = load(cfg.filename, others) if others else plain
-            if used(without) == used(changed) and flatten(plain).get(key) != named[key]:
-                report(key, plain)
+        for key in left:
+            report(key, plain)
     merge_from_dict(cfg, options, *args, **kwargs)
 
 
 def load(filename, options):
     """The Config of a file in which each variable has the value of its option, {key: value}.
+
+    Returns (Config, the options that name no variable).
 
     Raises:
         UserError: an option does not fit the variable, or what the config computes from it.
@@ -64,7 +63,7 @@ def load(filename, options):
 
     Config._substitute_predefined_vars = staticmethod(substitute_and_set)
     try:
-        return Config.fromfile(filename)
+        return Config.fromfile(filename), left
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         given = ' '.join(f'{key}={value}' for key, value in options.items())
         found = f'{type(error).__name__}: {error}'
@@ -92,11 +91,6 @@ def set_variables(text, options):
                 lines.insert(statement.end_lineno, f'{place} = {value!r}')
                 found.add(key)
     return '\n'.join(lines) + '\n', found
-
-
-def used(cfg):
-    """The part of a Config that MMEngine reads, as a plain dict."""
-    return {key: value for key, value in cfg.to_dict().items() if key in KEYS}
 
 
 def flatten(value, prefix=''):
