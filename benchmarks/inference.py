@@ -60,7 +60,7 @@ def in_torch(args, folder):
 
     from mmballoon.inference import prepare
 
-    post_process = BaseDenseHead._bbox_post_process.__wrapped__  # without our patch
+    post_process = BaseDenseHead._bbox_post_process.__wrapped__  # without our rule
     upstream.bbox_head._bbox_post_process = functools.partial(post_process, upstream.bbox_head)
     models = {'upstream': (upstream, torch.float32), 'ours': (prepare(load(args)), torch.float32)}
     if reduced_type() == torch.bfloat16:

@@ -1,4 +1,4 @@
-"""Run upstream's own scripts with the patches applied.
+"""Run upstream's own scripts with the repairs and our rules applied.
 
 The one module that knows where the installed MMDetection and MMYOLO keep their scripts.
 """
@@ -29,11 +29,10 @@ def list_scripts(package):
 
 
 def run(script):
-    """Import an upstream script (Path) as a module and call its ``main()``, with the patches
-    applied.
+    """Import an upstream script (Path) as a module, with repairs and rules, and call its ``main()``.
 
     The script does not take the place of ``__main__``: a data-loader worker that is started by
-    spawn imports ``__main__`` again, which is our entry point, and so gets the patches as well.
+    spawn imports ``__main__`` again, which is our entry point, and so gets the rules as well.
     """
     with report_errors():
         if not script.is_file():
@@ -60,9 +59,7 @@ def run(script):
 
 
 def run_bundled(package, path):
-    """``run`` the script at ``path`` (str, such as 'tools/train.py') inside an installed
-    package.
-    """
+    """``run`` the script at ``path`` (str, such as 'tools/train.py') of an installed package."""
     with report_errors():
         check_packages()
         # Inside, so that a SIGTERM which arrives while `run` reports another error is reported, too:

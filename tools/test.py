@@ -1,4 +1,4 @@
-"""Test a detector: MMDetection's own tools/test.py, unchanged, with this project's patches.
+"""Test a detector: MMDetection's own tools/test.py, unchanged, with the repairs and our rules.
 
     python tools/test.py configs/my_rtmdet_tiny.py work_dirs/my_rtmdet_tiny/best_coco_bbox_mAP_epoch_*.pth
     python tools/test.py CONFIG CHECKPOINT --show-dir vis          (images: truth left)

@@ -1,4 +1,4 @@
-"""Train a detector: MMDetection's own tools/train.py, unchanged, with this project's patches.
+"""Train a detector: MMDetection's own tools/train.py, unchanged, with the repairs and our rules.
 
     python tools/train.py configs/my_rtmdet_tiny.py
     python tools/train.py configs/my_rtmdet_tiny.py --resume

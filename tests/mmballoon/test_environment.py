@@ -21,7 +21,6 @@ def python(*args, path='', flags=()):
         env={**os.environ, 'PYTHONPATH': f'{ROOT}{os.pathsep}{path}'},
         capture_output=True,
         text=True,
-        timeout=120,
     )
     assert 'Traceback' not in done.stderr, done.stderr
     return done.returncode, done.stderr.strip().splitlines()[-1]

@@ -52,15 +52,15 @@ def test_nms_of_the_best_boxes_gives_the_same_boxes(boxes, spread):
         bboxes=torch.cat([corners, corners + sides], 1), scores=scores, labels=labels
     )
     cfg = ConfigDict(max_per_img=10, nms=dict(type='nms', iou_threshold=0.65), min_bbox_size=0)
-    patched = BaseDenseHead._bbox_post_process
+    ours = BaseDenseHead._bbox_post_process
     calls = []
 
     def upstream(self, part, *args, **kwargs):
         calls.append(len(part))
-        return patched.__wrapped__(self, part, *args, **kwargs)
+        return ours.__wrapped__(self, part, *args, **kwargs)
 
-    found = _best_first(upstream)(None, results, cfg, img_meta={})
-    expected = patched.__wrapped__(None, results, cfg, img_meta={})
+    found = _best_first(upstream, None, results, cfg, img_meta={})
+    expected = ours.__wrapped__(None, results, cfg, img_meta={})
     assert len(found) and torch.equal(found.bboxes, expected.bboxes)
     assert torch.equal(found.scores, expected.scores)
     assert calls == {5000: {3000: [40], 40: [40, 5000]}, 30: {3000: [30], 40: [30]}}[boxes][spread]

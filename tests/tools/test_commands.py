@@ -57,11 +57,10 @@ def test_ctrl_c_keeps_finished_epochs_and_says_how_to_go_on(tiny_data, tmp_path)
         preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )  # a terminal's
     saved = tmp_path / 'w/last_checkpoint'  # written once the epoch's checkpoint is whole
-    deadline = time.time() + 120
-    while not saved.exists() and process.poll() is None and time.time() < deadline:
+    while not saved.exists() and process.poll() is None:
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)
-    err = process.communicate(timeout=60)[1]
+    err = process.communicate()[1]
     assert process.returncode == 130 and 'Traceback' not in err, err
     assert 'stopped; every finished epoch is saved, and --resume continues from there' in err
     torch.load(saved.read_text().strip())

@@ -1,6 +1,6 @@
 """Train a tiny model for 3 epochs, and kill it at every write; then resume. Run by test_kill.py.
 
-    python kill_at_every_write.py FOLDER kill|full [unpatched]
+    python kill_at_every_write.py FOLDER kill|full [upstream]
 
 Each event is a write (half of the bytes arrive), a rename or a removal of a file in the work directory.
 At each one, a forked process is killed with SIGKILL, or gets ENOSPC. What it left is checked, then the
@@ -207,5 +207,5 @@ def apply_rules(without=()):
 
 if __name__ == '__main__':
     ours = ['local_backend', 'checkpoint_hook', 'resume']
-    apply_rules(without=ours if sys.argv[3:] == ['unpatched'] else [])
+    apply_rules(without=ours if sys.argv[3:] == ['upstream'] else [])
     main(sys.argv[1], sys.argv[2])

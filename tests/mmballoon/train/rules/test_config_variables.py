@@ -9,7 +9,6 @@ from mmballoon.train.rules import config_variables
 BASE = """
 data_root = 'data/'
 max_epochs = 10
-interval = 3  # nothing follows from it
 classes = dict(names=('a', 'b'), colours=dict(first='red'))
 steps = [dict(type='Load'), dict(type='Flip', prob=0.5)]
 model = dict(head=dict(num_classes=len(classes['names'])))
@@ -73,7 +72,6 @@ def test_keys_that_mmengine_reads_are_merged_as_ever(config):
 @pytest.mark.parametrize(
     ('key', 'advice'),
     [
-        ('interval', ''),
         ('optimizer.lr', '; next: lr or optim_wrapper.optimizer.lr'),
         ('epochs', '; next: max_epochs'),
         ('head.num_classes', '; next: model.head.num_classes'),

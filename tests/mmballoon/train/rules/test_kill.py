@@ -17,7 +17,7 @@ SCRIPT = Path(__file__).with_name('kill_at_every_write.py')
 def attack(tmp_path, *args):
     """(number of events, number of failures) of a run of the script."""
     command = [sys.executable, SCRIPT, tmp_path, *args]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     found = re.search(r'(\d+) events, (\d+) failures: .*', done.stdout)
     print(found[0])
@@ -32,8 +32,8 @@ def test_nothing_is_lost_at_any_write(tmp_path, how):
 
 
 @pytest.mark.slow
-def test_without_the_patches_something_is_lost(tmp_path):
-    events, failures = attack(tmp_path, 'kill', 'unpatched')
+def test_without_the_rules_something_is_lost(tmp_path):
+    events, failures = attack(tmp_path, 'kill', 'upstream')
     assert events >= 10 and failures >= 3
 
 
@@ -50,11 +50,11 @@ def test_sigterm_ends_like_ctrl_c(tiny_data, tmp_path):
     env = {**os.environ, **tiny_data.env}
     process = subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True,
                                stdout=subprocess.DEVNULL)  # fmt: skip
-    deadline = time.time() + 200
-    while not (tmp_path / 'last_checkpoint').exists() and time.time() < deadline:
+    while not (tmp_path / 'last_checkpoint').exists():
+        assert process.poll() is None
         time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
-    err = process.communicate(timeout=60)[1]
+    err = process.communicate()[1]
     assert process.returncode == 143 and 'Traceback' not in err, err
     assert 'stopped; every finished epoch is saved, and --resume continues from there' in err
 

@@ -17,7 +17,6 @@ def python(code, apply=True):
         capture_output=True,
         text=True,
         env=dict(PATH='', CUDA_VISIBLE_DEVICES=''),
-        timeout=120,
     )
     return done.returncode, done.stdout + done.stderr
 
@@ -61,10 +60,15 @@ def test_the_text_of_a_config_is_formatted_once():
     from mmballoon.train.rules import config_text
 
     calls = []
-    once = config_text._once(lambda text, **options: (text, calls.append((text, options))))
+
+    def once(text, **options):
+        return config_text._once(
+            lambda *args, **kw: calls.append((args, kw)) or args, text, **options
+        )
+
     for text, options in (('a', dict(x=1)), ('a', dict(x=1)), ('b', dict(x=1)), ('b', dict(x=2))):
         assert once(text, style_config=options)[0] == text
-    assert [text for text, _ in calls] == ['a', 'b', 'b']
+    assert [text for (text,), _ in calls] == ['a', 'b', 'b']
 
 
 LOADS_A_PART = """
@@ -103,13 +107,13 @@ def test_on_a_mac_the_cpu_is_used_unless_mps_is_asked_for():
 def test_on_a_mac_workers_are_spawned(monkeypatch):
     from mmengine.runner import runner
 
-    from mmballoon.train.rules import spawn
+    from mmballoon.train.rules import mac
 
     started = []
     monkeypatch.setattr(runner, 'set_multi_processing', lambda **kwargs: started.append(kwargs))
     for system in ('linux', 'darwin'):
         monkeypatch.setattr(sys, 'platform', system)
-        spawn.apply()
+        mac.apply.__wrapped__()
         runner.set_multi_processing(mp_start_method='fork', opencv_num_threads=0)
     methods = [kwargs['mp_start_method'] for kwargs in started]
     assert methods == ['fork', 'spawn'] and started[1]['opencv_num_threads'] == 0
