@@ -15,6 +15,7 @@ from mmballoon.data.to_coco import attribute_text, to_coco
 
 SPLITS = ('train', 'val')
 NO_CLASSES = {'status', 'score', 'reason'}  # attributes of suggested regions
+SHARES = 1, 1  # the size of an image whose coordinates are shares of its width and height
 FINDINGS = MISSING, AMBIGUOUS, CHANGED, RENAMED, RESIZED, UNUSED = (
     'entries without an image',
     'ambiguous entries, which several images could be',
@@ -43,14 +44,11 @@ class Source:
         images, self.findings = ImageFolder(base, folders), {kind: [] for kind in FINDINGS}
         for entry in entries:
             names = images.find(entry.filename, entry.label)
+            if len(names) > 1 and entry.pixels == SHARES:  # a label of YOLO: of one image for sure
+                found = f'ambiguous: {" and ".join(names[:3])} have its name'
+                raise UserError(entry.label, found, 'rename one of them, with its label')
             if len(names) != 1:
                 self.findings[AMBIGUOUS if names else MISSING].append(entry.filename)
-                if names and entry.pixels == (
-                    1,
-                    1,
-                ):  # a label, which belongs to one of these images
-                    found = f'ambiguous: {" and ".join(names[:3])} have its name'
-                    raise UserError(entry.label, found, 'rename one of them, with its label')
                 self.entries.append(entry)
                 continue
             (name,) = names
@@ -58,7 +56,7 @@ class Source:
                 found = f"two entries mean the image '{name}'"
                 raise UserError(annotation, found, 'remove one of them')
             self.sizes[name], turn = read_size(base / name)
-            if name != entry.filename and entry.pixels != (1, 1):
+            if name != entry.filename and entry.pixels != SHARES:
                 self.findings[RENAMED].append(f"'{entry.filename}' as {name}")
             if entry.size and entry.size != (base / name).stat().st_size:
                 self.findings[CHANGED].append(name)
@@ -114,14 +112,14 @@ def fit(entry, name, size, turn):
             points[::2] = [height - y for y in ys] if turn in (6, 7) else ys
             points[1::2] = [width - x for x in xs] if turn in (7, 8) else xs
         width, height = height, width
-    elif stated == size[::-1] and stated != (1, 1):
+    elif stated == size[::-1] and stated != SHARES:
         done = 'as they are: width and height seem exchanged'
         width, height = size
     for points in outlines:
         points[::2] = [x * size[0] / width for x in points[::2]]
         points[1::2] = [y * size[1] / height for y in points[1::2]]
     sizes = f'{stated[0]} x {stated[1]} in the annotations, {size[0]} x {size[1]} in the image'
-    return [] if stated == (1, 1) else [f'{name} ({sizes}; boxes {done})']
+    return [] if stated == SHARES else [f'{name} ({sizes}; boxes {done})']
 
 
 def convert(args, sources):

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from mmballoon.cli import UserError
 from mmballoon.data.coco import is_own
-from mmballoon.data.formats import parse, read_yaml, text_lines
+from mmballoon.data.formats import parse, text_lines, yaml_files
 
 NAMES = dict(train=('train', 'training'), val=('val', 'valid', 'validation'), test=('test',))
 SUFFIXES = ('.json', '.xml', '.txt', '.csv')
@@ -168,14 +168,8 @@ def find_splits(root) -> dict[str, Split]:
 
 def _from_yaml(root):
     """Ultralytics: a YAML file with names, and with the images of each split."""
-    for path in sorted((*root.glob('*.yaml'), *root.glob('*.yml'))):
-        try:
-            about = parse(path, 'YAML', read_yaml)
-        except UserError:  # another program's file, unless it has this name
-            if path.name == 'data.yaml':
-                raise
-            continue
-        if 'names' in about and ('train' in about or 'val' in about):
+    for path, about in yaml_files(root):
+        if 'train' in about or 'val' in about:
             splits = {}
             for split in NAMES:
                 places = about.get(split) or []

@@ -117,18 +117,29 @@ def _yolo_names(folder):
             if path.is_file():
                 names = parse(path, 'text', text_lines)
                 return path, {i: name.strip() for i, name in enumerate(names) if name.strip()}, 0
-        for path in sorted((*place.glob('*.yaml'), *place.glob('*.yml'))):
-            try:
-                about = parse(path, 'YAML', read_yaml)
-                return path, about['names'], about['keypoints']
-            except (KeyError, UserError):  # another program's file, unless it has this name
-                if path.name == 'data.yaml':
-                    found = 'not valid YAML (no list of names)'
-                    raise UserError(path, found, 'list the class names in it') from None
+        for path, about in yaml_files(place):
+            return path, about['names'], about['keypoints']
     return None, {}, 0
 
 
-def read_yaml(data):
+def yaml_files(folder):
+    """(path, mapping) of the YAML files with ``names`` in a folder. Others are of another program,
+    unless they are called data.yaml.
+    """
+    for path in sorted((*folder.glob('*.yaml'), *folder.glob('*.yml'))):
+        try:
+            about = parse(path, 'YAML', _read_yaml)
+            if 'names' not in about:
+                found = 'not valid YAML (no list of names)'
+                raise UserError(path, found, 'list the class names in it')
+        except UserError:
+            if path.name == 'data.yaml':
+                raise
+            continue
+        yield path, about
+
+
+def _read_yaml(data):
     """A YAML mapping (dict), in which ``names`` become {number: class name}."""
     import yaml  # mmengine needs it as well
 
