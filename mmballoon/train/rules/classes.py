@@ -9,7 +9,6 @@ Images that are left out of training, or train without an object, are counted as
 
 import difflib
 import functools
-import json
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from mmdet.registry import DATASETS
 from mmengine.runner import Runner
 
 from mmballoon.cli import UserError
+from mmballoon.data.coco import read_json
 from mmballoon.train.rules import instead
 from mmballoon.train.rules.weights_match import loads_whole_model
 
@@ -58,17 +58,16 @@ def coco_file(dataset):
         return None  # building the dataset says what is wrong, if anything is
     classes = kind._load_metainfo(dataset.get('metainfo')).get('classes')
     try:
-        data = json.loads(path.read_bytes())
-        listed = [category['name'] for category in data['categories']]
-        names = {category['id']: category['name'] for category in data['categories']}
+        data = read_json(path)
         images = {image['id']: min(image['width'], image['height']) for image in data['images']}
-        boxes = [(a['image_id'], names[a['category_id']]) for a in data.get('annotations', ())]
-    except (OSError, ValueError, LookupError, TypeError):
+    except (UserError, LookupError, TypeError):
         return None
-    twice = [name for name, count in Counter(listed).items() if count > 1]
-    if twice:
-        found = f"{listed.count(twice[0])} categories are named '{twice[0]}'"
-        raise UserError(path, found, 'give each a name of its own, or one id')
+    names = {category['id']: category['name'] for category in data['categories']}
+    boxes = [(a['image_id'], names[a['category_id']]) for a in data['annotations']]
+    for name, count in Counter(category['name'] for category in data['categories']).items():
+        if count > 1:
+            found = f"{count} categories are named '{name}'"
+            raise UserError(path, found, 'give each a name of its own, or one id')
     if not isinstance(classes, (list, tuple)):
         return None
     for step in dataset.get('pipeline') or ():
@@ -108,19 +107,18 @@ def check(cfg, *splits):
     Raises:
         UserError: two categories of one name, or a split with none of the config's classes.
     """
-    found = {split: coco_files(cfg, split) for split in splits}
-    for files in found.values():
-        names, classes = category_names(files), {name for file in files for name in file.classes}
+    files = {split: coco_files(cfg, split) for split in splits}
+    for found in files.values():
+        names, classes = category_names(found), {name for file in found for name in file.classes}
         if names and not names & classes:
             what = f'its categories are {_list(names)}, the classes of the config {_list(classes)}'
-            raise UserError(files[0].path, what, NEXT)
-    everything = list({file.path: file for files in found.values() for file in files}.values())
+            raise UserError(found[0].path, what, NEXT)
+    everything = list({file.path: file for found in files.values() for file in found}.values())
     classes = dict.fromkeys(name for file in everything for name in file.classes)
-    names = category_names(everything)
+    names, lines = category_names(everything), []
     if not names >= set(classes):  # the others may be in a split that was not asked for
         for split in {*SPLITS} - {*splits}:
             names |= category_names(coco_files(cfg, split))
-    lines = []
     for name in classes:
         if name not in names:
             near = difflib.get_close_matches(str(name), map(str, names - set(classes)), 1)
@@ -130,7 +128,7 @@ def check(cfg, *splits):
     if boxes:
         counts = _list(f"{count} of '{name}'" for name, count in boxes.most_common())
         lines.append(f'boxes of categories that the config does not name are left out: {counts}')
-    return lines + [line for file in found.get('train', ()) for line in left_out(file)]
+    return lines + [line for file in files.get('train', ()) for line in left_out(file)]
 
 
 def category_names(files):
@@ -163,16 +161,14 @@ def check_checkpoint(cfg, meta):
     """
     trained = meta.get('classes') or meta.get('CLASSES')
     loaders = [cfg[key] for key in cfg if key.endswith('_dataloader') and cfg[key]]
-    leaves = [leaf for loader in loaders for leaf in innermost(loader['dataset'])]
-    named = [
-        leaf['metainfo']['classes'] for leaf in leaves if 'classes' in leaf.get('metainfo', ())
+    leaves = [
+        leaf.get('metainfo', {}) for loader in loaders for leaf in innermost(loader['dataset'])
     ]
-    if not trained or not named or isinstance(named[0], str) or [*trained] == [*named[0]]:
+    (named, *_) = [leaf['classes'] for leaf in leaves if 'classes' in leaf] or [None]
+    if not trained or not named or isinstance(named, str) or [*trained] == [*named]:
         return []
-    return [
-        f'the checkpoint was trained for the classes {_list(trained)}, in this order; '
-        f'the config names {_list(named[0])}'
-    ]
+    what = f'the checkpoint was trained for the classes {_list(trained)}, in this order'
+    return [f'{what}; the config names {_list(named)}']
 
 
 def note(lines):
