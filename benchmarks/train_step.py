@@ -29,7 +29,7 @@ def build_step(batch, ours):
     from mmengine.device import get_device
     from mmengine.optim import AmpOptimWrapper, OptimWrapper
 
-    from mmballoon.train.depthwise import wrap
+    from mmballoon.train.hooks import depthwise_in_float32
 
     register_all_modules()
     torch.manual_seed(0)
@@ -38,7 +38,7 @@ def build_step(batch, ours):
         part.act_cfg.inplace = not ours
     model = MODELS.build(cfg).to(get_device()).train()
     if ours:
-        wrap(model)
+        depthwise_in_float32(model)
         model.to(memory_format=torch.channels_last)
     wrapper = AmpOptimWrapper if ours else OptimWrapper
     wrapper = wrapper(optimizer=torch.optim.AdamW(model.parameters(), lr=1e-4))

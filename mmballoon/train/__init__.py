@@ -4,13 +4,4 @@
 
 import mmcompat  # noqa: F401
 
-from . import (  # noqa: F401
-    channels_last,
-    copy_paste,
-    curves,
-    depthwise,
-    epoch_seed,
-    fast_pipeline,
-    negatives,
-    transfer,
-)  # fmt: skip
+from . import copy_paste, curves, fast_pipeline, hooks, negatives  # noqa: F401

@@ -201,7 +201,7 @@ def test_coco_checkpoint_transfers_all_but_the_class_convolution(tmp_path):
     assert kept == [
         f'bbox_head.rtm_cls.{level}.{kind}' for level in range(3) for kind in ('weight', 'bias')
     ]
-    from mmballoon.train.transfer import transfer_line
+    from mmballoon.train.hooks import transfer_line
 
     line, count = transfer_line(model.state_dict(), theirs), len(theirs)
     assert line == (

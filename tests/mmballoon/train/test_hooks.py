@@ -1,10 +1,10 @@
-"""mmballoon/train/depthwise.py."""
+"""mmballoon/train/hooks.py: depthwise convolutions."""
 
 import mmcompat  # noqa: F401
 
 import torch
 
-from mmballoon.train.depthwise import wrap
+from mmballoon.train.hooks import depthwise_in_float32
 
 
 def test_depthwise_in_float32():
@@ -13,7 +13,7 @@ def test_depthwise_in_float32():
     """
     torch.manual_seed(0)
     depthwise, other = torch.nn.Conv2d(8, 8, 5, padding=2, groups=8), torch.nn.Conv2d(8, 8, 3)
-    wrap(torch.nn.Sequential(depthwise, other))
+    depthwise_in_float32(torch.nn.Sequential(depthwise, other))
     picture = torch.randn(2, 8, 16, 16).bfloat16()
     exact = depthwise(picture.float())
     with torch.autocast('cpu', torch.bfloat16):
