@@ -1,4 +1,4 @@
-"""mmballoon/train/curves.py and transfer.py, on the session's tiny run, which was resumed once."""
+"""mmballoon/train/curves.py and hooks.py, on the session's tiny run, which was resumed once."""
 
 import json
 from types import SimpleNamespace
