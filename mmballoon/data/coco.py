@@ -72,8 +72,10 @@ def _check_rows(data):
             raise ValueError(f"no list '{table}' in it")
         for number, row in enumerate(rows):
             for key, types in keys.items():
-                if not isinstance(row, dict) or type(row.get(key)) not in types:
-                    raise ValueError(f"number {number} of {table} has no usable '{key}'")
+                value = row.get(key) if isinstance(row, dict) else None
+                if type(value) not in types:
+                    what = 'no' if value is None else 'a wrong'
+                    raise ValueError(f"number {number} of {table} has {what} '{key}'")
     images, categories = ({row['id'] for row in data[name]} for name in ('images', 'categories'))
     for number, a in enumerate(data['annotations']):
         if a['image_id'] not in images or a['category_id'] not in categories:
