@@ -59,7 +59,7 @@ NO_CATEGORY = (
     "no annotation is left: metainfo['classes'] must name categories of the COCO file, and filter_cfg "
     'keep some of its images'
 )
-IMAGE = 'not a readable image: replace it, or remove it from the annotations'
+NO_IMAGE = 'not a readable image: replace it, or remove it from the annotations'
 TWO_BUILDS = (
     'torch and torchvision are different builds: install both with one command, from one index '
     '(pip install --force-reinstall torch torchvision)'
@@ -77,7 +77,7 @@ KNOWN_ERRORS = (
     ('ValueError', 'mmcompat/checkpoint.py', 'history_getattr', UNSAFE),
     ('RuntimeError EOFError', 'torch/serialization.py', '__init__ _load _legacy_load', DAMAGED),
     ('FileNotFoundError', 'mmengine/runner/checkpoint.py', 'load_from_local', CHECK_PATH),
-    ('FileNotFoundError AssertionError error', 'mmcv/transforms/loading.py', 'transform', IMAGE),
+    ('FileNotFoundError AssertionError error', 'mmcv/transforms/loading.py', 'transform', NO_IMAGE),
     ('ImportError', 'mmengine/visualization/vis_backend.py', '_init_env', BACKEND),
     ('RuntimeError', 'torchvision/_meta_registrations.py', '<module>', TWO_BUILDS),
 )

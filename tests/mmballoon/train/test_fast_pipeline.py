@@ -21,7 +21,7 @@ from mmengine.hub import get_config
 
 register_all_modules()
 
-from mmballoon.cli import BAD_IMAGE, explain  # noqa: E402
+from mmballoon.cli import NO_IMAGE, explain  # noqa: E402
 from mmballoon.train import fast_pipeline  # noqa: E402
 from mmballoon.train.fast_pipeline import HSVRandomAug, LoadCachedImage, ResizedView, SharedImage  # noqa: E402
 
@@ -153,7 +153,7 @@ def test_a_missing_image(tmp_path):
     with pytest.raises(FileNotFoundError) as error:
         LoadCachedImage()(dict(path))
     line = explain(error.value)
-    assert path['img_path'] in line and line.endswith(f'; next: {BAD_IMAGE}')
+    assert path['img_path'] in line and line.endswith(f'; next: {NO_IMAGE}')
     assert LoadCachedImage(ignore_empty=True)(dict(path)) is None
 
 
