@@ -4,8 +4,8 @@
     python data_tools/check_coco.py mine.json --images photos --out outputs/check
     python data_tools/check_coco.py --img-size 416                   box sizes as the network sees them at 416 pixels
 
-Plain text on the terminal; contact sheets of the images with their boxes and polygons, and
-histograms, as PNG in OUT. The exit status is 2 if something is wrong with the data: an id or a box
+Plain text on the terminal; contact sheets of the images with their boxes and polygons as PNG in
+OUT. The exit status is 2 if something is wrong with the data: an id or a box
 twice, a box outside its image, an annotation without area or iscrowd (or, with --masks, without an
 outline), images that are broken or of another size, images in two splits, classes of one split only.
 Files of other programs are taken as they are; where import_annotations.py would mend them, a line
@@ -21,6 +21,7 @@ from pathlib import Path
 from mmballoon.cli import UserError, report_errors
 from mmballoon.data.checks import findings
 from mmballoon.data.coco import load
+from mmballoon.data.plots import contact_sheet, tiles
 
 
 def parse_args(argv=None):
@@ -63,13 +64,10 @@ def main(argv=None):
         folders = args.images or [None] * len(args.annotations)
         parts = [load(path, folder) for path, folder in zip(args.annotations, folders)]
         name_parts(parts, args.annotations)
-        from mmballoon.data.plots import contact_sheet, histograms, tiles
-
         for line in findings(parts, args.img_size, tiles(parts), args.masks):
             print(line)
         for part in parts:
             print(f'saved: {contact_sheet(part, args.out)}')
-        print(f'saved: {histograms(parts, args.img_size, args.out)}')
         problems = [problem for part in parts for problem in part.problems]
         for problem in problems[:20]:
             print(f'wrong: {problem}', file=sys.stderr)

@@ -127,6 +127,9 @@ def describe(part, img_size):
     yield f'  image long side  {long_sides(part.images.values())}'
     if not annotations:
         return
+    counts = sorted(len(part.boxes.get(key, ())) for key in part.images)
+    middle, most = counts[len(counts) // 2], counts[-1]
+    yield f'  boxes per image  {counts[0]} to {most}, median {middle}'
     yield f'  boxes, COCO      {by_area(annotations)}  (area below 32², 96² px, and above)'
     sizes, strides = network_sizes(part, img_size), ', '.join(map(str, STRIDES))
     yield f'  box size at {img_size} px (square root of the box, network input; strides {strides})'

@@ -1,10 +1,10 @@
-"""The contact sheets and histograms of check_coco.py. Pillow and matplotlib."""
+"""The contact sheets of check_coco.py. Pillow only."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from mmballoon.cli import atomic_write
-from mmballoon.data.coco import STRIDES, THUMBNAIL, network_sizes
+from mmballoon.data.coco import THUMBNAIL
 
 COLUMNS, MAX_TILES, LABEL, GAP = 8, 96, 16, 4
 COLORS = '#ff3c5a', '#28beff', '#5adc5a', '#ffb428', '#c86ef0', '#00d2be'
@@ -49,35 +49,4 @@ def contact_sheet(part, out):
     path = out / f'contact_sheet_{part.name}.png'
     with atomic_write(path) as file:
         sheet.save(file, 'PNG')
-    return path
-
-
-def histograms(parts, img_size, out):
-    """Save box sizes against the strides, box shapes, and boxes per image; returns the path."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12, 3.4), layout='constrained')
-    left, middle, right = figure.subplots(1, 3)
-    names = [part.name for part in parts]
-    sizes = [np.maximum(network_sizes(part, img_size), 1) for part in parts]
-    left.hist(sizes, bins=2.0 ** np.arange(1, 10.5, 0.5), label=names)
-    left.set_xscale('log', base=2)
-    left.xaxis.set_major_formatter('{x:.0f}')
-    for stride in STRIDES:
-        left.axvline(stride, color='gray', linestyle='--', linewidth=1)
-        top = dict(transform=left.get_xaxis_transform(), va='top')
-        left.text(stride, 1, f' {stride}', fontsize=8, color='gray', **top)
-    left.set(title=f'box size at {img_size} px, and the strides')
-    left.set(xlabel='square root of the box area, px', ylabel='boxes')
-    boxes = [[a['bbox'] for found in part.boxes.values() for a in found] for part in parts]
-    ratios = [[w / h for _, _, w, h in found if h > 0] for found in boxes]
-    middle.hist(ratios, bins=np.linspace(0, 3, 31), label=names)
-    middle.set(title='box shape', xlabel='width / height')
-    counts = [[len(part.boxes.get(key, ())) for key in part.images] for part in parts]
-    right.hist(counts, bins=np.arange(max(map(max, counts)) + 2) - 0.5, label=names)
-    right.set(title='boxes per image', xlabel='boxes', ylabel='images')
-    right.legend()
-    path = out / 'histograms.png'
-    with atomic_write(path) as file:
-        figure.savefig(file, dpi=110)
     return path
