@@ -85,6 +85,10 @@ def detections(cfg, part, path, detect_onnx):
     if foreign:
         reason = f'detections in image {min(foreign)}, which the annotations do not have'
         raise UserError(path, reason, 'detect with this config')
+    unknown = {d['category_id'] for d in found} - part.names.keys() - part.left_out
+    if unknown:
+        reason = f'category id {min(unknown)}, which the annotations do not have ({[*part.names]})'
+        raise UserError(path, reason, 'write the category ids of the COCO file')
     return [d for d in found if d['category_id'] in part.names]
 
 
@@ -111,7 +115,12 @@ def provenance(cfg, files):
         config=cfg.filename,
         config_sha256=hashlib.sha256(cfg.pretty_text.encode()).hexdigest(),
         **{name: str(path) for name, path in files.items()},
-        **{f'{name}_sha256': digest for name, digest in hashes.items()},
+        # Of a checkpoint only if it made these detections: its threshold is found by this hash.
+        **{
+            f'{name}_sha256': digest
+            for name, digest in hashes.items()
+            if name != 'checkpoint' or 'predictions' not in files
+        },
         command=shlex.join(['python', *sys.argv]),
         date=datetime.now().astimezone().isoformat(timespec='seconds'),
         training_seed=cfg.get('randomness', {}).get('seed'),

@@ -28,7 +28,8 @@ def summarise(data, detections, folds):
     whole = evaluate(truth, detections)
     by_fold = whole.slice_by({str(i): keys for i, keys in enumerate(folds)})
     fold_of = {key: i for i, keys in enumerate(folds) for key in keys}
-    objects = Counter((fold_of[a['image_id']], a['category_id']) for a in data['annotations'])
+    plain = [a for a in data['annotations'] if not a['iscrowd']]
+    objects = Counter((fold_of[a['image_id']], a['category_id']) for a in plain)
     ranks, aligned = Counter(), []
     for d in sorted(detections, key=lambda d: -d['score']):
         group = fold_of[d['image_id']], d['category_id']
@@ -39,7 +40,7 @@ def summarise(data, detections, folds):
         part = dict(data, images=[image for image in data['images'] if image['id'] in set(keys)])
         part['annotations'] = [a for a in data['annotations'] if a['image_id'] in set(keys)]
         found = [d for d in detections if d['image_id'] in set(keys)]
-        count = len(part['annotations'])
+        count = sum(not a['iscrowd'] for a in part['annotations'])
         diagnosis = evaluate(hotcoco.COCO(part), found).image_diagnostics(0.5)
         best = threshold_curve(diagnosis, found, count)['threshold']
         rows.append(dict(images=len(keys), objects=count, AP=by_fold[str(i)]['AP'], threshold=best))

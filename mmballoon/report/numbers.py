@@ -146,7 +146,7 @@ def _judge(detection, objects):
 
 def ap_by_size(data, detections, img_size):
     """[{'low', 'high', 'objects', 'AP' or None}] by the square root of a box's area, network pixels."""
-    scales = {i['id']: img_size / max(i['width'], i['height']) for i in data['images']}
+    scales = {i['id']: img_size / max(1, i['width'], i['height']) for i in data['images']}
 
     def scale(item):
         x, y, width, height = (value * scales[item['image_id']] for value in item['bbox'])

@@ -9,6 +9,7 @@ from pathlib import Path
 from mmballoon.cli import UserError
 from mmballoon.report.split import image_files, to_results
 
+ANOTHER = 'pass the config that tools/test.py detected with'
 # What MMDetection's files hold besides plain values: tensors, and numbers of numpy.
 ALLOWED = {
     'torch._utils': ('_rebuild_tensor_v2',),
@@ -46,9 +47,13 @@ def read_results(path, part):
             samples = Restricted(file).load()
         files, found = image_files(part), {}
         for sample in samples:
-            key = files.get(Path(sample.get('img_path', '')), sample['img_id'])
             instances = sample['pred_instances']
-            found[key] = [instances[name] for name in ('bboxes', 'scores', 'labels')]
+            columns = [instances[name] for name in ('bboxes', 'scores', 'labels')]
+            found[_image_of(sample, part, files)] = columns
+        missing = part.images.keys() - found.keys()
+        if missing:
+            reason = f'nothing about {len(missing)} of the {len(part.images)} images of the config'
+            raise UserError(path, reason, ANOTHER)
         return to_results(part, found, list(part.names.values()))
     except (
         AttributeError,
@@ -61,6 +66,17 @@ def read_results(path, part):
         found = f'not a file of detections ({type(error).__name__}: {error})'
         advice = 'pass results.pkl of tools/test.py --out, or a COCO results JSON'
         raise UserError(path, found, advice) from None
+
+
+def _image_of(sample, part, files):
+    """The image id of one sample of results.pkl: by its id and the file's name, or by its path."""
+    key, path = sample['img_id'], Path(sample.get('img_path') or '')
+    image = part.images.get(key)
+    if image and path.name in ('', Path(image['file_name']).name):
+        return key
+    if path not in files:
+        raise UserError(path, 'has detections, and is no image of the config', ANOTHER)
+    return files[path]
 
 
 def _row(image_id, category_id, bbox, score, **others):

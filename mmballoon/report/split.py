@@ -35,11 +35,16 @@ def _load(plain):
     path = annotation_file(plain)
     part = coco.load(path, Path(plain.get('data_root') or '', plain.data_prefix.img))
     classes = plain.get('metainfo', {}).get('classes') or list(part.names.values())
+    words = [key for key in (*part.images, *part.names) if not isinstance(key, int)]
+    if words:
+        advice = 'python data_tools/import_annotations.py gives it numbers'
+        raise UserError(path, f'an id is no number ({words[0]!r})', advice)
     ids = {name: key for key, name in part.names.items()}
     if not ids.keys() & set(classes):
         advice = "make metainfo['classes'] in the config name categories of this file"
         raise UserError(path, f'no category named {", ".join(classes)}', advice)
-    free = 1 + max((key for key in part.names if isinstance(key, int)), default=0)
+    free = 1 + max(part.names, default=0)
+    part.left_out = {key for key, name in part.names.items() if name not in classes}
     kept = {
         key: [
             dict(a, category_id=ids[part.names[a['category_id']]])
@@ -62,7 +67,11 @@ def _merge(parts):
     first_free = max(keys) + 1 if len(set(keys)) < len(keys) else None
     merged = coco.Part('+'.join(part.name for part in parts), Path(), {}, {}, parts[0].names)
     for part in parts:
-        category = dict(zip(part.names, merged.names))
+        ids = {name: key for key, name in merged.names.items()}
+        if ids.keys() != set(part.names.values()):
+            found = f'{", ".join(part.names.values())}, and {", ".join(ids)} in another dataset'
+            raise UserError(part.folder, f'its classes are {found}', "give both the same metainfo['classes']")
+        category = {key: ids[name] for key, name in part.names.items()}
         for old, image in part.images.items():
             key = old if first_free is None else first_free + len(merged.images)
             path = str(part.folder / image['file_name'])
@@ -73,6 +82,7 @@ def _merge(parts):
                     for a in part.boxes[old]
                 ]
         merged.problems += part.problems
+        merged.left_out |= part.left_out
     return merged
 
 
