@@ -14,8 +14,8 @@ from mmballoon.data.checks import BITS, NEAR, difference_hash
 from mmballoon.data.coco import thumbnail
 from mmballoon.data.files import added_files
 from mmballoon.data.images import ImageFolder, image_size
-from mmballoon.data.via import read_via
-from mmballoon.data.via_project import via_project
+from mmballoon.data.via import parse_via
+from mmballoon.data.via_project import read_base, via_project
 
 LEAST = 0.05  # detections with a lower score say nothing about how sure the detector is
 REPORT = Path('outputs/report/report.json')
@@ -29,51 +29,35 @@ def suggest(args):
     """
     if args.out.exists():
         raise UserError(args.out, 'exists', 'choose another --out, or move it away')
-    if not args.images.is_dir():
-        raise UserError(args.images, 'no such folder', 'name the folder of the images')
-    folder = ImageFolder(args.images)
-    entries = read_via(args.extend)[0] if args.extend else []
-    annotated = [folder.find(entry.filename) for entry in entries]
-    known = {name for names in annotated for name in names}
+    folder, base = ImageFolder(args.images), read_base(args.extend) if args.extend else '{}'
+    entries = parse_via(args.extend, base.encode())[0]
+    known = {name for entry in entries for name in folder.find(entry.filename)}
     sizes = {n: image_size(args.images / n) for n in folder.images() if n not in known}
     if not sizes:
-        raise UserError(args.images, 'no image without annotations in it', 'add images')
+        found = 'no image that has no annotations yet'
+        raise UserError(args.images, found, 'name the folder of the images')
     detect, classes = load_detector(args)
-    suggested = {}
-    for name in tqdm(sizes, 'detecting', disable=None):
-        regions = detect(cv2.imread(str(args.images / name)))
-        suggested[name] = [region for region in regions if region['score'] >= LEAST]
+    found = {n: detect(cv2.imread(str(args.images / n))) for n in tqdm(sizes, disable=None)}
     threshold, why = choose_threshold(args)
-    images = [
-        (name, [region for region in suggested[name] if region['score'] >= threshold])
-        for name in in_order(args.images, suggested)[: args.top]
-    ]
+    images = {
+        name: [region for region in found[name] if region['score'] >= threshold]
+        for name in in_order(args.images, found)[: args.top]
+    }
+    if args.format == 'via':
+        rows = [(name, (args.images / name).stat().st_size, r) for name, r in images.items()]
+        texts = {args.out: via_project(rows, classes, args.class_attribute, args.images, base)}
+    elif args.format == 'coco':
+        texts = {args.out: _json(to_coco(images, sizes, classes))}
+    else:
+        texts = dict(to_labelme(args, name, sizes[name], r) for name, r in images.items())
     with added_files() as add:
-        for path, content in files(args, images, sizes, classes):
-            add(path, content.encode())
-    count = sum(len(regions) for _, regions in images)
+        for path, text in texts.items():
+            add(path, text.encode())
+    count = sum(map(len, images.values()))
     yield f'{count} suggestions in {len(images)} of {len(sizes)} images without annotations'
     yield f'minimum score {threshold:.2f} ({why}); the least sure images come first'
-    if not all(annotated):
-        found = f'{annotated.count([])} images of {args.extend} are not in {args.images}'
-        yield f'note: {found}, and VIA will not show them'
-    yield f'saved: {args.out}'
-    if args.format == 'via':
-        yield 'if VIA does not show the images: Project > Add local files'
-
-
-def files(args, images, sizes, classes):
-    """[(path, text)] of the files to write; images: [(name, regions)], sizes: {name: (width, height)}"""
-    if args.format == 'coco':
-        return [(args.out, json.dumps(to_coco(images, sizes, classes), ensure_ascii=False))]
-    if args.format == 'labelme':
-        targets = [(args.out / name).with_suffix('.json') for name, _ in images]
-        paths = [os.path.relpath(args.images / n, t.parent) for t, (n, _) in zip(targets, images)]
-        contents = [to_labelme(path, sizes[n], found) for path, (n, found) in zip(paths, images)]
-        return [(t, json.dumps(c, ensure_ascii=False)) for t, c in zip(targets, contents)]
-    rows = [(name, (args.images / name).stat().st_size, regions) for name, regions in images]
-    text = via_project(rows, classes, args.class_attribute, args.images, args.extend)
-    return [(args.out, text)]
+    via = ' (if VIA does not show the images: Project > Add local files)' * (args.format == 'via')
+    yield f'saved: {args.out}{via}'
 
 
 def load_detector(args):
@@ -108,6 +92,7 @@ def _regions(boxes, scores, labels, masks, classes):
     return [
         dict(label=classes[label], score=round(score, 3), status='suggested', box=box, outline=line)
         for label, score, box, line in rows
+        if score >= LEAST
     ]
 
 
@@ -159,7 +144,7 @@ def to_coco(images, sizes, classes):
     """COCO (dict); each annotation has ``attributes`` with its status, ``suggested``, and its score."""
     coco = dict(images=[], annotations=[], categories=[])
     coco['categories'] = [dict(id=i, name=name) for i, name in enumerate(classes, 1)]
-    for image_id, (name, regions) in enumerate(images, 1):
+    for image_id, (name, regions) in enumerate(images.items(), 1):
         size = dict(zip(('width', 'height'), sizes[name]))
         coco['images'].append(dict(id=image_id, file_name=name, **size))
         for region in regions:
@@ -174,14 +159,18 @@ def to_coco(images, sizes, classes):
     return coco
 
 
-def to_labelme(path, size, regions):
-    """LabelMe's JSON (dict) of one image; each shape has the flag ``suggested``."""
-    shapes = []
+def to_labelme(args, name, size, regions):
+    """(path, text) of LabelMe's file for one image; each shape has the flag ``suggested``."""
+    path, shapes = (args.out / name).with_suffix('.json'), []
     for region in regions:
         points = np.reshape(region['outline'] or region['box'], (-1, 2)).tolist()
-        kind = 'polygon' if region['outline'] else 'rectangle'
-        shape = dict(label=region['label'], points=points, shape_type=kind, group_id=None)
-        text = f'score {region["score"]:.2f}'
-        shapes.append(shape | dict(description=text, flags=dict(suggested=True)))
-    rest = dict(imagePath=path, imageData=None, imageHeight=size[1], imageWidth=size[0])
-    return dict(version='5.5.0', flags={}, shapes=shapes) | rest
+        shape = dict(label=region['label'], points=points, flags=dict(suggested=True))
+        shape['shape_type'] = 'polygon' if region['outline'] else 'rectangle'
+        shapes.append(shape | dict(group_id=None, description=f'score {region["score"]:.2f}'))
+    image = os.path.relpath(args.images / name, path.parent)
+    file = dict(version='5.5.0', flags={}, shapes=shapes, imagePath=image, imageData=None)
+    return path, _json(file | dict(imageHeight=size[1], imageWidth=size[0]))
+
+
+def _json(value):
+    return json.dumps(value, ensure_ascii=False)

@@ -4,6 +4,7 @@
     python tools/cross_validate.py CONFIG --jobs 2            (two trainings at once, one thread each)
     python tools/cross_validate.py CONFIG --compare OTHER_CONFIG
     python tools/cross_validate.py CONFIG --learning-curve    (how many more images?)
+    python tools/cross_validate.py CONFIG --review review.json    (label errors, to correct in VIA)
     python tools/cross_validate.py CONFIG --group '(.+)_frame'    (a video's images stay together)
 
 Stopped, and typed again, it continues: finished folds are kept. predictions.json in the work directory
@@ -19,6 +20,8 @@ from mmballoon.cli import UserError, report_errors
 
 def parse_args(argv=None):
     from mmengine.config import DictAction
+
+    from mmballoon.report.review import add_arguments
 
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     add = parser.add_argument
@@ -51,10 +54,19 @@ def parse_args(argv=None):
         action=DictAction,
         help='settings that replace those of the config',
     )
+    add_arguments(add)
     args = parser.parse_args(argv)
     if args.folds < 2 or args.jobs < 1 or args.seed < 0:
         parser.error('--folds takes 2 or more, --jobs 1 or more, --seed 0 or more')
     return args
+
+
+def read_config(path, args):
+    from mmengine.config import Config
+
+    cfg = Config.fromfile(path)
+    cfg.merge_from_dict(args.cfg_options or {})
+    return cfg
 
 
 def cross_validate(config, folder, args):
@@ -62,7 +74,6 @@ def cross_validate(config, folder, args):
     of training images, detections)}.
     """
     import mmengine
-    from mmengine.config import Config
 
     from mmballoon.report import trainings
     from mmballoon.report.results import read_results
@@ -70,8 +81,7 @@ def cross_validate(config, folder, args):
     from mmballoon.train import rules
 
     rules.apply()
-    cfg = Config.fromfile(config)
-    cfg.merge_from_dict(args.cfg_options or {})
+    cfg = read_config(config, args)
     part, dealt, runs = trainings.prepare(cfg, folder, args)
     counts = ', '.join(str(len(fold)) for fold in dealt)
     print(f'{folder}: {len(part.images)} images in {len(dealt)} folds of {counts}', flush=True)
@@ -82,7 +92,7 @@ def cross_validate(config, folder, args):
     for share, some in runs.items():
         found, images = [], 0
         for run in some:
-            left_out = Config.fromfile(run / 'config.py').test_dataloader.dataset
+            left_out = mmengine.Config.fromfile(run / 'config.py').test_dataloader.dataset
             found += read_results(run / 'results.pkl', load_split(left_out))
             images += len(mmengine.load(run / 'train.json')['images'])
         results[share] = images / len(some), found
@@ -141,9 +151,11 @@ def summary(report):
 def main(argv=None):
     with report_errors():
         args = parse_args(argv)
+        from mmballoon.report import folds, review, trainings
+
+        review.check(args)
         folder = args.work_dir or Path('work_dirs', f'{Path(args.config).stem}_folds')
         part, dealt, results = cross_validate(args.config, folder, args)
-        from mmballoon.report import folds
         from mmballoon.report.build import build
         from mmballoon.report.split import to_coco
 
@@ -153,11 +165,14 @@ def main(argv=None):
         if args.learning_curve:
             sizes, found = zip(*results.values())
             cross['curve'] = folds.learning_curve(data, found, dealt, sizes)
-        inputs = dict(config=str(folder / 'config.py'), predictions=folder / 'predictions.json')
-        inputs.update(checkpoint=None, compare=compare, lang=args.lang, out=folder / 'report')
-        for path in build(Namespace(**inputs), cross=cross):
-            print(f'saved: {path}')
-        print(*summary(json.loads(path.read_text(encoding='utf-8'))), sep='\n')
+        inputs = dict(vars(args), config=str(folder / 'config.py'), checkpoint=None)
+        inputs.update(
+            predictions=folder / 'predictions.json', compare=compare, out=folder / 'report'
+        )
+        sources = trainings.sources(read_config(args.config, args))
+        print(*build(Namespace(**inputs), cross=cross, sources=sources), sep='\n')
+        report = (folder / 'report/report.json').read_text(encoding='utf-8')
+        print(*summary(json.loads(report)), sep='\n')
 
 
 if __name__ == '__main__':

@@ -5,6 +5,7 @@
     python tools/report.py CONFIG --predictions results.pkl   (written by tools/test.py --out results.pkl)
     python tools/report.py CONFIG model.onnx                  (written by tools/export_onnx.py)
     python tools/report.py CONFIG CHECKPOINT --lang zh
+    python tools/report.py CONFIG CHECKPOINT --review review.json    (label errors, to correct in VIA)
 
 One HTML file that opens without a network, and report.json beside it with the same numbers.
 """
@@ -16,6 +17,8 @@ from mmballoon.cli import report_errors
 
 
 def parse_args(argv=None):
+    from mmballoon.report.review import add_arguments
+
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     add = parser.add_argument
     add('config', help='config file')
@@ -24,6 +27,7 @@ def parse_args(argv=None):
     add('--compare', type=Path, help='another checkpoint, ONNX file, results.pkl or JSON')
     add('--lang', choices=('en', 'zh'), default='en', help='(%(default)s)')
     add('--out', type=Path, default=Path('outputs/report'), help='folder (%(default)s)')
+    add_arguments(add)
     args = parser.parse_args(argv)
     if not (args.checkpoint or args.predictions):
         parser.error('pass a CHECKPOINT, or --predictions')
@@ -45,8 +49,7 @@ def main(argv=None):
 
         if args.predictions or args.checkpoint.suffix == '.onnx':  # else MMDetection's test says it
             classes.note(classes.check(Config.fromfile(args.config), 'test'))
-        for path in build(args, detect_onnx=detect):
-            print(f'saved: {path}')
+        print(*build(args, detect_onnx=detect), sep='\n')
 
 
 if __name__ == '__main__':

@@ -9,66 +9,89 @@ import html
 import json
 import re
 
-from mmballoon.data.via import read_via
+from mmballoon.cli import UserError
+from mmballoon.data.via import AGAIN, parse_via, read_via
 
 SPACE = re.compile(r'\s*')
 STATUS = 'suggested', 'ok', 'wrong'  # of a region: ok and wrong are what a person decides
-PROJECT = '_via_settings', '_via_img_metadata', '_via_attributes'
+PARTS = '_via_settings', '_via_img_metadata', '_via_attributes'  # that VIA asks for
 
 
-def via_project(images, classes, class_attribute, folder, base=None):
+def via_project(images, classes, class_attribute, folder, base='{}'):
     """The text of a project (str).
 
-    images: [(file name below ``folder``, size in bytes, [region])] in the order in which VIA shows them;
-    a region has ``label`` (class name), ``score`` (or None), ``status``, ``box`` [x1, y1, x2, y2] and
-    ``outline`` [x0, y0, x1, y1, ...] (or None), in pixels. classes: names for the dropdown. folder: of
-    the images (Path). base: file of VIA (Path) whose images come last, each as it is there.
-
-    Raises:
-        UserError: ``base`` is no file of VIA.
+    images: [(file name below ``folder``, size in bytes, [region])] in the order in which VIA shows them.
+    A region has ``label`` (class name), ``box`` [x1, y1, x2, y2] and ``outline`` [x0, y0, x1, y1, ...]
+    (or None) in pixels, and may have ``status``, ``score`` and ``reason``. A region with ``number`` (from
+    0) is one that its image has in ``base``, and gets only these. classes: names for the dropdown.
+    folder: of the images (Path). base: the text of a JSON file of VIA. Its images that are not in
+    ``images`` come last; their entries keep their bytes.
     """
-    settings, attributes, entries = _read_base(base) if base else ({}, {}, {})
+    settings, attributes, entries = _read(base)
     core = settings.setdefault('core', {})
     # VIA puts this text before each file name. As an address it works wherever VIA's page lies.
     core['default_filepath'] = core.get('default_filepath') or f'{folder.resolve().as_uri()}/'
     settings.setdefault('project', {}).setdefault('name', 'suggestions')
-    regions = attributes.setdefault('region', {})
     attributes.setdefault('file', {})
-    ids = _class_options(regions, class_attribute, [*classes, *_texts(entries, class_attribute)])
-    if 'status' not in regions:
-        options = {name: name for name in STATUS}  # a region that a person draws is ok
-        regions['status'] = dict(type='radio', options=options, default_options={'ok': True})
-    regions.setdefault('score', dict(type='text', description='', default_value=''))
-    new = {f'{name}{size}': (name, size, found) for name, size, found in images}
-    texts = {key: _entry(*image, class_attribute, ids) for key, image in new.items()} | entries
-    metadata = ',\n'.join(f'{_dump(key)}:{text}' for key, text in texts.items())
+    described, known = attributes.setdefault('region', {}), parse_via(folder, base.encode())[0]
+    texts = [region.attributes.get(class_attribute) for entry in known for region in entry.regions]
+    ids = _class_ids(described, class_attribute, [*classes, *texts])
+    _describe(described, [region for _, _, regions in images for region in regions])
+    keys, changed = {entry.filename: key for entry, key in zip(known, entries)}, {}
+    for name, size, regions in images:
+        key, entry = f'{name}{size}', dict(filename=name, size=size, regions=[], file_attributes={})
+        if name in keys:
+            key, entry = keys[name], json.loads(entries[keys[name]])
+        for region in regions:
+            values = {k: str(region[k]) for k in ('status', 'score', 'reason') if k in region}
+            if 'number' not in region:
+                values = {class_attribute: ids[region['label']], **values}
+                entry['regions'].append(dict(shape_attributes=_shape(region)))
+            target = entry['regions'][region.get('number', -1)]
+            target['region_attributes'] = {**(target.get('region_attributes') or {}), **values}
+        changed[key] = _dump(entry)
+    entries = changed | {key: text for key, text in entries.items() if key not in changed}
+    metadata = ',\n'.join(f'{_dump(key)}:{text}' for key, text in entries.items())
     return (
         f'{{"_via_settings":{_dump(settings)},\n"_via_img_metadata":{{\n{metadata}}},\n'
         f'"_via_attributes":{_dump(attributes)},\n"_via_data_format_version":"2.0.10",\n'
-        f'"_via_image_id_list":{_dump(list(texts))}}}\n'
+        f'"_via_image_id_list":{_dump(list(entries))}}}\n'
     )
+
+
+def read_base(path):
+    """The text of a JSON file of VIA, to be extended.
+
+    Raises:
+        UserError: it is no file of VIA, or CSV.
+    """
+    read_via(path)
+    text = path.read_text(encoding='utf-8-sig')
+    if not text.lstrip().startswith('{'):
+        raise UserError(path, 'CSV, expected JSON', f'{AGAIN}, as json')
+    return text
 
 
 def _dump(value):
     return json.dumps(value, ensure_ascii=False, separators=(',', ':'))
 
 
-def _read_base(path):
-    """(settings, attributes, {key: text of the entry}) of a file of VIA 1 or 2."""
-    read_via(path)  # refuses what is no file of VIA
-    parts = dict(_members(path.read_text(encoding='utf-8-sig')))
-    is_project = all(name in parts for name in PROJECT)
-    entries = dict(_members(parts['_via_img_metadata'])) if is_project else parts
-    for key, text in entries.items():
-        entry = json.loads(text)
-        if isinstance(entry.get('regions'), dict) or 'file_attributes' not in entry:  # VIA 1
-            values = entry.get('regions') or {}
-            values = list(values.values()) if isinstance(values, dict) else values
-            entry = dict(size=-1, file_attributes={}) | entry | dict(regions=values)
+def _read(text):
+    """(settings, attributes, {key: text of the entry}) of JSON of VIA 1 or 2."""
+    parts = dict(_members(text))
+    is_project = all(name in parts for name in PARTS)
+    entries = dict(_members(parts[PARTS[1]])) if is_project else parts
+    if 'filename' in entries:  # a file with a single entry
+        entries = {json.loads(entries['filename']): text.strip()}
+    for key, entry in entries.items():
+        entry = json.loads(entry)
+        if not isinstance(entry.get('regions'), list) or 'file_attributes' not in entry:  # VIA 1
+            regions = entry.get('regions') or []
+            regions = list(regions.values()) if isinstance(regions, dict) else regions
+            entry = dict(size=-1, file_attributes={}) | entry | dict(regions=regions)
             entries[key] = _dump(entry)
-    if not is_project:
-        return {}, {}, entries
-    return json.loads(parts[PROJECT[0]]), json.loads(parts[PROJECT[2]]), entries
+    settings, attributes = (json.loads(parts[PARTS[i]]) if is_project else {} for i in (0, 2))
+    return settings, attributes, entries
 
 
 def _members(text):
@@ -85,52 +108,41 @@ def _members(text):
     return found
 
 
-def _class_options(regions, attribute, classes):
+def _class_ids(described, attribute, classes):
     """{class name: what a region's attribute is set to}; adds what is missing to the project.
 
     An attribute of the project that has options keeps them and their kind. One of text becomes a
     dropdown: VIA then selects the option whose id is the text.
     """
-    known = regions.setdefault(attribute, dict(type='dropdown', description=''))
+    known = described.setdefault(attribute, dict(type='dropdown', description=''))
     if known.get('type') not in ('dropdown', 'radio', 'image', 'checkbox'):
         known['type'] = 'dropdown'
     options = known.setdefault('options', {})
     ids = {html.unescape(text or key): key for key, text in options.items()}
     for name in classes:
-        if name not in ids and name not in options:
+        if name and isinstance(name, str) and name not in ids and name not in options:
             options[name] = html.escape(name)
             ids[name] = name
-    known.setdefault('default_options', {ids[classes[0]]: True} if len(ids) == 1 else {})
+    known.setdefault('default_options', dict.fromkeys(ids.values(), True) if len(ids) == 1 else {})
     return {n: {key: True} if known['type'] == 'checkbox' else key for n, key in ids.items()}
 
 
-def _texts(entries, attribute):
-    """The values (str) that an attribute has in the regions of a person's own entries, each once."""
-    regions = [region for text in entries.values() for region in json.loads(text)['regions']]
-    values = [(region.get('region_attributes') or {}).get(attribute) for region in regions]
-    return list(dict.fromkeys(value for value in values if value and isinstance(value, str)))
-
-
-def _entry(name, size, found, class_attribute, ids):
-    regions = [
-        dict(
-            shape_attributes=_shape(region),
-            region_attributes={
-                class_attribute: ids[region['label']],
-                'status': region['status'],
-                'score': '' if region['score'] is None else f'{region["score"]:.2f}',
-            },
-        )
-        for region in found
-    ]
-    return _dump(dict(filename=name, size=size, regions=regions, file_attributes={}))
+def _describe(described, regions):
+    """Add the attributes besides the class to a project, where it lacks them."""
+    kind = dict(type='radio', description='', options={}, default_options={'ok': True})  # drawn: ok
+    options = described.setdefault('status', kind).get('options', {})
+    for status in (*STATUS, *(region['status'] for region in regions if 'status' in region)):
+        options.setdefault(status, status)
+    for name in ('score', 'reason'):
+        if any(name in region for region in regions):
+            described.setdefault(name, dict(type='text', description='', default_value=''))
 
 
 def _shape(region):
-    """shape_attributes: a polygon where there is an outline, else a rect; in hundredths of a pixel."""
-    outline = [round(float(value), 2) for value in region['outline'] or ()]
-    if outline:
-        return dict(name='polygon', all_points_x=outline[::2], all_points_y=outline[1::2])
-    x1, y1, x2, y2 = (round(float(value), 2) for value in region['box'])
-    width, height = round(x2 - x1, 2), round(y2 - y1, 2)
-    return dict(name='rect', x=x1, y=y1, width=width, height=height)
+    """shape_attributes: a polygon where there is an outline, else a rect; in thousandths of a pixel."""
+    if region['outline']:
+        points = [round(float(value), 3) for value in region['outline']]
+        return dict(name='polygon', all_points_x=points[::2], all_points_y=points[1::2])
+    x1, y1, x2, y2 = region['box']
+    x, y, width, height = (round(float(value), 3) for value in (x1, y1, x2 - x1, y2 - y1))
+    return dict(name='rect', x=x, y=y, width=width, height=height)

@@ -23,21 +23,23 @@ from mmengine.config import Config
 from mmballoon.cli import UserError, atomic_write
 from mmballoon.colors import palette
 from mmballoon.data import checks, coco
-from mmballoon.report import numbers
+from mmballoon.report import numbers, review
 from mmballoon.report.results import read_results
 from mmballoon.report.split import annotation_file, datasets, image_files, load_split, to_coco
 
 PACKAGES = ('hotcoco', 'numpy', 'torch', 'mmengine', 'mmdet')
 
 
-def build(args, detect_onnx=None, cross=None):
-    """Write report.html and report.json for tools/report.py's arguments; yields their paths.
+def build(args, detect_onnx=None, cross=None, sources=None):
+    """Write report.html and report.json for tools/report.py's arguments, and --review; yields lines of text.
 
     detect_onnx: a function of an exported file and a Part that returns COCO result dicts. cross: what
-    ``mmballoon.report.folds`` says, where the detections are those of a cross-validation.
+    ``mmballoon.report.folds`` says, where the detections are those of a cross-validation; sources: then
+    the datasets (configs) of a person that the folds are of.
     """
     from mmdet.utils import get_test_pipeline_cfg
 
+    review.check(args)
     cfg = Config.fromfile(args.config)
     files = {key: getattr(args, key) for key in ('checkpoint', 'predictions', 'compare')}
     files = {name: path for name, path in files.items() if path}
@@ -66,12 +68,17 @@ def build(args, detect_onnx=None, cross=None):
     curves = args.checkpoint and data_url(args.checkpoint.with_name('curves.png'), 1400)
     colors = datasets(cfg.test_dataloader.dataset)[0].get('metainfo', {}).get('palette')
     html = render(result, part, args.lang, colors, curves)
-    args.out.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(result, indent=1, ensure_ascii=False)
-    for name, content in (('report.html', html), ('report.json', text)):
-        with atomic_write(args.out / name, 'w') as file:
-            file.write(content)
-        yield args.out / name
+    texts = {args.out / 'report.html': html}
+    texts[args.out / 'report.json'] = json.dumps(result, indent=1, ensure_ascii=False)
+    if args.review:
+        sources = sources or datasets(cfg.test_dataloader.dataset)
+        texts[args.review], lines = review.review(args, result, part, sources)
+        yield from lines
+    for path, text in texts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path, 'w') as file:
+            file.write(text)
+        yield f'saved: {path}'
 
 
 def detections(cfg, part, path, detect_onnx):

@@ -33,15 +33,20 @@ TOOLS = Path(__file__).parents[2] / 'tools'
 
 def load_images(cfg):
     """Part of the train and val images of a config; file names are below the folder that holds all."""
-    loaders = [cfg[name] for name in ('train_dataloader', 'val_dataloader') if cfg.get(name)]
     joined = copy.deepcopy(cfg.train_dataloader)
-    joined.dataset = dict(datasets=[loader.dataset for loader in loaders])
+    joined.dataset = dict(datasets=sources(cfg))
     part = load_split(joined.dataset)
     paths = {key: Path(image['file_name']).resolve() for key, image in part.images.items()}
     part.folder = Path(os.path.commonpath([path.parent for path in paths.values()]))
     for key, image in part.images.items():
         image['file_name'] = paths[key].relative_to(part.folder).as_posix()
-    return part, ', '.join(str(annotation_file(plain)) for plain in datasets(joined.dataset))
+    return part, ', '.join(str(annotation_file(plain)) for plain in sources(cfg))
+
+
+def sources(cfg):
+    """The plain datasets (configs) of the train and val images of a config."""
+    loaders = [cfg[name] for name in ('train_dataloader', 'val_dataloader') if cfg.get(name)]
+    return [plain for loader in loaders for plain in datasets(loader.dataset)]
 
 
 def prepare(cfg, folder, args):

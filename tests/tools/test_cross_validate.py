@@ -107,9 +107,22 @@ def test_killed_twice_gives_the_same_detections(tiny_data, tmp_path, in_process)
     # Finished folds are kept; --compare takes a finished work directory, and this page compares equals.
     logs = [(whole / f'fold_{i}/train.txt').read_bytes() for i in (1, 2)]
     args = [tiny_data.config, *SHORT, '--work-dir', whole, '--compare', killed, '--lang', 'zh']
+    args += ['--review', tmp_path / 'review.json']
     done = in_process(TOOL, *args, env=tiny_data.env)
     assert logs == [(whole / f'fold_{i}/train.txt').read_bytes() for i in (1, 2)]
     assert f'{killed / "predictions.json"}: mAP +0.000' in done.out
     report = json.loads((whole / 'report/report.json').read_text())
     assert report['images'] == 12 and len(report['cross']['rows']) == 2
     assert '交叉验证' in (whole / 'report/report.html').read_text()
+
+    # The review has both splits, and each is converted from it: as it was, where nobody corrects.
+    assert f'saved: {tmp_path / "review.json"}' in done.out
+    for split, count in (('train', 8), ('val', 4)):
+        args = [tmp_path / 'review.json', tiny_data.root / split, '--accept-suggestions']
+        out = tmp_path / f'{split}.json'
+        in_process('data_tools/balloon2coco.py', *args, '--out', out)
+        coco = json.loads((tiny_data.root / f'coco_{split}.json').read_text())
+        after = json.loads(out.read_text())
+        assert len(after['images']) == count
+        boxes = [{tuple(a['bbox']) for a in c['annotations']} for c in (coco, after)]
+        assert boxes[0] <= boxes[1]

@@ -107,6 +107,34 @@ def test_compare_says_whether_the_difference_could_be_chance(in_process, tiny, r
     assert 'the mAP differs by +0.000.' in (tmp_path / 'report.html').read_text()
 
 
+def test_review_is_written_beside_the_report(in_process, mistake, tiny_data, tmp_path):
+    """All objects are found but the first; one detection has no annotation."""
+    first, *rest = json.loads((tiny_data.root / 'coco_val.json').read_text())['annotations']
+    boxes = [dict(a, score=0.9) for a in [*rest, dict(first, image_id=4, bbox=[1, 1, 9, 9])]]
+    keys = ('image_id', 'category_id', 'bbox', 'score')
+    found = [{key: box[key] for key in keys} for box in boxes]
+    (tmp_path / 'found.json').write_text(json.dumps(found))
+    args = ['--predictions', tmp_path / 'found.json', '--out', tmp_path / 'out']
+    args += [
+        '--extend',
+        tiny_data.root / 'val/via_region_data.json',
+        '--review',
+        tmp_path / 'r.json',
+    ]
+    done = in_process('tools/report.py', tiny_data.config, *args, env=tiny_data.env)
+    assert '1 annotations to check, 1 suggestions, in 2 of 4 images' in done.out, done.out
+    project = json.loads((tmp_path / 'r.json').read_text(encoding='utf-8'))
+    status = [
+        [region['region_attributes'].get('status') for region in image['regions']]
+        for image in project['_via_img_metadata'].values()
+    ]
+    flat = sum(status, [])
+    assert (flat.count('check'), flat.count('suggested'), len(flat)) == (1, 1, 2 + len(rest))
+    assert set(status[2] + status[3]) == {None}  # the first two images are those to look at
+    line = mistake('tools/report.py', tiny_data.config, *args, env=tiny_data.env)
+    assert 'r.json: exists; next: choose another --review' in line
+
+
 # Uses the page as a person would, in a frame as wide as a telephone, and writes what it finds into
 # the title of the page around it.
 IN_FRAME = """<iframe src="report.html" width="390" height="800"></iframe><script>onload = () => {

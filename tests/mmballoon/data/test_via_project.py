@@ -5,10 +5,13 @@ import json
 import re
 from pathlib import Path
 
+import balloon2coco
+import numpy as np
 import pytest
+from PIL import Image
 
 from mmballoon.data.via import read_via
-from mmballoon.data.via_project import via_project
+from mmballoon.data.via_project import read_base, via_project
 
 HOSTILE = '<img src=x onerror="alert(1)">', 'R&B "quoted"', '气球 ü', 'a&lt;b', 'x' * 100_000
 
@@ -50,7 +53,7 @@ def test_a_class_name_stays_text(tmp_path, label):
     (image,), project = opened(text)
     assert shown(project, 'class') == {label: label}
     assert image['regions'][0]['region_attributes'] == {
-        'class': label, 'status': 'suggested', 'score': '0.88'
+        'class': label, 'status': 'suggested', 'score': '0.876'
     }  # fmt: skip
     (tmp_path / 'p.json').write_text(text, encoding='utf-8')
     (entry,), options = read_via(tmp_path / 'p.json')
@@ -72,6 +75,40 @@ def test_many_regions_folders_and_names(tmp_path):
     assert list(shown(project, 'status')) == ['suggested', 'ok', 'wrong']
 
 
+def test_truth_comes_back_from_the_converter(tmp_path, capsys):
+    """300 regions in each image, in two folders, under names that are hard to write."""
+    names = ['one/a b.png', 'two/a b.png', 'one/ü 气球.png', 'two/it\'s "<b>" &amp; 50%.png']
+    rng, rows, labels = np.random.default_rng(0), [], [*HOSTILE[:3], 'ball']
+    for number, name in enumerate(names):
+        (tmp_path / 'images' / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new('RGB', (500, 400)).save(tmp_path / 'images' / name)
+        corners = rng.uniform((5, 5), (400, 300), (300, 2))
+        found = np.hstack([corners, corners + rng.uniform(3, 95, (300, 2))])
+        angles = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+        ring = np.stack([np.cos(angles), np.sin(angles)], 1) / 2 + 0.5
+        rings = [(box[:2] + ring * (box[2:] - box[:2])).ravel() for box in found]
+        regions = [
+            region(labels[i % 4], box, list(line) if number % 2 else None, status='ok')
+            for i, (box, line) in enumerate(zip(found, rings))
+        ]
+        rows.append((name, (tmp_path / 'images' / name).stat().st_size, regions))
+    project, out = tmp_path / 'p.json', tmp_path / 'o.json'
+    project.write_text(via_project(rows, labels, 'kind', tmp_path), encoding='utf-8')
+    args = [project, tmp_path / 'images', '--class-attribute', 'kind', '--out', out, '--strict']
+    balloon2coco.main(list(map(str, args)))
+    coco = json.loads(out.read_text(encoding='utf-8'))
+    assert [image['file_name'] for image in coco['images']] == names
+    classes = {c['id']: c['name'] for c in coco['categories']}
+    assert list(classes.values()) == labels
+    truth = [(i, r) for i, (_, _, regions) in enumerate(rows, 1) for r in regions]
+    for (image, before), after in zip(truth, coco['annotations'], strict=True):
+        assert (after['image_id'], classes[after['category_id']]) == (image, before['label'])
+        x, y, width, height = after['bbox']
+        assert np.abs(np.subtract(before['box'], [x, y, x + width, y + height])).max() < 0.5
+        if before['outline']:
+            assert np.abs(np.subtract(before['outline'], after['segmentation'][0])).max() < 1
+
+
 def test_a_project_is_extended_and_its_entries_keep_their_bytes(tmp_path):
     entry = (
         '{ "filename":"old.jpg","size":5,"regions":[{"shape_attributes":{"name":"rect","x":1e0,'
@@ -88,7 +125,9 @@ def test_a_project_is_extended_and_its_entries_keep_their_bytes(tmp_path):
         '"_via_image_id_list":["old.jpg5"]}',
         encoding='utf-8',
     )
-    text = via_project([('new.jpg', 7, [region('R&B')])], ['R&B', 'new'], 'kind', tmp_path, base)
+    text = via_project(
+        [('new.jpg', 7, [region('R&B')])], ['R&B', 'new'], 'kind', tmp_path, read_base(base)
+    )
     assert entry in text
     (new, old), project = opened(text)
     assert new['filename'] == 'new.jpg' and old == json.loads(entry)
@@ -103,7 +142,9 @@ def test_an_attribute_of_text_becomes_a_dropdown_that_shows_every_value(tmp_path
     base = tmp_path / 'via.json'
     regions = [dict(shape_attributes=dict(name='point'), region_attributes={'type': 'mug'})]
     base.write_text(json.dumps({'a1': dict(filename='a', size=1, regions={'0': regions[0]})}))
-    (new, old), project = opened(via_project([('b', 2, [])], ['ball'], 'type', tmp_path, base))
+    (new, old), project = opened(
+        via_project([('b', 2, [])], ['ball'], 'type', tmp_path, read_base(base))
+    )
     assert old['regions'] == regions and new['regions'] == []
     assert shown(project, 'type') == {'ball': 'ball', 'mug': 'mug'}
 

@@ -1,0 +1,124 @@
+"""What --review writes: a person's annotations as a project of VIA, with what to look at, worst first."""
+
+import html
+import json
+import os
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from mmballoon.cli import UserError
+from mmballoon.data import coco
+from mmballoon.data.images import ImageFolder
+from mmballoon.data.shapes import clip_polygon, polygon_box
+from mmballoon.data.via import parse_via
+from mmballoon.data.via_project import read_base, via_project
+from mmballoon.report.split import annotation_file, image_files
+
+SAME = 1  # pixels by which the box of a region may differ from that of its annotation
+
+
+def add_arguments(add):
+    add('--review', type=Path, metavar='FILE', help='also write the label errors for VIA')
+    add('--extend', type=Path, metavar='FILE', help='for --review: your file of VIA')
+    add('--class-attribute', default='class', metavar='KEY', help='of --review (%(default)s)')
+
+
+def check(args):
+    """Refuse what --review cannot read, or would replace, before anything takes time."""
+    if args.review and args.review.exists():
+        raise UserError(args.review, 'exists', 'choose another --review, or move it away')
+    if args.extend:
+        read_base(args.extend)
+
+
+def review(args, result, part, sources):
+    """(text of the project, lines for a person) about ``result``, of ``numbers.measure``.
+
+    A suspected or missed annotation gets the status ``check``. A detection without an annotation becomes
+    a region with the status ``suggested``, if its score reaches the report's threshold. part: Part of
+    the images. sources: the datasets (configs) whose annotations count where there is no --extend.
+    """
+    paths = {path.resolve(): key for path, key in image_files(part).items()}
+    folder, lost = _common_folder(paths), 0
+    if args.extend:
+        base = read_base(args.extend)
+    else:
+        base, lost = from_coco(sources, folder, args.class_attribute)
+    entries, images = {}, ImageFolder(folder)
+    for entry in parse_via(args.extend, base.encode())[0]:
+        names = images.find(entry.filename)
+        if len(names) == 1:
+            entries[paths.get((folder / names[0]).resolve())] = entry
+    entries.pop(None, None)
+    if not entries:
+        advice = 'name the file that the annotations come from'
+        raise UserError(args.extend, f'none of its images is in {folder}', advice)
+    boxes = {key: _boxes(entry, part.images[key]) for key, entry in entries.items()}
+    titles = resources.files('mmballoon.report').joinpath(f'{args.lang}.json').read_text('utf-8')
+    titles = json.loads(titles)['kinds'] | json.loads(titles)['errors']
+    changes, unknown = {}, 0
+    for row in [*result['label_errors'], *result['failures']]:
+        key, reason = row['image_id'], titles[row['kind']]
+        if key not in entries or row['kind'] == 'double':
+            continue
+        if row['score'] is not None:  # VIA shows it as HTML
+            reason += f' {html.escape(part.names[row["category_id"]])} {row["score"]:.2f}'
+        x, y, width, height = box = (row['truth'] or row)['bbox']
+        if row['truth'] or row['score'] is None:
+            off = abs(boxes[key] - box).max(1)
+            if off.min(initial=np.inf) > SAME:
+                unknown += 1
+                continue
+            slot, region = off.argmin(), dict(number=int(off.argmin()), status='check')
+        elif row['score'] >= result['threshold']['threshold']:
+            slot = tuple(box)
+            region = dict(label=part.names[row['category_id']], status='suggested', outline=None)
+            region |= dict(score=f'{row["score"]:.2f}', box=[x, y, x + width, y + height])
+        else:
+            continue
+        changes.setdefault(key, {}).setdefault(slot, region | dict(reason=reason))
+    rows = [(entries[key].filename, -1, found.values()) for key, found in changes.items()]
+    shown = _common_folder([path for path, key in paths.items() if key in entries])
+    text = via_project(rows, list(part.names.values()), args.class_attribute, shown, base)
+    marks = [region['status'] for found in changes.values() for region in found.values()]
+    counts = f'{marks.count("check")} annotations to check, {marks.count("suggested")} suggestions'
+    lines = [f'{counts}, in {len(changes)} of {len(part.images)} images, which come first']
+    if unknown:
+        lines.append(f'note: {unknown} annotations to check are not in {args.extend}')
+    if lost:
+        lines.append(f'note: {lost} annotations are crowds or no single polygon: boxes in VIA')
+    return text, lines
+
+
+def from_coco(sources, folder, class_attribute):
+    """(text of a project with the annotations of datasets, how many of them VIA cannot hold whole)"""
+    rows, classes, lost = [], {}, 0
+    for plain in sources:
+        images = Path(plain.get('data_root') or '', plain.data_prefix.img)
+        part = coco.load(annotation_file(plain), images)
+        classes |= dict.fromkeys(part.names.values())
+        for path, key in image_files(part).items():
+            regions = []
+            for a in part.boxes.get(key, ()):
+                (x, y, width, height), outlines = a['bbox'], a.get('segmentation') or []
+                single = isinstance(outlines, list) and len(outlines) == 1
+                lost += bool(a.get('iscrowd') or (outlines and not single))
+                region = dict(label=part.names[a['category_id']], box=[x, y, x + width, y + height])
+                regions.append(region | dict(outline=outlines[0] if single else None))
+            size = path.stat().st_size if path.is_file() else -1
+            rows.append((path.resolve().relative_to(folder).as_posix(), size, regions))
+    return via_project(rows, list(classes), class_attribute, folder), lost
+
+
+def _common_folder(paths):
+    return Path(os.path.commonpath([path.parent for path in paths]))
+
+
+def _boxes(entry, image):
+    """(R, 4): x, y, width, height of each region of VIA within the image; infinite where it has none."""
+    size = image['width'], image['height']
+    outlines = [clip_polygon(r.outlines[0], *size) if r.outlines else [] for r in entry.regions]
+    boxes = [polygon_box(points) if points else [np.inf] * 4 for points in outlines]
+    return np.array(boxes, float).reshape(-1, 4)
