@@ -8,6 +8,7 @@ import sys
 import zipfile
 from xml.etree import ElementTree
 
+import annotation_cost
 import cv2
 import gpu
 import numpy as np
@@ -106,3 +107,11 @@ def test_trees_are_cut_into_tiles(tmp_path):
         assert len(root.findall('object')) == 1 and edges == expected
         assert cv2.imread(str(tmp_path / f'out/train/{stem}_0_{x}.png')).shape == (400, 400, 3)
     assert len(list((tmp_path / 'out/val').glob('*.png'))) == 4
+
+
+def test_work_that_suggestions_leave():
+    """One fits, one is moved by more than a tenth of its width, one is wrong; two objects are missing."""
+    true = np.array([[10, 10, 40, 40], [100, 10, 40, 40], [200, 10, 40, 40], [10, 90, 9, 9]], float)
+    found = np.array([[13, 10, 40, 42], [105, 10, 40, 40], [300, 10, 40, 40]], float)
+    assert annotation_cost.steps(found, true) == [2, 1, 1]
+    assert annotation_cost.steps(found, []) == [0, 3, 0]
