@@ -53,6 +53,9 @@ def together(part, pattern=None):
         texts = {name: pattern and re.search(pattern, name) for name in ids}
     except re.error as error:
         raise UserError(f'--group {pattern}', error, 'give a regular expression') from None
+    if pattern and not any(texts.values()):
+        found = f'it is in no file name, such as {next(iter(ids))}'
+        raise UserError(f'--group {pattern}', found, 'give a regular expression that is in them')
     first = {}
     for name, text in texts.items():
         if text:

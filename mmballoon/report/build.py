@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from jinja2 import Environment, PackageLoader
 from mmengine.config import Config
+from mmengine.runner import CheckpointLoader
 
 from mmballoon.cli import UserError, atomic_write
 from mmballoon.colors import palette
@@ -26,6 +27,7 @@ from mmballoon.data import checks, coco
 from mmballoon.report import numbers, review
 from mmballoon.report.results import read_results
 from mmballoon.report.split import annotation_file, datasets, image_files, load_split, to_coco
+from mmballoon.train.rules.classes import check_checkpoint
 
 PACKAGES = ('hotcoco', 'numpy', 'torch', 'mmengine', 'mmdet')
 
@@ -64,6 +66,11 @@ def build(args, detect_onnx=None, cross=None, sources=None):
     with contextlib.suppress(UserError, AttributeError):  # no COCO file for training here
         parts.insert(0, load_split(cfg.train_dataloader.dataset))
     result['findings'] = list(checks.findings(parts, size))
+    if args.checkpoint and args.checkpoint.suffix != '.onnx' and not args.predictions:
+        meta = CheckpointLoader.load_checkpoint(str(args.checkpoint), 'cpu').get('meta', {})
+        result['findings'] += [
+            f'wrong: {line}' for line in check_checkpoint(cfg, meta.get('dataset_meta') or {})
+        ]
     result['findings'] += [f'wrong: {problem}' for part in parts for problem in part.problems]
     curves = args.checkpoint and data_url(args.checkpoint.with_name('curves.png'), 1400)
     colors = datasets(cfg.test_dataloader.dataset)[0].get('metainfo', {}).get('palette')

@@ -70,7 +70,9 @@ def _merge(parts):
         ids = {name: key for key, name in merged.names.items()}
         if ids.keys() != set(part.names.values()):
             found = f'{", ".join(part.names.values())}, and {", ".join(ids)} in another dataset'
-            raise UserError(part.folder, f'its classes are {found}', "give both the same metainfo['classes']")
+            raise UserError(
+                part.folder, f'its classes are {found}', "give both the same metainfo['classes']"
+            )
         category = {key: ids[name] for key, name in part.names.items()}
         for old, image in part.images.items():
             key = old if first_free is None else first_free + len(merged.images)

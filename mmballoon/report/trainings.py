@@ -35,12 +35,25 @@ def load_images(cfg):
     """Part of the train and val images of a config; file names are below the folder that holds all."""
     joined = copy.deepcopy(cfg.train_dataloader)
     joined.dataset = dict(datasets=sources(cfg))
-    part = load_split(joined.dataset)
-    paths = {key: Path(image['file_name']).resolve() for key, image in part.images.items()}
-    part.folder = Path(os.path.commonpath([path.parent for path in paths.values()]))
-    for key, image in part.images.items():
-        image['file_name'] = paths[key].relative_to(part.folder).as_posix()
+    part, paths = load_split(joined.dataset), {}
+    for key, image in list(part.images.items()):
+        path = (part.folder / image['file_name']).resolve()
+        same = paths.setdefault(path, key)
+        if same != key:  # one file in both lists: it would be trained on and tested on
+            if _boxes(part, key) != _boxes(part, same):
+                raise UserError(
+                    path, 'is listed twice, with other boxes', 'keep one of its entries'
+                )
+            part.images.pop(key)
+            part.boxes.pop(key, None)
+    part.folder = Path(os.path.commonpath([path.parent for path in paths]))
+    for path, key in paths.items():
+        part.images[key]['file_name'] = path.relative_to(part.folder).as_posix()
     return part, ', '.join(str(annotation_file(plain)) for plain in sources(cfg))
+
+
+def _boxes(part, key):
+    return sorted((a['category_id'], *a['bbox']) for a in part.boxes.get(key, ()))
 
 
 def sources(cfg):
@@ -58,6 +71,8 @@ def prepare(cfg, folder, args):
     Raises:
         UserError: too few images, or a folder that holds something else.
     """
+    for loader in (cfg.train_dataloader, cfg.get('test_dataloader') or cfg.train_dataloader):
+        _check_nesting(cfg.filename, loader.dataset)
     part, source = load_images(cfg)
     groups = folds.together(part, args.group)
     folds.check(part, groups, args.folds, source)
@@ -70,6 +85,7 @@ def prepare(cfg, folder, args):
             config=_digest(cfg.to_dict()),
             data=_digest([to_coco(part), str(part.folder), bytes_of_images]),
             folds=names,
+            weights=_file_digest(cfg.get('load_from')),
         ),
     )
     cfg = copy.deepcopy(cfg)
@@ -91,12 +107,27 @@ def prepare(cfg, folder, args):
     return part, dealt, runs
 
 
+def _check_nesting(config, dataset):
+    """A fold replaces one plain dataset, or a ConcatDataset of plain ones; refuse what holds others."""
+    plain = datasets(dataset)
+    if plain != list(dataset.get('datasets', plain[:1])):
+        found = 'datasets inside another dataset, which the folds cannot replace'
+        raise UserError(
+            config, found, 'let its loaders name plain datasets, or a ConcatDataset of them'
+        )
+
+
 def claim(folder, marker):
     """Write folds.json, by which this folder is known; refuse one that holds anything else."""
     file, advice = folder / 'folds.json', 'choose another folder with --work-dir'
     if not file.is_file() and folder.exists() and any(folder.iterdir()):
         raise UserError(folder, 'holds files that are of no cross-validation', advice)
-    old = mmengine.load(file) if file.is_file() else marker
+    try:
+        old = mmengine.load(file) if file.is_file() else marker
+    except ValueError:
+        old = None
+    if not isinstance(old, dict):
+        raise UserError(file, 'is of no cross-validation', advice)
     changed = ', '.join(key for key, value in marker.items() if old.get(key) != value)
     if changed:
         raise UserError(file, f'is of a cross-validation with another {changed}', advice)
@@ -122,6 +153,7 @@ def write_config(cfg, part, run, images):
         if 'datasets' in cfg[name].dataset:
             cfg[name].dataset = datasets(cfg[name].dataset)[0]
         plain = datasets(cfg[name].dataset)[0]
+        plain.pop('indices', None)
         plain.update(data_root=str(part.folder), ann_file=str(file), data_prefix=dict(img=''))
         if not torch.cuda.is_available():  # see EpochSeedHook
             cfg[name].update(num_workers=0, persistent_workers=False)
@@ -201,6 +233,13 @@ def _done(run):
     """How many of them are in its log."""
     logs = [path.read_text() for path in run.glob('*/vis_data/scalars.json')]
     return max((int(step) for log in logs for step in re.findall(r'"step": (\d+)', log)), default=0)
+
+
+def _file_digest(path):
+    """The sha256 of a file of weights; '' for none, or for an address."""
+    return (
+        hashlib.sha256(Path(path).read_bytes()).hexdigest() if path and Path(path).is_file() else ''
+    )
 
 
 def _digest(value):

@@ -38,12 +38,12 @@ class CurvesHook(Hook):
 def read_scalars(work_dir):
     """({epoch: [loss]}, {metric: {epoch: value}}) of a run and of the runs that it resumed.
 
-    A later run replaces the epochs of an earlier one.
+    A later run replaces the epochs of an earlier one from its own first epoch on.
     """
     losses, metrics = {}, {}
     logs = work_dir.glob('*/vis_data/scalars.json')
     for path in sorted(logs):  # the names of the folders are their times
-        epochs = {}
+        epochs, values = {}, {}
         for line in path.read_text(encoding='utf-8').splitlines():
             if not (line.startswith('{') and line.endswith('}')):
                 continue  # cut off by a kill
@@ -52,8 +52,13 @@ def read_scalars(work_dir):
                 epochs.setdefault(record['epoch'], []).append(record['loss'])
             for name in ('bbox_mAP', 'bbox_mAP_50'):
                 if f'coco/{name}' in record and 'step' in record:
-                    metrics.setdefault(name, {})[record['step']] = record[f'coco/{name}']
+                    values.setdefault(name, {})[record['step']] = record[f'coco/{name}']
+        for old in (losses, *metrics.values()):
+            for epoch in [epoch for epoch in old if epochs and epoch >= min(epochs)]:
+                del old[epoch]
         losses.update(epochs)
+        for name, new in values.items():
+            metrics.setdefault(name, {}).update(new)
     return losses, metrics
 
 

@@ -98,7 +98,10 @@ def test_the_report_is_pycocotools_by_name(tmp_path, ids):
     """As results.pkl, which has labels, and as a file of ONNX, which has names in any order."""
     dataset, detections = write_split(tmp_path, 'val', ids)
     part = split.load_split(dataset)
-    samples = [sample(image, 'elsewhere.png', columns) for image, columns in detections.items()]
+    samples = [
+        sample(image, f'elsewhere/{i}.png', columns)
+        for i, (image, columns) in enumerate(detections.items())
+    ]
     (tmp_path / 'results.pkl').write_bytes(pickle.dumps(samples))
     result = numbers.measure(
         split.to_coco(part), read_results(tmp_path / 'results.pkl', part), None, 640
@@ -170,6 +173,57 @@ def test_two_datasets_at_once(tmp_path, first_image):
     together = in_left | {key + 1000: columns for key, columns in in_right.items()}
     reference = by_name(tmp_path, 'one', together)
     np.testing.assert_allclose(evaluation.stats, reference, rtol=0, atol=1e-6)
+
+
+def test_two_datasets_with_classes_in_another_order(tmp_path):
+    left, _ = write_split(tmp_path, 'left', dict(zebra=1, ball=2, mug=3))
+    right, _ = write_split(tmp_path, 'right', dict(zebra=1, ball=2, mug=3), 100)
+    both = ConfigDict(type='ConcatDataset', datasets=[left, right])
+    boxes = split.load_split(both).boxes
+    right.metainfo.classes = ('mug', 'zebra', 'ball')
+    assert split.load_split(both).boxes == boxes
+    right.metainfo.classes = ('mug', 'zebra')
+    with pytest.raises(UserError, match='right: its classes are mug, zebra, and zebra, ball, mug'):
+        split.load_split(both)
+
+
+def test_detections_of_other_images(tmp_path):
+    dataset, detections = write_split(tmp_path, 'val', dict(zebra=1, ball=2, mug=3))
+    part, file = split.load_split(dataset), tmp_path / 'results.pkl'
+    samples = [
+        sample(image, f'elsewhere/{i}.png', columns)
+        for i, (image, columns) in enumerate(detections.items())
+    ]
+    file.write_bytes(pickle.dumps(samples[:2]))
+    with pytest.raises(UserError, match='nothing about 7 of the 9 images of the config'):
+        read_results(file, part)
+    samples[3]['img_path'] = 'train/3.jpg'
+    file.write_bytes(pickle.dumps(samples))
+    with pytest.raises(UserError, match='train/3.jpg: has detections, and is no image of the'):
+        read_results(file, part)
+
+
+def test_an_image_that_is_listed_twice_has_its_own_detections(tmp_path):
+    dataset, detections = write_split(tmp_path, 'val', dict(zebra=1, ball=2, mug=3))
+    file = tmp_path / 'val.json'
+    data = json.loads(file.read_text())
+    data['images'] += [dict(image, id=image['id'] + 100) for image in data['images']]
+    file.write_text(json.dumps(data))
+    part = split.load_split(dataset)
+    paths = [tmp_path / f'val/{i}.png' for i in range(9)]
+    samples = [sample(1 + i, path, detections[1 + i]) for i, path in enumerate(paths)]
+    samples += [sample(101 + i, path, [[]] * 3) for i, path in enumerate(paths)]
+    for row in samples[9:]:
+        row['pred_instances']['bboxes'] = torch.zeros(0, 4)
+    (tmp_path / 'results.pkl').write_bytes(pickle.dumps(samples))
+    found = read_results(tmp_path / 'results.pkl', part)
+    assert {d['image_id'] for d in found} <= set(range(1, 10)) and found
+
+
+def test_ids_that_are_words(tmp_path):
+    dataset, _ = write_split(tmp_path, 'val', dict(zebra='z1'))
+    with pytest.raises(UserError, match=r"val.json: an id is no number \('z1'\)"):
+        split.load_split(dataset)
 
 
 def test_no_class_of_the_config(tmp_path):

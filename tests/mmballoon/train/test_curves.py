@@ -47,6 +47,17 @@ def test_later_runs_replace_what_earlier_ones_had(tmp_path):
     }
 
 
+def test_a_new_run_in_an_old_folder_is_drawn_alone(tmp_path):
+    for run, epochs in (('20260101_000000', 20), ('20260102_000000', 4)):
+        path = tmp_path / run / 'vis_data' / 'scalars.json'
+        path.parent.mkdir(parents=True)
+        records = [dict(loss=1.0, epoch=epoch, step=epoch) for epoch in range(1, epochs + 1)]
+        records.append({'coco/bbox_mAP': 0.04 * epochs, 'step': epochs})
+        path.write_text(''.join(json.dumps(r) + '\n' for r in records))
+    losses, metrics = read_scalars(tmp_path)
+    assert sorted(losses) == [1, 2, 3, 4] and metrics == {'bbox_mAP': {4: 0.16}}
+
+
 def test_other_loggers_get_the_picture(tmp_path):
     class Backend:
         def add_image(self, name, image, step):
