@@ -36,7 +36,8 @@ class Part:
     """One COCO file with its images.
 
     images: {id: image}. boxes: {image id: its annotations}. names: {category id: name}. problems: what
-    is wrong with them. left_out: ids of categories that are no classes of the config. hashes: {image id: (digest of the file, 256 bits)}. tiles: for a contact sheet.
+    is wrong with them. left_out: ids of categories that are no classes of the config. hashes: {image id:
+    (digest of the file, 256 bits)}. tiles: for a contact sheet.
     """
 
     name: str
