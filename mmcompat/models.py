@@ -83,7 +83,8 @@ def rtmdet_ins_layers(init_layers, self):
     Upstream: https://github.com/open-mmlab/mmdetection/issues/9835; pull 12436
     Delete:   when the head has two sets of layers
 
-    Published RTMDet-Ins weights hold the layers twice, so they give the same detections.
+    Published RTMDet-Ins weights hold the layers twice, so they give the same detections. A training
+    that began without this repair cannot be resumed with it: its optimizer has fewer tensors.
     """
     init_layers(self)
     if self.reg_convs[0] is self.cls_convs[0]:

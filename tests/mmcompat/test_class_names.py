@@ -9,7 +9,7 @@ import mmcompat  # noqa: F401  isort: skip  (before MMDetection)
 import numpy as np
 import pytest
 import torch
-from mmdet.datasets import CocoDataset
+from mmdet.datasets import CocoDataset, api_wrappers
 from mmdet.datasets.samplers import ClassAwareSampler
 from mmdet.evaluation import CocoMetric
 from mmdet.evaluation.metrics import coco_metric
@@ -195,6 +195,14 @@ def test_two_categories_of_one_name_are_refused(root, tmp_path):
     (tmp_path / 'twice.json').write_text(json.dumps(file))
     with pytest.raises(ValueError, match=r"categories \[5, 30\] .* the same name 'mug'"):
         dataset(tmp_path, 'twice')
+
+
+def test_ids_that_are_words_and_a_name_twice():
+    """As upstream takes them; the class that the file lacks gets a number."""
+    coco = api_wrappers.COCO()
+    coco.cats = {'a': dict(id='a', name='cat')}
+    assert coco.get_cat_ids(cat_names=['dog', 'cat', 'dog']) == [1, 'a', 1]
+    assert coco.get_cat_ids(cat_names=['dog']) == [1]
 
 
 def test_the_masks_of_a_class_are_labelled_by_name(root):
