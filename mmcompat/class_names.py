@@ -36,7 +36,7 @@ def get_cat_ids(original, self, cat_names=(), sup_names=(), cat_ids=()):
             found = f'categories {ids[name]} of the annotation file'
             raise ValueError(f'{found} have the same name {name!r}')
     free = 1 + max((i for i in (*self.cats, *self.cat_img_map) if isinstance(i, int)), default=0)
-    for name in [name for name in cat_names if name not in ids]:
+    for name in dict.fromkeys(name for name in cat_names if name not in ids):
         ids[name] = [free]
         self.cats[free] = dict(id=free, name=name)
         free += 1
