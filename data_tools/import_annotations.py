@@ -41,7 +41,8 @@ def source_of(args, split, base):
     """Source of a Split. base: the folder to which the names of its images are relative."""
     if not split.files:
         raise UserError(args.annotation, 'no annotations for its images', 'name their folder')
-    entries, classes, notes = READERS[split.format](split.files, args.classes)
+    names = (split.names,) if split.names else ()
+    entries, classes, notes = READERS[split.format](split.files, args.classes, *names)
     place = split.files[0] if len(split.files) == 1 else split.files[0].parent
     if not classes and not args.classes:
         notes += ['no list of classes: pass the same --classes for a split that is converted apart']
@@ -51,11 +52,11 @@ def source_of(args, split, base):
 def main(argv=None):
     with report_errors():
         args = parse_args(argv)
-        top = args.annotation
+        chosen = top = args.annotation
         if top.suffix.lower() in ('.yaml', '.yml') and top.is_file():
             top = top.parent
         whole = top.is_dir() and not args.images and not args.split and not args.format
-        splits = find_splits(top) if whole else {}
+        splits = find_splits(chosen) if whole else {}
         if len(splits) > 1 and args.out:
             raise UserError(
                 top, f'it has {" and ".join(splits)}', 'drop --out, or name one of them'

@@ -190,7 +190,7 @@ def attribute_values(sources):
     values = {}
     for source in sources:
         regions = [region for entry in source.entries for region in entry.regions]
-        for key in {key for region in regions for key in region.attributes} - NO_CLASSES:
+        for key in {key for region in regions for key in region.attributes}:
             texts = [source.text_of(region.attributes, key) for region in regions]
             values.setdefault(key, Counter()).update(texts)
     return values
@@ -208,7 +208,7 @@ def choose_classes(args, sources, values):
             raise UserError(sources[0].annotation, f'{found} ({seen})', advice)
         others = sorted(values.get(key, {}).keys() - {None, *known})
         return args.classes or [*known, *others], notes
-    name = args.class_name
+    name, values = args.class_name, {k: v for k, v in values.items() if k not in NO_CLASSES}
     for key, counts in values.items():
         texts = sorted(counts.keys() - {None})
         advice = f'for a class each, pass --class-attribute {key}'

@@ -4,6 +4,7 @@ Formats are told by what is in a file, never by its name alone.
 """
 
 import json
+import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,26 +151,31 @@ def detect(path, wanted=None):
 
 @dataclass
 class Split:
-    """The annotation files of a split, their format (key of READERS) and the folders of its images."""
+    """The annotation files of a split, their format (key of READERS) and the folders of its images.
+
+    names: of a YAML file that divides the data set: (path, mapping), see ``yaml_files``; or None.
+    """
 
     format: str
     files: list[Path]
     folders: list[Path]
+    names: tuple | None = None
 
 
-def find_splits(root) -> dict[str, Split]:
-    """{'train', 'val' or 'test': Split} of a data set as tools export it; empty if it is not divided."""
-    for find in (_from_yaml, _from_lists, _from_folders):
-        splits = find(root)
-        if splits:
-            return splits
-    return {}
+def find_splits(path) -> dict[str, Split]:
+    """{'train', 'val' or 'test': Split} of a data set as tools export it; empty if it is not divided.
+
+    path: its folder, or a YAML file of YOLO.
+    """
+    if path.is_file():
+        return _from_yaml(path.parent, path)
+    return _from_yaml(path) or _from_lists(path) or _from_folders(path)
 
 
-def _from_yaml(root):
+def _from_yaml(root, chosen=None):
     """Ultralytics: a YAML file with names, and with the images of each split."""
     for path, about in yaml_files(root):
-        if 'train' in about or 'val' in about:
+        if ('train' in about or 'val' in about) and chosen in (None, path):
             splits = {}
             for split in NAMES:
                 places = about.get(split) or []
@@ -180,7 +186,7 @@ def _from_yaml(root):
                     raise UserError(path, found, 'correct the path in this file')
                 images = [place for place in resolved if place]
                 if images:
-                    splits[split] = _yolo_split(root, images)
+                    splits[split] = _yolo_split(root, images, (path, about))
             return splits
     return {}
 
@@ -192,19 +198,22 @@ def _resolve(root, base, place):
     return next((path for path in (root / base / place, *shorter) if path.exists()), None)
 
 
-def _yolo_split(root, places):
-    """Split of folders of images, or of text files that list images."""
+def _yolo_split(root, places, names=None):
+    """Split of folders of images, or of text files that list images. names: see ``Split``."""
     files, folders = [], []
     for place in places:
         if place.is_dir():
             files += [f for f in files_of(_labels_of(place), ('.txt',)) if kind_of(f) == 'yolo']
             folders.append(place)
             continue
-        for image in [_resolve(root, '', line) for line in _lines(place)]:
-            if image:
-                files.append(_labels_of(image.parent) / f'{image.stem}.txt')
-                folders.append(image.parent)
-    return Split('yolo', [f for f in files if f.is_file()], list(dict.fromkeys(folders)))
+        images = {line: _resolve(root, '', line) for line in _lines(place)}
+        missing = [line for line, image in images.items() if not image]
+        if missing:
+            found = f'{len(missing)} of its {len(images)} images are not there: {missing[0]}'
+            raise UserError(place, found, 'add them, or take them off the list')
+        files += [_labels_of(image.parent) / f'{image.stem}.txt' for image in images.values()]
+        folders += [image.parent for image in images.values()]
+    return Split('yolo', [f for f in files if f.is_file()], list(dict.fromkeys(folders)), names)
 
 
 def _lines(path):
@@ -225,7 +234,7 @@ def _from_lists(root):
         for name in names:
             voc, yolo = root / f'ImageSets/Main/{name}.txt', root / f'{name}.txt'
             if voc.is_file():
-                stems = [line.split()[0] for line in _lines(voc)]
+                stems = [_stem(root / 'Annotations', line) for line in _lines(voc)]
                 files = [root / f'Annotations/{stem}.xml' for stem in stems]
                 missing = [file.stem for file in files if not file.is_file()]
                 if missing:
@@ -235,6 +244,11 @@ def _from_lists(root):
             elif (root / 'obj.names').is_file() and yolo.is_file():
                 splits[split] = _yolo_split(root, [yolo])
     return splits
+
+
+def _stem(folder, line):
+    """The name of an image in a list of Pascal VOC; the lists of one class add 1, 0 or -1 to it."""
+    return line if (folder / f'{line}.xml').is_file() else re.sub(r'\s+-?[01]$', '', line)
 
 
 def _from_folders(root):

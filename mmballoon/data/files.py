@@ -68,7 +68,7 @@ def added_files():
             with atomic_write(path) as file:
                 file.write(content)
         else:
-            _link(content, path)
+            _link(content.resolve(), path)  # not a link to a link: that may be moved
 
     try:
         yield add

@@ -71,13 +71,23 @@ def _polygon(xs, ys):
     return dict(name='polygon', all_points_x=list(xs), all_points_y=list(ys))
 
 
-def read_yolo(files, class_names=None):
+def read_yolo(files, class_names=None, about=None):
     """YOLO: one .txt per image, ``class cx cy width height`` or ``class x y x y ...``, from 0 to 1.
 
-    Class names come from classes.txt, a .names file or a YAML file with ``names``, beside the files or
-    up to three folders above, else from ``class_names``.
+    Class names come from ``about``, the (path, mapping) of a YAML file, else from classes.txt, a .names
+    file or a YAML file with ``names``, beside the files or up to three folders above, else from
+    ``class_names``.
     """
     source, names, keypoints = _yolo_names(files[0].parent)
+    if about:
+        path, mapping = about
+        # A list of names in the data set itself; another YAML file may divide it in another way.
+        text = source and source.suffix in ('.txt', '.names')
+        if text and path.parent.resolve() in source.resolve().parents and names != mapping['names']:
+            found = f'{", ".join(names.values())}, but {path} names {", ".join(mapping["names"].values())}'
+            raise UserError(source, found, 'correct one of them, or remove it')
+        source, names, keypoints = path, mapping['names'], mapping['keypoints']
+    notes = [f'the class names are those of {source}'] if names else []
     if not names:
         source, names = '--classes', dict(enumerate(class_names or []))
     entries = []
@@ -85,7 +95,7 @@ def read_yolo(files, class_names=None):
         lines = [line for line in parse(path, 'text', text_lines) if line.strip()]
         about = dict(filename=path.stem, pixels=(1, 1), label=path)
         entries.append(_entry(lines, _yolo_object, path, source, names, keypoints, **about))
-    return entries, [names[number] for number in sorted(names)], []
+    return entries, [names[number] for number in sorted(names)], notes
 
 
 def _yolo_object(line, path, source, names, keypoints):
@@ -104,9 +114,12 @@ def _yolo_object(line, path, source, names, keypoints):
             raise UserError(path, found, 'correct one of them')
         advice = 'write them into classes.txt beside it, one a line, or pass --classes'
         raise UserError(path, f'class {number:g} without a name', advice)
-    if len(values) in (4, 5):  # 5: with a score
+    if len(values) in (4, 5):
         x, y, w, h = values[:4]
-        return names[number], _rect(x - w / 2, y - h / 2, w, h)
+        region = make_region(_rect(x - w / 2, y - h / 2, w, h), {})
+        if values[4:]:  # a score: a detector wrote it
+            region.attributes['status'] = 'suggested'
+        return names[number], region
     return names[number], _polygon(values[::2], values[1::2])
 
 
@@ -297,14 +310,32 @@ def read_coco(files, class_names=None):
         pixels = _pixels(image.get('width'), image.get('height'))
         about = dict(filename=image['file_name'], pixels=pixels)
         entries.append(_entry(objects[image['id']], _coco_object, names, pixels, **about))
+    apart = sum(map(_outline_elsewhere, data['annotations']))
     used = {a['category_id'] for a in data['annotations']}
     over = {c.get('supercategory') for c in data['categories'] if c['id'] in used}
     # Roboflow lists the name of the project as a category above the others.
     unused = over & set(names.values()) - {names[key] for key in used}
     classes = [name for name in dict.fromkeys(names.values()) if name not in unused]
     notes = [f'{taken} objects marked iscrowd, as CVAT marks its masks: taken'] * bool(taken)
+    notes += [f'{apart} outlines are not where bbox is: the outline is taken'] * bool(apart)
     notes += [f"category '{n}' is above the others and has no object: left out" for n in unused]
     return entries, classes, notes
+
+
+def _outline_elsewhere(annotation):
+    """Whether less than half of the bbox and of the outline's box is in both (their IoU is below 0.5)."""
+    outline, box = annotation.get('segmentation'), annotation['bbox']
+    try:
+        points = [value for part in outline for value in part] if isinstance(outline, list) else []
+        x, y, width, height = map(float, box)
+        xs, ys = [float(v) for v in points[::2]], [float(v) for v in points[1::2]]
+        left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)
+    except (OverflowError, TypeError, ValueError):
+        return False  # no outline, or one that is reported as broken
+    across = min(x + width, right) - max(x, left)
+    down = min(y + height, bottom) - max(y, top)
+    both = max(0, across) * max(0, down)
+    return both < 0.5 * (width * height + (right - left) * (bottom - top) - both)
 
 
 def _attributes(annotation):

@@ -41,6 +41,13 @@ def linked_images(targets: dict[Path, tuple[Path, list[str]]]):
             for name in names:
                 add(target / name, source / name)
         yield
+    for target, (_, names) in targets.items():
+        moved = [n for n in names if any(p.name == n and p.parent != target for p in earlier)]
+        if moved:
+            print(
+                f'note: {len(moved)} images of {target} were in the other part of an earlier split: '
+                'do not test on them what was trained before'
+            )
     wanted = {target / name for target, (_, names) in targets.items() for name in names}
     for path in earlier:
         if path not in wanted:
@@ -57,6 +64,9 @@ def _own(target, source):
         name = path.relative_to(target)
         if not (source / name).is_file():
             raise UserError(target, f'holds {name}', advice)
+        if not path.is_symlink() and (source / name).resolve() == path.resolve():
+            found = f'holds {name} itself, and {source} a link to it'
+            raise UserError(target, found, advice)
         if not is_same(path, source / name):
             raise UserError(target, f'holds another {name} than {source}', advice)
     return files

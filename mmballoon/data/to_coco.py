@@ -56,7 +56,7 @@ def to_coco(
     Image and annotation ids count from 1 in the order of the entries, category ids in the order of
     ``classes``. An image without regions is kept as a negative, unless ``drop_empty``. An image whose
     regions were all skipped is left out: it would be a wrong negative. Regions that a person has
-    marked as wrong (their attribute ``status``) are no regions.
+    marked as wrong (their attribute ``status``, if it is not that of the class) are no regions.
 
     image_sizes: {file name: (width, height) in pixels}; entries without one are skipped.
     text_of: function from the attributes of a region and a key to a text or None.
@@ -65,12 +65,14 @@ def to_coco(
     tally, images, annotations = Tally(), [], []
     for entry in entries:
         size, kept = image_sizes.get(entry.filename), []
-        status = [text_of(region.attributes, 'status') for region in entry.regions]
-        wrong = status.count('wrong')
+        status = [set() for _ in entry.regions]
+        if class_attribute != 'status':
+            status = [_status(region.attributes, text_of) for region in entry.regions]
+        wrong = sum('wrong' in marks for marks in status)
         tally.counts['left out: regions whose status is wrong'] += wrong
-        tally.suggested[entry.filename] += status.count('suggested')
+        tally.suggested[entry.filename] += sum('suggested' in marks for marks in status)
         for number, region in enumerate(entry.regions):
-            if status[number] == 'wrong':
+            if 'wrong' in status[number]:
                 continue
             tally.counts.update(['regions', f'  shape {region.shape:.20}'])
             name = text_of(region.attributes, class_attribute) if class_attribute else classes[0]
@@ -101,6 +103,11 @@ def to_coco(
             annotations.append(dict(id=len(annotations) + 1, image_id=image_id, **annotation))
     categories = [dict(id=i, name=name, supercategory='') for i, name in enumerate(classes, 1)]
     return dict(images=images, annotations=annotations, categories=categories), tally
+
+
+def _status(attributes, text_of):
+    """The id and the text of a region's status (set): VIA lets people translate the texts."""
+    return {str(attributes.get('status')), text_of(attributes, 'status')}
 
 
 def _annotation(region, size, name, classes):

@@ -240,7 +240,7 @@ def _add_row(row, entries):
         raise ValueError('too few fields')
     if None in row:
         raise ValueError('too many fields (a file name with a comma needs quotation marks)')
-    entry = entries.setdefault(name, Entry(name, _size(size)))
+    entry = entries.setdefault((name, size), Entry(name, _size(size)))  # as in VIA's keys
     shape, attributes = _parse_field(shape), _parse_field(attributes)
     if shape or count.strip() not in ('', '0'):
         entry.regions.append(make_region(shape, attributes))

@@ -260,9 +260,58 @@ def test_classes_name_the_numbers_where_no_file_does(run):
     assert case.objects == [BOX] and case.classes == ['mug', 'b']
 
 
-@pytest.mark.parametrize('line', ['0.000000' + YOLO[1:], YOLO + ' 0.93', f'{YOLO}\n\n'])
+@pytest.mark.parametrize('line', ['0.000000' + YOLO[1:], f'{YOLO}\n\n'])
 def test_legal_lines_of_yolo(run, line):
     assert run({**IMAGE, 'l/a.txt': line, 'classes.txt': 'b'}, 'l', 'i').objects == [BOX]
+
+
+def test_boxes_with_a_score_are_suggestions(run):
+    files = {**IMAGE, 'l/a.txt': f'{YOLO} 0.93', 'classes.txt': 'b'}
+    case = run(files, 'l', 'i')
+    assert case.status == 2 and '1 suggestions in 1 images are not reviewed (a.jpg)' in case.out
+    assert run(files, 'l', 'i', '--accept-suggestions').objects == [BOX]
+
+
+def test_where_class_names_come_from_is_said(run, tmp_path):
+    (tmp_path / 'classes.txt').write_text('aeroplane\n')
+    case = run({**IMAGE, 'x/l/a.txt': YOLO}, 'x/l', 'i')
+    assert case.classes == ['aeroplane']
+    assert f'the class names are those of {tmp_path}/classes.txt' in case.out
+
+
+def test_the_yaml_file_that_a_person_names(run):
+    files = {'ds/images/train/a.jpg': (200, 100), 'ds/labels/train/a.txt': YOLO}
+    for name, names in (('a_coarse', '[thing]'), ('b_fine', '[ball]')):
+        files[f'ds/{name}.yaml'] = f'names: {names}\ntrain: images/train\n'
+    for name, expected in (('a_coarse', 'thing'), ('b_fine', 'ball')):
+        case = run(files, f'ds/{name}.yaml')
+        assert case.status == 0, case.out
+        assert case.classes == [expected] and f'{name}.yaml' in case.out
+
+
+def test_two_lists_of_class_names_that_differ(run, tmp_path):
+    files = {'ds/images/train/a.jpg': (200, 100), 'ds/labels/train/a.txt': YOLO}
+    files['ds/data.yaml'] = 'names: [ball, mug]\ntrain: images/train\n'
+    case = run(files | {'ds/labels/classes.txt': 'mug\nball\n'}, 'ds')
+    assert (
+        case.status == 2 and 'classes.txt: mug, ball, but ds/data.yaml names ball, mug' in case.out
+    )
+    (tmp_path / 'ds/labels/classes.txt').unlink()
+    case = run(files | {'classes.txt': 'aeroplane\n'}, 'ds')  # of somebody else
+    assert case.classes == ['ball', 'mug']
+
+
+def test_an_image_on_a_list_that_is_not_there(run):
+    files = {
+        'ds/images/a.jpg': (200, 100),
+        'ds/labels/a.txt': YOLO,
+        'ds/train.txt': 'images/a.jpg\n',
+    }
+    files['ds/data.yaml'] = 'names: [b]\ntrain: train.txt\n'
+    assert run(files, 'ds').objects == [BOX]
+    case = run(files | {'ds/train.txt': 'images/a.jpg\nimages/b.jpg\n'}, 'ds')
+    assert case.status == 2
+    assert 'train.txt: 1 of its 2 images are not there: images/b.jpg' in case.out
 
 
 @pytest.mark.parametrize(

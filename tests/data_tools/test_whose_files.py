@@ -76,6 +76,46 @@ def test_a_split_replaces_nothing_foreign(photos, capsys, name, message):
     assert state(photos.parent) == before
 
 
+@pytest.mark.parametrize('absolute', [False, True])
+def test_a_folder_of_links_to_the_only_photographs(photos, capsys, absolute):
+    """The originals are in train/ and val/ already: a split would take them for images of its own."""
+    for i in range(4):
+        original = photos.parent / ('train' if i < 3 else 'val') / f'{i}.jpg'
+        original.parent.mkdir(exist_ok=True)
+        (photos / f'{i}.jpg').rename(original)
+        target = original if absolute else f'../{original.parent.name}/{i}.jpg'
+        (photos / f'{i}.jpg').symlink_to(target)
+    before = state(photos.parent)
+    err = refuse(capsys, balloon2coco.main, photos, '--split', '0.5')
+    assert 'train: holds ' in err and 'photos a link to it' in err
+    assert state(photos.parent) == before
+
+
+def test_links_are_followed_to_the_images(photos, tmp_path):
+    originals = tmp_path / 'elsewhere'
+    originals.mkdir()
+    for i in range(4):
+        (photos / f'{i}.jpg').rename(originals / f'{i}.jpg')
+        (photos / f'{i}.jpg').symlink_to(f'../elsewhere/{i}.jpg')
+    root = tmp_path / 'deep/er'
+    for _ in range(2):
+        balloon2coco.main([str(photos), '--split', '0.5', '--data-root', str(root)])
+        images = [*root.glob('*/*.jpg')]
+        assert len(images) == 4 and not any(path.is_symlink() for path in images)
+
+
+def test_another_split_says_which_images_change_sides(photos, capsys):
+    balloon2coco.main([str(photos), '--split', '0.5'])
+    assert 'earlier split' not in capsys.readouterr().out
+    before = {path.name for path in (photos.parent / 'train').iterdir()}
+    for seed in range(1, 9):
+        balloon2coco.main([str(photos), '--split', '0.5', '--seed', str(seed)])
+        after = {path.name for path in (photos.parent / 'train').iterdir()}
+        said = capsys.readouterr().out.count('were in the other part of an earlier split')
+        assert said == (0 if before == after else 2)
+        before = after
+
+
 @pytest.mark.parametrize('name', ['train.part/a', 'train.old/a', '.coco_train.json.part', 'x/a'])
 def test_files_of_names_like_those_of_a_command_stay(photos, name):
     (photos.parent / name).parent.mkdir(exist_ok=True)
