@@ -255,6 +255,18 @@ def atomic_write(path, mode='wb'):
         raise
 
 
+def check_ours(path, mark):
+    """Refuse to replace a file in which ``mark`` (text), that our commands write, is not found.
+
+    Raises:
+        UserError: the file was made by something else.
+    """
+    if path.exists() and not (path.is_file() and mark.encode() in path.read_bytes()):
+        raise UserError(
+            path, 'not written by this command', 'move it away, or choose another folder'
+        )
+
+
 def _sync_folder(folder):
     """Put the names in a folder on the disk: without it, a new name can be lost with the power."""
     if os.name == 'posix':  # Windows cannot open a folder

@@ -1,5 +1,6 @@
 """What tools/suggest_annotations.py does: detect on new images, order them, write the suggestions."""
 
+import contextlib
 import json
 import os
 from hashlib import sha256
@@ -31,7 +32,17 @@ def suggest(args):
         raise UserError(args.out, 'exists', 'choose another --out, or move it away')
     folder, base = ImageFolder(args.images), read_base(args.extend) if args.extend else '{}'
     entries = parse_via(args.extend, base.encode())[0]
-    known = {name for entry in entries for name in folder.find(entry.filename)}
+    there = {entry.filename: annotated(args, folder, entry) for entry in entries}
+    known = {name for names in there.values() for name in names}
+    other = [
+        entry.filename
+        for entry in entries
+        if entry.size and there[entry.filename]
+        if (args.images / there[entry.filename][0]).stat().st_size != entry.size
+    ]
+    if other:
+        found = f'{len(other)} images have another size in bytes than in {args.extend}'
+        yield f'note: {found}, such as {other[0]}: are they the same images?'
     sizes = {n: image_size(args.images / n) for n in folder.images() if n not in known}
     if not sizes:
         found = 'no image that has no annotations yet'
@@ -58,6 +69,21 @@ def suggest(args):
     yield f'minimum score {threshold:.2f} ({why}); the least sure images come first'
     via = ' (if VIA does not show the images: Project > Add local files)' * (args.format == 'via')
     yield f'saved: {args.out}{via}'
+
+
+def annotated(args, folder, entry):
+    """The image of an entry of the project (list of names): none if it is elsewhere.
+
+    Raises:
+        UserError: several images have its name, and not just one of them its size in bytes.
+    """
+    names = folder.find(entry.filename)
+    if len(names) > 1:
+        names = [n for n in names if (args.images / n).stat().st_size == entry.size] or names
+    if len(names) > 1:
+        found = f'{entry.filename} could be {" or ".join(names)}'
+        raise UserError(args.extend, found, 'name the folder of the images of this file')
+    return names
 
 
 def load_detector(args):
@@ -133,10 +159,11 @@ def choose_threshold(args):
     if args.pred_score_thr is not None:
         return args.pred_score_thr, '--pred-score-thr'
     if args.weights and REPORT.is_file():
-        report = json.loads(REPORT.read_text(encoding='utf-8'))
         digest = sha256(args.weights.read_bytes()).hexdigest()
-        if report.get('made', {}).get('checkpoint_sha256') == digest:
-            return report['threshold']['threshold'], f'of the best F1 in {REPORT}'
+        with contextlib.suppress(ValueError, LookupError, TypeError):  # it may be anybody's
+            report = json.loads(REPORT.read_text(encoding='utf-8'))
+            if report['made'].get('checkpoint_sha256') == digest:
+                return report['threshold']['threshold'], f'of the best F1 in {REPORT}'
     return 0.3, 'there is no report about these weights'
 
 

@@ -38,6 +38,8 @@ def main(argv=None):
     parser.add_argument('out', type=Path, help='file to write')
     args = parser.parse_args(argv)
     with report_errors():
+        if args.out.suffix != '.pth':
+            raise UserError(args.out, 'no name of weights', 'give it a name that ends with .pth')
         from mmballoon.train import rules
 
         rules.apply()

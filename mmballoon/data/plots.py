@@ -2,10 +2,12 @@
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
-from mmballoon.cli import atomic_write
+from mmballoon.cli import atomic_write, check_ours
 from mmballoon.data.coco import THUMBNAIL
 
+MARK = 'mmballoon contact sheet'  # in the file: only a picture of ours is replaced
 COLUMNS, MAX_TILES, LABEL, GAP = 8, 96, 16, 4
 COLORS = '#ff3c5a', '#28beff', '#5adc5a', '#ffb428', '#c86ef0', '#00d2be'
 
@@ -47,6 +49,9 @@ def contact_sheet(part, out):
         sheet.paste(picture, (i % columns * side, i // columns * (side + LABEL)))
     out.mkdir(parents=True, exist_ok=True)
     path = out / f'contact_sheet_{part.name}.png'
+    check_ours(path, MARK)
+    mark = PngInfo()
+    mark.add_text('Software', MARK)
     with atomic_write(path) as file:
-        sheet.save(file, 'PNG')
+        sheet.save(file, 'PNG', pnginfo=mark)
     return path

@@ -21,7 +21,7 @@ from jinja2 import Environment, PackageLoader
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 
-from mmballoon.cli import UserError, atomic_write
+from mmballoon.cli import UserError, atomic_write, check_ours
 from mmballoon.colors import palette
 from mmballoon.data import checks, coco
 from mmballoon.report import numbers, review
@@ -29,6 +29,8 @@ from mmballoon.report.results import read_results
 from mmballoon.report.split import annotation_file, datasets, image_files, load_split, to_coco
 from mmballoon.train.rules.classes import check_checkpoint
 
+# What each file of a report holds; other files of these names are not replaced.
+MARKS = {'report.html': '<meta name="generator" content="mmballoon">', 'report.json': '"made": {'}
 PACKAGES = ('hotcoco', 'numpy', 'torch', 'mmengine', 'mmdet')
 
 
@@ -42,6 +44,8 @@ def build(args, detect_onnx=None, cross=None, sources=None):
     from mmdet.utils import get_test_pipeline_cfg
 
     review.check(args)
+    for name, mark in MARKS.items():
+        check_ours(args.out / name, mark)
     cfg = Config.fromfile(args.config)
     files = {key: getattr(args, key) for key in ('checkpoint', 'predictions', 'compare')}
     files = {name: path for name, path in files.items() if path}

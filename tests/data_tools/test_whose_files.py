@@ -8,6 +8,7 @@ import os
 import threading
 
 import balloon2coco
+import check_coco
 import download_balloon
 import import_annotations
 import make_toy_balloons
@@ -114,6 +115,17 @@ def test_another_split_says_which_images_change_sides(photos, capsys):
         said = capsys.readouterr().out.count('were in the other part of an earlier split')
         assert said == (0 if before == after else 2)
         before = after
+
+
+def test_a_contact_sheet_replaces_only_a_contact_sheet(photos, capsys, tmp_path):
+    balloon2coco.main([str(photos)])
+    args = [photos.parent / 'coco_photos.json', '--images', photos, '--out', tmp_path / 'out']
+    for _ in range(2):
+        check_coco.main([str(arg) for arg in args])
+    sheet = tmp_path / 'out/contact_sheet_photos.png'
+    sheet.write_bytes(b'my own')
+    assert 'contact_sheet_photos.png: not written by' in refuse(capsys, check_coco.main, *args)
+    assert sheet.read_bytes() == b'my own'
 
 
 @pytest.mark.parametrize('name', ['train.part/a', 'train.old/a', '.coco_train.json.part', 'x/a'])

@@ -53,8 +53,23 @@ def test_via_in_order_without_the_annotated_image(photos):
     names = [entry['filename'] for entry in order]
     assert names == ['two/copy.png', 'sure.png', 'two/unsure ü.png', 'old.png']
     assert [len(entry['regions']) for entry in order] == [1, 1, 1, 0]
+    assert lines.pop(0).startswith('note: 1 images have another size in bytes than in ')
     assert lines[0] == '3 suggestions in 3 of 3 images without annotations'
     assert 'minimum score 0.30 (there is no report' in lines[1]
+
+
+def test_an_image_of_the_same_name_in_another_folder_is_new(photos, tmp_path):
+    (tmp_path / 'photos/one').mkdir()
+    (tmp_path / 'photos/old.png').rename(tmp_path / 'photos/one/old.png')
+    cv2.imwrite(str(tmp_path / 'photos/two/old.png'), cv2.imread(str(tmp_path / 'photos/sure.png')))
+    with pytest.raises(UserError, match='old.png could be one/old.png or two/old.png'):
+        photos()
+    entry = dict(filename='old.png', regions=[], file_attributes={})
+    entry['size'] = (tmp_path / 'photos/one/old.png').stat().st_size
+    (tmp_path / 'via.json').write_text(json.dumps({'key': entry}))
+    args, lines = photos()
+    assert lines[0].endswith('of 4 images without annotations')
+    assert 'two/old.png' in args.out.read_text(encoding='utf-8')
 
 
 def test_the_best_n_images_and_another_threshold(photos):

@@ -25,6 +25,14 @@ def results(tiny, tmp_path_factory):
     return folder / 'results.pkl', run('tools/test.py', *args, env=tiny.env).stdout
 
 
+@pytest.mark.parametrize('name', ['report.html', 'report.json'])
+def test_a_file_of_somebody_else_is_not_replaced(mistake, tiny, tmp_path, name):
+    (tmp_path / name).write_text('{"my": "thesis"}')
+    line = mistake('tools/report.py', tiny.config, tiny.checkpoint, '--out', tmp_path, env=tiny.env)
+    assert f'{tmp_path / name}: not written by this command' in line
+    assert (tmp_path / name).read_text() == '{"my": "thesis"}' and len([*tmp_path.iterdir()]) == 1
+
+
 def test_the_same_values_as_tools_test(in_process, tiny, results, tmp_path):
     """Detected by the report itself, and read from results.pkl: the last digit is the same."""
     printed = dict(re.findall(r'coco/bbox_(mAP\w*): (-?[0-9.]+)', results[1]))
