@@ -61,7 +61,10 @@ def review(args, result, part, sources):
     changes, unknown = {}, 0
     for row in [*result['label_errors'], *result['failures']]:
         key, reason = row['image_id'], titles[row['kind']]
-        if key not in entries or row['kind'] == 'double':
+        if row['kind'] == 'double':
+            continue
+        if key not in entries:
+            unknown += 1
             continue
         if row['score'] is not None:  # VIA shows it as HTML
             reason += f' {html.escape(part.names[row["category_id"]])} {row["score"]:.2f}'
@@ -84,9 +87,9 @@ def review(args, result, part, sources):
     text = via_project(rows, list(part.names.values()), args.class_attribute, shown, base)
     marks = [region['status'] for found in changes.values() for region in found.values()]
     counts = f'{marks.count("check")} annotations to check, {marks.count("suggested")} suggestions'
-    lines = [f'{counts}, in {len(changes)} of {len(part.images)} images, which come first']
+    lines = [f'{counts}, in {len(changes)} of {len(entries)} images, which come first']
     if unknown:
-        lines.append(f'note: {unknown} annotations to check are not in {args.extend}')
+        lines.append(f'note: {unknown} more are in images or regions that {args.extend} lacks')
     if lost:
         lines.append(f'note: {lost} annotations are crowds or no single polygon: boxes in VIA')
     return text, lines

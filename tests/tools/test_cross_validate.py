@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import pickle
 import re
 import shutil
 import signal
@@ -10,8 +11,12 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
+import torch
 from conftest import ROOT, Tiny, run
+
+from mmballoon.report import trainings
 
 TOOL = 'tools/cross_validate.py'
 SHORT = ['--folds', 2, '--jobs', 2, '--cfg-options', 'train_cfg.max_epochs=3']
@@ -107,7 +112,6 @@ def test_killed_twice_gives_the_same_detections(tiny_data, tmp_path, in_process)
     # Finished folds are kept; --compare takes a finished work directory, and this page compares equals.
     logs = [(whole / f'fold_{i}/train.txt').read_bytes() for i in (1, 2)]
     args = [tiny_data.config, *SHORT, '--work-dir', whole, '--compare', killed, '--lang', 'zh']
-    args += ['--review', tmp_path / 'review.json']
     done = in_process(TOOL, *args, env=tiny_data.env)
     assert logs == [(whole / f'fold_{i}/train.txt').read_bytes() for i in (1, 2)]
     assert f'{killed / "predictions.json"}: mAP +0.000' in done.out
@@ -115,14 +119,36 @@ def test_killed_twice_gives_the_same_detections(tiny_data, tmp_path, in_process)
     assert report['images'] == 12 and len(report['cross']['rows']) == 2
     assert '交叉验证' in (whole / 'report/report.html').read_text()
 
-    # The review has both splits, and each is converted from it: as it was, where nobody corrects.
-    assert f'saved: {tmp_path / "review.json"}' in done.out
-    for split, count in (('train', 8), ('val', 4)):
-        args = [tmp_path / 'review.json', tiny_data.root / split, '--accept-suggestions']
+
+def test_review_has_both_splits(tiny_data, tmp_path, in_process, monkeypatch):
+    """Without a training: each detection is an annotation, but in one image nothing is found."""
+
+    def find(steps, at_once):
+        for folder in steps:
+            data, samples = json.loads((folder / 'test.json').read_text()), []
+            for image in data['images']:
+                boxes = [a['bbox'] for a in data['annotations'] if a['image_id'] == image['id']]
+                boxes = [] if 'val_00002' in image['file_name'] else boxes
+                corners = torch.tensor([[x, y, x + w, y + h] for x, y, w, h in boxes]).reshape(
+                    -1, 4
+                )
+                found = dict(bboxes=corners, scores=torch.full((len(boxes),), 0.9))
+                found['labels'] = torch.zeros(len(boxes), dtype=int)
+                samples.append(dict(img_id=image['id'], pred_instances=found))
+            (folder / 'results.pkl').write_bytes(pickle.dumps(samples))
+
+    monkeypatch.setattr(trainings, 'train_and_test', find)
+    review = tmp_path / 'review.json'
+    args = [tiny_data.config, '--folds', 2, '--work-dir', tmp_path / 'work', '--review', review]
+    done = in_process(TOOL, *args, env=tiny_data.env)
+    assert f'saved: {review}' in done.out and 'in 1 of 12 images, which come first' in done.out
+    project = json.loads(review.read_text(encoding='utf-8'))
+    assert project['_via_image_id_list'][0].startswith('val/toy_val_00002.jpg')
+    for split in ('train', 'val'):  # each is converted from it: nobody has corrected anything
         out = tmp_path / f'{split}.json'
-        in_process('data_tools/balloon2coco.py', *args, '--out', out)
-        coco = json.loads((tiny_data.root / f'coco_{split}.json').read_text())
-        after = json.loads(out.read_text())
-        assert len(after['images']) == count
-        boxes = [{tuple(a['bbox']) for a in c['annotations']} for c in (coco, after)]
-        assert boxes[0] <= boxes[1]
+        in_process('data_tools/balloon2coco.py', review, tiny_data.root / split, '--out', out)
+        files = (tiny_data.root / f'coco_{split}.json', out)
+        before, after = (json.loads(file.read_text(encoding='utf-8')) for file in files)
+        assert len(before['images']) == len(after['images'])
+        boxes = [sorted(a['bbox'] for a in coco['annotations']) for coco in (before, after)]
+        np.testing.assert_allclose(*boxes, atol=0.001)

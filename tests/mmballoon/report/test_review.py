@@ -151,6 +151,17 @@ def test_what_via_cannot_hold_is_counted(data):
     ]
 
 
+def test_a_file_of_some_of_the_images(data):
+    """Suspects in the other images, and of regions that the file does not have, are counted."""
+    data.via.write_text(f'{{"only": {entry(NAMES[1], RECT)}}}', encoding='utf-8')
+    done = data.run(extend=data.via)
+    assert [image['filename'] for image in done.images] == [NAMES[1]]
+    assert [mark['reason'] for mark in marks(done.images[0])] == ['Missed object']
+    counts = '1 annotations to check, 0 suggestions, in 1 of 1 images, which come first'
+    assert done.lines[0] == counts
+    assert done.lines[1] == f'note: 5 more are in images or regions that {data.via} lacks'
+
+
 def test_mistakes(data):
     (data.root / 'r.json').write_text('mine')
     with pytest.raises(UserError, match='r.json: exists; next: choose another --review'):
