@@ -108,12 +108,15 @@ def main(argv=None):
     folder = args.work_dir.resolve()
     names = sorted(boxes(DATA / 'train/via_region_data.json'))
     print('| seed | trained on | mAP | score | drawn | add | delete | move | in all | share |')
-    for seed in args.seeds:
-        mixed = [str(name) for name in np.random.default_rng(seed).permutation(names)]
-        first, where = mixed[:IMAGES], folder / str(seed)
-        order = one_round('20', where / 'first', first, args, seed)
-        for title, more in (('suggested', order), ('random', mixed[IMAGES:])):
-            one_round(f'40, {title} order', where / title, first + more[:IMAGES], args, seed)
+    mixed = {seed: np.random.default_rng(seed).permutation(names).tolist() for seed in args.seeds}
+    orders = {
+        seed: one_round('20', folder / f'{seed}_first', some[:IMAGES], args, seed)
+        for seed, some in mixed.items()
+    }
+    for seed, some in mixed.items():
+        for title, more in (('suggested', orders[seed]), ('random', some[IMAGES:])):
+            keys = some[:IMAGES] + more[:IMAGES]
+            one_round(f'40, {title} order', folder / f'{seed}_{title}', keys, args, seed)
 
 
 if __name__ == '__main__':
