@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import annotation_cost
 import cv2
+import false_alarms
 import gpu
 import numpy as np
 import pytest
@@ -115,3 +116,17 @@ def test_work_that_suggestions_leave():
     found = np.array([[13, 10, 40, 42], [105, 10, 40, 40], [300, 10, 40, 40]], float)
     assert annotation_cost.steps(found, true) == [2, 1, 1]
     assert annotation_cost.steps(found, []) == [0, 3, 0]
+
+
+def test_background_squares_touch_no_box(tmp_path):
+    """A white image with a black box: every square that is cut from it is white."""
+    picture = np.full((120, 160, 3), 255, np.uint8)
+    picture[40:80, 30:90] = 0
+    cv2.imwrite(str(tmp_path / 'a.png'), picture)
+    image = dict(id=7, file_name=str(tmp_path / 'a.png'), width=160, height=120)
+    coco = dict(annotations=[dict(image_id=7, bbox=[30, 40, 60, 40])])
+    squares = false_alarms.cut(coco, [image], 30, tmp_path / 'squares')
+    assert len({square['id'] for square in squares}) == 30
+    for square in squares:
+        cut = cv2.imread(square['file_name'])
+        assert cut.shape[:2] == (square['height'], square['width']) and cut.min() == 255
