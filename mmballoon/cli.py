@@ -5,11 +5,13 @@ inside upstream. KNOWN_ERRORS lists these, each by its exception type and by the
 that raises it: the text of a message is never enough to tell them from a bug.
 """
 
+import argparse
 import contextlib
 import errno
 import functools
 import glob
 import io
+import json
 import logging
 import os
 import re
@@ -352,6 +354,44 @@ def read_image(path):
     if image is None:
         raise UserError(path, 'not a readable image', 'replace it or leave it out')
     return image
+
+
+def score_thresholds(text):
+    """The type of --pred-score-thr: a function of class names that returns a minimum score for each.
+
+    text: a number, or a file of tools/report.py (report.json), whose classes are matched by name. A
+    class without a threshold there has that of all classes together.
+
+    Raises:
+        ArgumentTypeError: neither. The function raises a UserError if the file has none of the classes.
+    """
+    with contextlib.suppress(ValueError):
+        number = float(text)
+        return lambda classes: [number] * len(classes)
+    try:
+        report = json.loads(Path(text).read_text(encoding='utf-8'))
+        common = float(report['threshold']['threshold'])
+        own = {name: float(score) for name, score in report['thresholds'].items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        raise argparse.ArgumentTypeError(
+            f'{text}: no number, and no file with thresholds of classes; next: pass a number, or '
+            'report.json of tools/report.py'
+        ) from None
+
+    def by_name(classes):
+        if not own.keys() & set(classes):
+            found = f'has thresholds of {", ".join(own) or "no class"}, not of {", ".join(classes)}'
+            raise UserError(text, found, 'pass the report about this model, or a number')
+        return [own.get(name, common) for name in classes]
+
+    return by_name
+
+
+def count_boxes(file, scores, labels, thresholds):
+    """A line (str): how many boxes of an image have at least the minimum score of their class."""
+    kept = sum(score >= thresholds[label] for score, label in zip(scores, labels))
+    limit = f'{thresholds[0]:g} or more' if len(set(thresholds)) == 1 else "its class's or more"
+    return f'{file}: {kept} boxes with a score of {limit} (highest {max(scores, default=0):.2f})'
 
 
 def pick_device(device=None):

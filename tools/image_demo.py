@@ -3,6 +3,7 @@
     python tools/image_demo.py image.jpg configs/my_rtmdet_tiny_scratch.py   (the weights in the package)
     python tools/image_demo.py image.jpg configs/my_rtmdet_tiny.py --weights CHECKPOINT
     python tools/image_demo.py data/balloon/val CONFIG --weights CHECKPOINT --pred-score-thr 0.5
+    python tools/image_demo.py FOLDER CONFIG --weights CHECKPOINT --pred-score-thr outputs/report/report.json
     python tools/image_demo.py a.jpg b.jpg folder CONFIG --weights CHECKPOINT --out-dir outputs
 
 Images with boxes go to OUT_DIR/vis, and predictions to OUT_DIR/preds, one JSON per image: labels,
@@ -14,7 +15,15 @@ options for text prompts and chunks are not here: --texts, --custom-entities, --
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from mmballoon.cli import UserError, list_images, pick_device, read_image, report_errors
+from mmballoon.cli import (
+    UserError,
+    count_boxes,
+    list_images,
+    pick_device,
+    read_image,
+    report_errors,
+    score_thresholds,
+)
 
 
 def parse_args(argv=None):
@@ -29,7 +38,10 @@ def parse_args(argv=None):
     )
     parser.add_argument('--device', help='cuda:0, cpu, ... (default: CUDA if there is a GPU)')
     parser.add_argument(
-        '--pred-score-thr', type=float, default=0.3, help='minimum score to draw (%(default)s)'
+        '--pred-score-thr',
+        type=score_thresholds,
+        default='0.3',
+        help='minimum score to draw, or report.json of tools/report.py for one of each class (%(default)s)',
     )
     parser.add_argument('--batch-size', type=int, default=1, help='images at a time (%(default)s)')
     parser.add_argument(
@@ -68,7 +80,7 @@ def main(argv=None):
         from mmdet.apis import DetInferencer
         from mmengine.config import Config
 
-        from mmballoon.inference import prepare, save_as_jpeg
+        from mmballoon.inference import prepare, prepare_drawing
         from mmballoon.train.rules import weights
 
         if args.model.endswith('.py'):
@@ -82,16 +94,13 @@ def main(argv=None):
             args.model, args.weights, device, palette=args.palette, show_progress=False
         )
         prepare(inferencer.model, amp=args.amp)
-        save_as_jpeg(inferencer.visualizer)
+        thresholds = args.pred_score_thr(inferencer.model.dataset_meta['classes'])
+        prepare_drawing(inferencer.visualizer, thresholds)
         # A call keeps all its drawn images until it returns: one batch per call.
         for start in range(0, len(files), args.batch_size):
             batch = files[start : start + args.batch_size]
             for file, prediction in zip(batch, detect(inferencer, batch, args)):
-                scores = prediction['scores']
-                kept = sum(score >= args.pred_score_thr for score in scores)
-                highest = f'highest {max(scores, default=0):.2f}'
-                threshold = f'{args.pred_score_thr:g}'
-                print(f'{file}: {kept} boxes with a score of {threshold} or more ({highest})')
+                print(count_boxes(file, prediction['scores'], prediction['labels'], thresholds))
     for part, skipped in (('vis', args.no_save_vis), ('preds', args.no_save_pred)):
         if not skipped:
             print(f'saved: {Path(args.out_dir) / part}')
@@ -106,7 +115,7 @@ def detect(inferencer, files, args):
             show=args.show,
             no_save_vis=args.no_save_vis,
             no_save_pred=args.no_save_pred,
-            pred_score_thr=args.pred_score_thr,
+            pred_score_thr=-1,  # prepare_drawing has removed the others
             print_result=args.print_result,
             out_dir=args.out_dir,
         )['predictions']

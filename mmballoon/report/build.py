@@ -64,7 +64,9 @@ def build(args, detect_onnx=None, cross=None, sources=None):
     demo = ['tools/image_demo.py', folder, args.config, '--weights', weights]
     if weights.suffix == '.onnx':
         demo = ['tools/onnx_demo.py', folder, weights]
-    options = f'--pred-score-thr {result["threshold"]["threshold"]:.3f}'
+    one = f'{result["threshold"]["threshold"]:.3f}'
+    threshold = args.out / 'report.json' if len(result['thresholds']) > 1 else one
+    options = shlex.join(['--pred-score-thr', str(threshold)])
     result['use'] = f'python {shlex.join(map(str, demo))} \\\n    {options}'
     parts = [part]
     with contextlib.suppress(UserError, AttributeError):  # no COCO file for training here

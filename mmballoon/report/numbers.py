@@ -36,6 +36,12 @@ def measure(data, detections, other, img_size):
         images = len({a['image_id'] for a in data['annotations'] if not a['iscrowd']})
         low, high = intervals.f1(status['img_summary'], images)
         curve['best'] |= dict(low=low, high=high)
+    counts = Counter(a['category_id'] for a in data['annotations'] if not a['iscrowd'])
+    thresholds = {}
+    for key, name in ((category['id'], category['name']) for category in data['categories']):
+        own = threshold_curve(diagnosis, detections, counts[key], key)['best']
+        if own:
+            thresholds[name] = own['score']
     found = failures(status, data, shown)
     confusion = at_limit.confusion_matrix(IOU)
     costs = whole.tide_errors(IOU, BACKGROUND)['delta_ap'] if objects and detections else {}
@@ -47,6 +53,7 @@ def measure(data, detections, other, img_size):
         metrics=intervals.metrics(whole),
         difference=None if other is None else intervals.metrics(whole, evaluate(truth, other)),
         threshold=curve,
+        thresholds=thresholds,
         shown=shown,
         failures=found,
         kinds=Counter(f['kind'] for f in found),
@@ -70,13 +77,18 @@ def evaluate(truth, detections):
     return evaluation
 
 
-def threshold_curve(diagnosis, detections, objects):
+def threshold_curve(diagnosis, detections, objects, category=None):
     """{'rows', 'best', 'threshold'}: counts, precision, recall and F1 by score threshold.
 
-    A row for each thousandth at which something changes, highest first. Matching runs from the
-    highest score down, so a detection's hit or miss does not depend on those below it.
+    category: an id; None counts all of them. A row for each thousandth at which something changes,
+    highest first. Matching runs from the highest score down, so a detection's hit or miss does not
+    depend on those below it.
     """
-    pairs = [(d['score'], diagnosis['dt_status'].get(i)) for i, d in enumerate(detections, start=1)]
+    pairs = [
+        (d['score'], diagnosis['dt_status'].get(i))
+        for i, d in enumerate(detections, start=1)
+        if category in (None, d['category_id'])
+    ]
     pairs = sorted((pair for pair in pairs if pair[1] in ('tp', 'fp')), reverse=True)
     scores = np.array([score for score, _ in pairs])
     hits = np.cumsum([kind == 'tp' for _, kind in pairs])

@@ -1,5 +1,7 @@
 """mmballoon/cli.py: what is a person's mistake, what is Ctrl-C, and what keeps its traceback."""
 
+import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 from conftest import ROOT
 from mmengine.logging import MMLogger
 
+from mmballoon import cli
 from mmballoon.cli import UserError, report_errors
 from mmballoon.upstream import run_bundled
 
@@ -138,3 +141,38 @@ def test_an_error_of_python_itself_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr('ast.parse', parse)
     with pytest.raises(SystemError), report_errors():
         Config.fromfile(ROOT / 'configs/my_rtmdet_tiny.py')
+
+
+def test_score_thresholds_are_a_number_or_those_of_a_report_by_name(tmp_path):
+    report = tmp_path / 'report.json'
+    report.write_text(
+        json.dumps(dict(threshold=dict(threshold=0.4), thresholds=dict(mug=0.2, car=0.9)))
+    )
+    assert cli.score_thresholds('0.3')(['a', 'b']) == [0.3, 0.3]
+    assert cli.score_thresholds(str(report))(['ball', 'mug']) == [0.4, 0.2]
+    with pytest.raises(cli.UserError, match='has thresholds of mug, car, not of zebra; next: pass'):
+        cli.score_thresholds(str(report))(['zebra'])
+    line = cli.count_boxes('a.jpg', [0.5, 0.3, 0.3], [0, 0, 1], [0.4, 0.2])
+    assert line == "a.jpg: 2 boxes with a score of its class's or more (highest 0.50)"
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        'none.json',
+        '.',
+        '[]',
+        '{}',
+        '{"threshold": 0.3}',
+        '{"thresholds": {"a": null}, "threshold": {"threshold": 1}}',
+        b'\xff',
+    ],
+)
+def test_what_holds_no_score_thresholds(text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = text
+    if text not in ('none.json', '.'):
+        (tmp_path / 'a.json').write_bytes(text if isinstance(text, bytes) else text.encode())
+        name = 'a.json'
+    with pytest.raises(argparse.ArgumentTypeError, match=f'{name}: no number, and .*; next: pass'):
+        cli.score_thresholds(name)

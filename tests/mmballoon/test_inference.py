@@ -1,15 +1,18 @@
 """A model that was prepared for speed computes the same."""
 
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 import torch
 from mmdet.apis import init_detector
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
+from mmdet.structures import DetDataSample
 from mmengine.config import Config, ConfigDict
 from mmengine.structures import InstanceData
 
 from mmballoon.cli import fast_bfloat16
-from mmballoon.inference import prepare, save_as_jpeg
+from mmballoon.inference import prepare, prepare_drawing
 from mmballoon.train.rules.nms_best_first import _best_first
 
 
@@ -70,16 +73,26 @@ def test_nms_of_the_best_boxes_gives_the_same_boxes(boxes, spread):
     'name, saved', [('a.jfif', 'a.jpg'), ('a.png', 'a.png'), ('a', 'a.jpg'), (None, None)]
 )
 def test_images_of_formats_that_cannot_be_written_are_saved_as_jpeg(tmp_path, name, saved):
-    from mmdet.structures import DetDataSample
     from mmdet.visualization import DetLocalVisualizer
     from mmengine.structures import InstanceData
 
     visualizer, sample = DetLocalVisualizer(), DetDataSample()
     sample.pred_instances = InstanceData(
-        bboxes=torch.zeros(0, 4), labels=torch.zeros(0), scores=torch.zeros(0)
+        bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=int), scores=torch.zeros(0)
     )
-    save_as_jpeg(visualizer)
+    prepare_drawing(visualizer, [0.3])
     image = np.zeros((8, 8, 3), np.uint8)
     out = dict(out_file=str(tmp_path / name)) if name else {}
     visualizer.add_datasample('a', image, sample, draw_gt=False, **out)
     assert [path.name for path in tmp_path.iterdir()] == ([saved] if saved else [])
+
+
+def test_boxes_are_drawn_from_the_minimum_score_of_their_class():
+    visualizer = Mock()
+    add = visualizer.add_datasample
+    prepare_drawing(visualizer, [0.5, 0.2])
+    scores, labels = torch.tensor([0.6, 0.4, 0.4, 0.1]), torch.tensor([0, 0, 1, 1])
+    sample = DetDataSample(pred_instances=InstanceData(scores=scores, labels=labels))
+    visualizer.add_datasample('a', None, sample)
+    drawn = add.call_args.args[2].pred_instances
+    assert drawn.labels.tolist() == [0, 1] and len(sample.pred_instances) == 4

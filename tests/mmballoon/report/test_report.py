@@ -169,6 +169,17 @@ def test_threshold_of_best_f1():
     assert (curve['best']['tp'], curve['best']['fp'], curve['best']['f1']) == (1, 0, 1.0)
 
 
+def test_threshold_of_each_class(tmp_path):
+    """The first detection of a kite is one too many, and the only balloon's score is low."""
+    data = data_set([annotation(1, 1, [10, 10, 99, 99]), annotation(2, 2, [10, 10, 99, 99], 3)], 2)
+    data['categories'] = [dict(id=i, name=n) for i, n in enumerate(['balloon', 'ball', 'kite'], 1)]
+    found = [detection(1, [10, 10, 99, 99], 0.3), detection(1, [10, 10, 99, 99], 0.9, category=3)]
+    found.append(detection(2, [10, 10, 99, 99], 0.7, category=3))
+    text, result = html(data, found, tmp_path)
+    assert result['thresholds'] == dict(balloon=0.3, kite=0.7)
+    assert '<bdi>kite</bdi> <strong>0.700</strong>' in text
+
+
 @pytest.mark.parametrize('lang', ['en', 'zh'])
 @pytest.mark.parametrize(
     'data, found',
