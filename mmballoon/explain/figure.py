@@ -9,10 +9,7 @@ from mmballoon.cli import atomic_write
 def draw_detections(model, image, sample, score_thr=0.0):
     """The image ((H, W, 3) uint8 RGB) with the boxes of a DetDataSample, drawn by MMDetection."""
     visualizer = DetLocalVisualizer()
-    visualizer.dataset_meta = dict(model.dataset_meta)
-    palette = visualizer.dataset_meta.get('palette')
-    if not isinstance(palette, (list, tuple)) or len(palette) < len(model.dataset_meta['classes']):
-        visualizer.dataset_meta['palette'] = 'random'  # the same colours each time
+    visualizer.dataset_meta = model.dataset_meta
     visualizer.add_datasample('', image, sample, draw_gt=False, pred_score_thr=score_thr)
     return visualizer.get_image()
 

@@ -9,13 +9,9 @@ from mmballoon.train.rules import instead
 
 
 def _any_number(get_palette, chosen, num_classes):
-    if chosen in (None, 'random'):
-        return palette(num_classes)
-    return (
-        palette(num_classes, chosen)
-        if isinstance(chosen, list)
-        else get_palette(chosen, num_classes)
-    )
+    if chosen in (None, 'random') or isinstance(chosen, list):
+        return palette(num_classes, chosen)
+    return get_palette(chosen, num_classes)
 
 
 @functools.cache
