@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from mmballoon.cli import UserError
 
@@ -174,17 +175,19 @@ def _show_progress(done, total, seconds):
     print(f'\r{done}{left}, {rate:.1f} frames per second  ', end='', file=sys.stderr)
 
 
-def draw_boxes(image, detections, classes, palette, threshold):
-    """Draw boxes, class names and scores of at least ``threshold`` into an image, in place.
+def draw_boxes(image, detections, classes, palette, thresholds):
+    """Draw the boxes with at least the minimum score of their class into an image, in place.
 
     image: (H, W, 3) uint8 BGR. detections: (boxes (K, 4) x1 y1 x2 y2 in pixels, scores (K), labels
-    (K)). palette: an RGB colour for each class.
+    (K)), and perhaps masks (K, H, W) bool. palette, thresholds: an RGB colour and a minimum score for each class.
     """
     width = max(1, round(max(image.shape) / 400))
-    for box, score, label in zip(*detections):
-        if score >= threshold:
+    for box, score, label, *mask in zip(*detections):
+        if score >= thresholds[label]:
             color = tuple(int(value) for value in palette[label][::-1])
             x1, y1, x2, y2 = (round(float(value)) for value in box)
+            if mask:
+                image[mask[0]] = image[mask[0]] // 2 + np.array(color, np.uint8) // 2
             cv2.rectangle(image, (x1, y1), (x2, y2), color, width)
             text, place = f'{classes[label]}: {100 * score:.1f}', (x1 + width, y1 + 12 * width)
             cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4 * width, color, width)

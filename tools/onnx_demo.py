@@ -13,11 +13,20 @@ copy mmballoon/export/detector.py.
 import json
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from functools import partial
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1]))  # where mmballoon is not installed
 
-from mmballoon.cli import UserError, atomic_write, list_images, read_image, report_errors
+from mmballoon.cli import (
+    UserError,
+    atomic_write,
+    count_boxes,
+    list_images,
+    read_image,
+    report_errors,
+    score_thresholds,
+)
 
 VIDEOS = '.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v'
 
@@ -27,7 +36,8 @@ def parse_args(argv=None):
     parser.add_argument('inputs', nargs='+', help='image files, folders, or a video')
     parser.add_argument('model', help='file of tools/export_onnx.py')
     parser.add_argument('--out-dir', type=Path, default='outputs', help='(%(default)s)')
-    parser.add_argument('--pred-score-thr', type=float, default=0.3, help='(%(default)s)')
+    thresholds = 'minimum score to draw, or report.json of tools/report.py (%(default)s)'
+    parser.add_argument('--pred-score-thr', type=score_thresholds, default='0.3', help=thresholds)
     choices = ('openvino-bfloat16', 'openvino-float32', 'onnxruntime')
     parser.add_argument('--runtime', choices=choices, help='(default: the fastest)')
     parser.add_argument('--no-save-vis', action='store_true', help='save no images')
@@ -35,7 +45,7 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
-def detect_on_video(detector, args):
+def detect_on_video(detect, draw, args):
     """Write OUT_DIR/vis/NAME.mp4 with the boxes of every frame."""
     from mmballoon.video import Source, Writer, annotate
 
@@ -44,16 +54,16 @@ def detect_on_video(detector, args):
     if out.exists():
         raise UserError(out, 'exists', 'choose another --out-dir, or move it away')
     writer = Writer(out, source.fps)
-    annotate(source, lambda frames: map(detector, frames), drawer(detector, args), writer)
+    annotate(source, lambda frames: map(detect, frames), draw, writer)
     print(f'saved: {out} (codec {writer.codec})')
 
 
-def drawer(detector, args):
-    """A function (image, detections) that draws boxes into the image."""
-    from mmballoon.video import draw_boxes
-
-    settings = detector.metadata['classes'], detector.metadata['palette'], args.pred_score_thr
-    return lambda image, detections: draw_boxes(image, detections, *settings)
+def run_lengths(mask):
+    """A mask (H, W) bool as COCO's run lengths, not compressed: pycocotools' frPyObjects reads them."""
+    flat = mask.ravel(order='F')
+    edges = [0, *((flat[1:] != flat[:-1]).nonzero()[0] + 1).tolist(), flat.size]
+    counts = [end - start for start, end in zip(edges, edges[1:])]
+    return dict(size=mask.shape, counts=[0] * int(flat[0]) + counts)
 
 
 def save(path, content):
@@ -68,6 +78,7 @@ def main(argv=None):
         import cv2
 
         from mmballoon.export.detector import Detector
+        from mmballoon.video import draw_boxes
 
         is_video = Path(args.inputs[0]).suffix.lower() in VIDEOS
         files = [] if is_video else list_images(args.inputs, decode=False)
@@ -76,15 +87,24 @@ def main(argv=None):
         except ValueError as error:
             raise UserError(args.model, error, 'pass a file of tools/export_onnx.py') from None
         print(f'{args.model}: runs in {detector.name}')
+        classes, masks = detector.metadata['classes'], 'mask_thr' in detector.metadata
+        settings = dict(
+            classes=classes,
+            palette=detector.metadata['palette'],
+            thresholds=args.pred_score_thr(classes),
+        )
+        detect, draw = partial(detector, masks=masks), partial(draw_boxes, **settings)
         if is_video:
-            return detect_on_video(detector, args)
-        draw = drawer(detector, args)
+            return detect_on_video(detect, draw, args)
         for file in map(Path, files):
             image = read_image(file)
-            boxes, scores, labels = detections = detector(image)
+            boxes, scores, labels, *found = detections = detect(image)
             if not args.no_save_pred:
                 columns = dict(labels=labels, scores=scores, bboxes=boxes)
-                text = json.dumps({key: value.tolist() for key, value in columns.items()})
+                columns = {key: value.tolist() for key, value in columns.items()}
+                if masks:
+                    columns['masks'] = [*map(run_lengths, found[0])]
+                text = json.dumps(columns)
                 save(args.out_dir / 'preds' / f'{file.stem}.json', text.encode())
             if not args.no_save_vis:
                 draw(image, detections)
@@ -93,9 +113,7 @@ def main(argv=None):
                 )  # .jfif
                 drawn = cv2.imencode(suffix, image)[1].tobytes()
                 save(args.out_dir / 'vis' / f'{file.stem}{suffix}', drawn)
-            kept, threshold = (scores >= args.pred_score_thr).sum(), f'{args.pred_score_thr:g}'
-            highest = f'highest {scores.max(initial=0):.2f}'
-            print(f'{file}: {kept} boxes with a score of {threshold} or more ({highest})')
+            print(count_boxes(file, scores, labels, settings['thresholds']))
     for part, skipped in (('vis', args.no_save_vis), ('preds', args.no_save_pred)):
         if not skipped:
             print(f'saved: {args.out_dir / part}')

@@ -8,6 +8,8 @@ if __name__ == '__main__':
     parser = ArgumentParser(description=__doc__, epilog='tools/report.py takes the file as well.')
     parser.add_argument('config', help='config file')
     parser.add_argument('model', help='file of tools/export_onnx.py')
+    choices = ('openvino-bfloat16', 'openvino-float32', 'onnxruntime')
+    parser.add_argument('--runtime', choices=choices, help='(default: the fastest)')
     args = parser.parse_args()
     with report_errors():
         from mmballoon.train import rules
@@ -20,4 +22,4 @@ if __name__ == '__main__':
         from mmballoon.train.rules import classes
 
         classes.note(classes.check(Config.fromfile(args.config), 'test'))
-        print(coco_table(args.config, args.model))
+        print(coco_table(args.config, args.model, args.runtime))

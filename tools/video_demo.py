@@ -9,9 +9,10 @@ H.264, or in VP9 where OpenCV has no encoder for it, as in its own packages; bro
 """
 
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from functools import partial
 from pathlib import Path
 
-from mmballoon.cli import UserError, pick_device, report_errors
+from mmballoon.cli import UserError, pick_device, report_errors, score_thresholds
 
 
 def parse_args(argv=None):
@@ -21,7 +22,8 @@ def parse_args(argv=None):
     add('config', help='config file')
     add('checkpoint', help='checkpoint file')
     add('--device', help='cuda:0, cpu, ... (default: CUDA if there is a GPU)')
-    add('--score-thr', type=float, default=0.3, help='minimum score to draw (%(default)s)')
+    thresholds = 'minimum score to draw, or report.json of tools/report.py (%(default)s)'
+    add('--score-thr', type=score_thresholds, default='0.3', help=thresholds)
     add('--out', type=Path, help='video to write, such as result.mp4')
     add('--show', action='store_true', help='show the frames in a window')
     add('--wait-time', type=float, default=0.001, help='seconds for each frame shown (%(default)s)')
@@ -47,23 +49,22 @@ def run(args):
     from mmballoon.inference import prepare
 
     model = prepare(init_detector(args.config, args.checkpoint, device=device))
-    classes, chosen = model.dataset_meta['classes'], model.dataset_meta.get('palette')
-    colors = palette(len(classes), chosen if isinstance(chosen, (list, tuple)) else None)
+    classes = model.dataset_meta['classes']
+    settings = dict(
+        classes=classes,
+        palette=palette(len(classes), model.dataset_meta.get('palette')),
+        thresholds=args.score_thr(classes),
+    )
 
     def detect(frames):
         found = [s.pred_instances.cpu().numpy() for s in inference_detector(model, frames)]
-        return [(instances.bboxes, instances.scores, instances.labels) for instances in found]
+        columns = [name for name in ('bboxes', 'scores', 'labels', 'masks') if name in found[0]]
+        return [[instances[name] for name in columns] for instances in found]
 
     writer = Writer(args.out, source.fps) if args.out else None
     batch = 8 if device.startswith('cuda') and not source.camera else 1
     frames = annotate(
-        source,
-        detect,
-        lambda frame, found: draw_boxes(frame, found, classes, colors, args.score_thr),
-        writer,
-        batch,
-        args.show,
-        args.wait_time,
+        source, detect, partial(draw_boxes, **settings), writer, batch, args.show, args.wait_time
     )
     if writer:
         print(f'saved: {args.out} ({frames} frames, codec {writer.codec})')

@@ -9,29 +9,31 @@ from mmballoon.cli import UserError, read_image
 from mmballoon.report import numbers
 from mmballoon.report.split import image_files, load_split, to_coco, to_results
 
-# Largest differences that pass: pixels of the image, score, mAP; and the share of detections they
-# hold for. Where the IoU of two boxes is that of NMS within rounding, either may go, and so may their
-# neighbours then: in float32 this is rare. With 8-bit integers every box moves, so only mAP counts.
+# Largest differences that pass: pixels of the image, score, 1 - IoU of the masks, mAP; and the share of
+# detections that they hold for. Where the IoU of two boxes is that of NMS within rounding, either may
+# go, and so may their neighbours then: in float32 this is rare. With 8-bit integers every box moves, so
+# only the masks and mAP count.
 LIMITS = {
-    'float32': (0.5, 1e-3, 1e-3, 0.995),
-    'float16': (1, 5e-3, 1e-2, 0.95),
-    'bfloat16': (5, 2e-2, 1e-2, 0.95),  # twice what --amp changes in torch
-    'int8': (math.inf, math.inf, 1e-2, 0.5),
+    'float32': (0.5, 1e-3, 1e-2, 1e-3, 0.995),
+    'float16': (1, 5e-3, 5e-2, 1e-2, 0.95),
+    'bfloat16': (5, 2e-2, 0.1, 1e-2, 0.95),  # twice what --amp changes in torch
+    'int8': (math.inf, math.inf, 0.2, 1e-2, 0.5),
 }
 BEST = 100  # of each image: as many as COCO's metrics see
 
 
-def detect(path, part):
+def detect(path, part, runtime=None):
     """Detections of an exported file on the images of a Part, as COCO result dicts.
 
-    Classes are matched by name.
+    Classes are matched by name. It prints which runtime it uses, as ``Detector`` chooses it.
     """
     from mmballoon.export.detector import Detector
 
     try:
-        detector = Detector(str(path))
+        detector = Detector(str(path), runtime=runtime)
     except ValueError as error:
         raise UserError(path, error, 'pass a file of tools/export_onnx.py') from None
+    print(f'{path}: runs in {detector.name}')
     classes, names = detector.metadata['classes'], part.names.values()
     if not set(classes) & set(names):
         reason = f'it detects {", ".join(classes)}, and the config has {", ".join(names)}'
@@ -40,12 +42,12 @@ def detect(path, part):
     return to_results(part, found, classes)
 
 
-def coco_table(config, path):
+def coco_table(config, path, runtime=None):
     """The twelve lines of COCO (str) for an exported file on the test split of a config file."""
     from mmengine.config import Config
 
     part = load_split(Config.fromfile(config).test_dataloader.dataset)
-    evaluation = numbers.evaluate(hotcoco.COCO(to_coco(part)), detect(path, part))
+    evaluation = numbers.evaluate(hotcoco.COCO(to_coco(part)), detect(path, part, runtime))
     return '\n'.join(evaluation.summary_lines())
 
 
@@ -93,24 +95,27 @@ def compare(model, detector, files=None):
 
     part = None if files else load_split(model.cfg.val_dataloader.dataset)
     files = files or list(image_files(part))
-    results = []
+    masks, score_thr = 'mask_thr' in detector.metadata, detector.metadata['score_thr']
+    results, rows = [], []
     for file in files:
         found = inference_detector(model, str(file)).pred_instances.numpy()
-        in_torch = found.bboxes, found.scores, found.labels
-        results.append((in_torch, detector(read_image(file))))
+        in_torch = found.bboxes, found.scores, found.labels, *([found.masks] if masks else [])
+        sides = in_torch, detector(read_image(file), masks)
+        rows += [differences(*pair, score_thr) for pair in (sides, sides[::-1])]
+        results.append([side[:3] for side in sides])  # not the masks, which are large
+    rows = np.concatenate(rows)
     dtype = detector.metadata['dtype']
     if dtype == 'float32' and detector.runtime == 'openvino-bfloat16':
         dtype = 'bfloat16'
     *limits, map_limit, share = LIMITS[dtype]
-    score_thr = detector.metadata['score_thr']
-    pairs = [pair for one, other in results for pair in ((one, other), (other, one))]
-    rows = np.concatenate([differences(*pair, score_thr) for pair in pairs])
     if not len(rows):
         raise UserError(f'{len(files)} images', 'no detections to compare', '--images FOLDER')
-    box, score = np.quantile(rows, share, axis=0, method='higher')
-    agree = box <= limits[0] and score <= limits[1]
+    box, score, mask = found = np.quantile(rows, share, axis=0, method='higher')
+    agree = (found <= limits).all()
     figures = f'{len(files)} images: {share:.1%} of the boxes within {box:.2g} px'
     figures += f' and of the scores within {score:.2g}'
+    if masks:
+        figures += f', of the masks with an IoU of {1 - mask:.3f} or more'
     if part:
         truth, classes = hotcoco.COCO(to_coco(part)), detector.metadata['classes']
         sides = [to_results(part, dict(zip(part.images, side)), classes) for side in zip(*results)]
@@ -119,29 +124,36 @@ def compare(model, detector, files=None):
         change = abs(round(maps[0], 3) - round(maps[1], 3))  # as MMDetection prints them
         agree = agree and round(change, 6) <= map_limit
     if not agree:
-        figures += f' (allowed: {limits[0]:g} px, {limits[1]:g} and {map_limit:g})'
+        mask = f', IoU {1 - limits[2]:g}' if masks else ''
+        figures += f' (allowed: {limits[0]:g} px, {limits[1]:g}{mask} and {map_limit:g})'
     return agree, figures
 
 
 def differences(left, right, score_thr):
     """How far the best detections of ``left`` are from the nearest ones of their class in ``right``.
 
-    left, right: (boxes (K, 4), scores (K), labels (K)), scores in descending order. A score this
-    close to ``score_thr`` may be on either side of it, so it is not looked for.
+    left, right: (boxes (K, 4), scores (K), labels (K)), scores in descending order, and perhaps masks
+    (K, H, W) bool. A score this close to ``score_thr`` may be on either side of it, so it is not looked
+    for.
 
-    Returns an array (D, 2): the largest distance of a coordinate in pixels and the difference of
-    scores, for each of the D detections. Both are infinite where ``right`` has none of the class.
+    Returns an array (D, 3): the largest distance of a coordinate in pixels, the difference of scores,
+    and 1 - IoU of the masks (0 without any), for each of the D detections. All are infinite where
+    ``right`` has none of the class.
     """
     box_limit, score_limit = LIMITS['float32'][:2]
     rows = []
-    for box, score, label in list(zip(*left))[:BEST]:
+    for box, score, label, *mask in list(zip(*left))[:BEST]:
         if score < score_thr + score_limit:
             break
-        same = right[2] == label
+        same = np.flatnonzero(right[2] == label)
+        if not len(same):
+            rows.append(3 * [math.inf])
+            continue
         distances = np.abs(right[0][same] - box).max(1)
         gaps = np.abs(right[1][same] - score)
-        sums = distances / box_limit + gaps / score_limit
-        rows.append(
-            (distances[sums.argmin()], gaps[sums.argmin()]) if len(sums) else 2 * [math.inf]
-        )
-    return np.array(rows).reshape(-1, 2)
+        near = (distances / box_limit + gaps / score_limit).argmin()
+        rows.append([distances[near], gaps[near], 0])
+        if mask:
+            other = right[3][same[near]]
+            rows[-1][2] = (mask[0] ^ other).sum() / max(1, (mask[0] | other).sum())
+    return np.array(rows).reshape(-1, 3)

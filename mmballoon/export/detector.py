@@ -6,10 +6,12 @@ may copy it into your own program:
     detector = Detector('model.onnx')
     boxes, scores, labels = detector(cv2.imread('image.jpg'))
     names = [detector.metadata['classes'][label] for label in labels]
+    *_, masks = detector(cv2.imread('image.jpg'), masks=True)               (of an RTMDet-Ins)
 """
 
 import importlib.util
 import json
+import math
 
 import cv2
 import numpy as np
@@ -79,21 +81,36 @@ class Detector:
         compiled = core.compile_model(model, 'CPU', options)
         self.run = lambda images: [*compiled(images).values()]
 
-    def __call__(self, image):
+    def __call__(self, image, masks=False):
         """Detect on one image, (height, width, 3) uint8, BGR, of any size.
 
         Returns boxes (K, 4) float32, x1 y1 x2 y2 in pixels of the image; scores (K) float32, in
-        descending order; labels (K) int64, indices of ``metadata['classes']``.
+        descending order; labels (K) int64, indices of ``metadata['classes']``; and with ``masks``, for
+        which the file must have a ``metadata['mask_thr']``, masks (K, height, width) bool.
         """
         canvas, scale = self.letterbox(image)
-        boxes, scores, labels = self.run(canvas[None])
+        boxes, scores, labels, *logits = self.run(canvas[None])
         found = labels[0] >= 0
-        return boxes[0, found] / scale, scores[0, found], labels[0, found]
+        boxes = (boxes[0, found] / scale).astype(np.float32)
+        detections = boxes, scores[0, found], labels[0, found]
+        if not masks:
+            return detections
+        return *detections, self._enlarge(logits[0][0, found], scale, *image.shape[:2])
+
+    def _enlarge(self, logits, scale, height, width):
+        """Masks (K, height, width) bool of an image, from logits (K, h, w) of the padded square."""
+        size, threshold = self.metadata['size'], self.metadata['mask_thr']
+        whole = [math.ceil(size * (1 / factor)) for factor in scale[:2]]
+        masks = np.zeros((len(logits), height, width), bool)
+        for mask, values in zip(masks, logits):
+            values = cv2.resize(cv2.resize(values, (size, size)), whole)[:height, :width]
+            mask[:] = values > math.log(threshold / (1 - threshold))
+        return masks
 
     def letterbox(self, image):
         """The image at the top left of a padded square, as in training.
 
-        Returns the square, (size, size, 3) uint8, and the scales of its x1 y1 x2 y2, (4) float32.
+        Returns the square, (size, size, 3) uint8, and the scales of its x1 y1 x2 y2, (4) float64.
         """
         size, (height, width) = self.metadata['size'], image.shape[:2]
         scale = size / max(height, width)
@@ -101,7 +118,7 @@ class Detector:
         canvas = np.empty((size, size, 3), np.uint8)
         canvas[:] = self.metadata['pad_value']
         canvas[:new_height, :new_width] = cv2.resize(image, (new_width, new_height))
-        scales = np.array([new_width / width, new_height / height] * 2, np.float32)
+        scales = np.array([new_width / width, new_height / height] * 2)
         return canvas, scales
 
 

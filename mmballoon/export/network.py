@@ -28,7 +28,7 @@ def _(boxes, scores, iou_threshold, score_threshold):
 
 
 class Network(nn.Module):
-    """RTMDet from letterboxed images to boxes, as MMDetection computes it.
+    """RTMDet from letterboxed images to boxes (and masks), as MMDetection computes it.
 
     Follows BaseDenseHead._predict_by_feat_single and _bbox_post_process of MMDetection 3.3.0, for a
     fixed image size and for whole batches.
@@ -48,8 +48,11 @@ class Network(nn.Module):
         self.register_buffer('mean', preprocessor.mean.float(), persistent=False)
         self.register_buffer('std', preprocessor.std.float(), persistent=False)
         shapes = [(size // s[1], size // s[0]) for s in head.prior_generator.strides]
-        priors = torch.cat(head.prior_generator.grid_priors(shapes, device='cpu'))
+        grids = head.prior_generator.grid_priors(shapes, device='cpu', with_stride=True)
+        self.register_buffer('cells', grids[0][:, :2].T, persistent=False)  # of the finest level
+        priors, strides = torch.cat(grids).split([2, 2], 1)
         self.register_buffer('priors', priors, persistent=False)
+        self.register_buffer('strides', strides[:, :1], persistent=False)
 
     def forward(self, images):
         """Detect.
@@ -60,18 +63,20 @@ class Network(nn.Module):
         Returns:
             boxes (N, K, 4) float32, x1 y1 x2 y2 in pixels of ``images``; scores (N, K) float32, in
             descending order; labels (N, K) int64. K is max_per_img. Unused places have score 0,
-            label -1 and a box of zeros.
+            label -1 and a box of zeros. From RTMDet-Ins also the logits of masks (N, K, size / 8,
+            size / 8) float32; those of unused places mean nothing.
         """
         pixels = images.permute(0, 3, 1, 2).float()
         if self.swap:
             pixels = pixels.flip(1)
         pixels = ((pixels - self.mean) / self.std).to(next(self.model.parameters()).dtype)
-        all_scores, all_distances = self.model(pixels)
+        all_scores, all_distances, *of_masks = self.model(pixels)
         scores = [self.keep_best(s.float().flatten(2).sigmoid()) for s in all_scores]
         scores = torch.cat(scores, 2)  # (N, C, P)
         distances = [d.float().flatten(2) for d in all_distances]
         boxes = self.decode(torch.cat(distances, 2).transpose(1, 2))  # (N, P, 4)
-        return self.select(boxes, scores)
+        *detections, index = self.select(boxes, scores)
+        return *detections, *([self.draw_masks(*of_masks, index)] if of_masks else [])
 
     def keep_best(self, scores):
         """Scores (N, C, P) of one level, 0 for all but the best ``nms_pre`` of an image."""
@@ -99,5 +104,27 @@ class Network(nn.Module):
         scores, index = kept.flatten(1).topk(places)
         found = scores > 0
         labels = torch.where(found, index // boxes.shape[1], -1)
-        index = (index % boxes.shape[1])[..., None].expand(-1, -1, 4)
-        return torch.where(found[..., None], boxes.gather(1, index), 0), scores, labels
+        index = index % boxes.shape[1]
+        boxes = boxes.gather(1, index[..., None].expand(-1, -1, 4))
+        return torch.where(found[..., None], boxes, 0), scores, labels, index
+
+    def draw_masks(self, all_kernels, features, index):
+        """Logits (N, K, h, w) of the masks of the priors ``index`` (N, K).
+
+        Follows RTMDetInsHead._mask_predict_by_feat_single: each detection has its own 1 x 1 convolutions,
+        over the features (N, C, h, w) and the way to its prior. Here they are products of matrices,
+        because the number of groups of a convolution must be known when it is exported.
+        """
+        head, (height, width) = self.model.bbox_head, features.shape[2:]
+        kernels = torch.cat([k.float().flatten(2) for k in all_kernels], 2).transpose(1, 2)
+        kernels = kernels.gather(1, index[..., None].expand(-1, -1, kernels.shape[2]))
+        parts = kernels.split([*head.weight_nums, *head.bias_nums], 2)
+        layers = len(parts) // 2
+        offsets = self.priors[index][..., None] - self.cells  # (N, K, 2, h * w)
+        offsets = offsets / (8 * self.strides[index][..., None])
+        features = features.float().flatten(2)[:, None].expand(-1, index.shape[1], -1, -1)
+        x = torch.cat([offsets, features], 2)
+        for i, (weights, biases) in enumerate(zip(parts[:layers], parts[layers:])):
+            x = weights.unflatten(2, (biases.shape[2], -1)) @ x + biases[..., None]
+            x = x if i == layers - 1 else x.relu()
+        return x.unflatten(3, (height, width))[:, :, 0]

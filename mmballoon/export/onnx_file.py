@@ -9,7 +9,7 @@ from importlib.metadata import version
 import onnx
 import torch
 from mmdet.apis import init_detector
-from mmdet.models import RTMDetHead, RTMDetInsHead
+from mmdet.models import RTMDetHead
 from mmdet.utils import get_test_pipeline_cfg
 from onnxscript import opset18 as op
 
@@ -35,11 +35,9 @@ def load(cfg, checkpoint, size=None, score_thr=None):
         cfg.model.test_cfg.score_thr = score_thr
     model = init_detector(cfg, str(checkpoint), device='cpu')
     head = getattr(model, 'bbox_head', None)
-    if not isinstance(head, RTMDetHead) or isinstance(head, RTMDetInsHead):
+    if not isinstance(head, RTMDetHead):
         advice = 'use a config that inherits from configs/my_rtmdet_tiny.py'
-        raise UserError(
-            type(head or model).__name__, 'only boxes of RTMDet can be exported', advice
-        )
+        raise UserError(type(head or model).__name__, 'only RTMDet can be exported', advice)
     classes = model.dataset_meta['classes']
     if len(classes) != head.num_classes:
         reason = f'{len(classes)} class names, but the head has {head.num_classes} classes'
@@ -86,7 +84,7 @@ def build(model, half=False):
             dynamo=True,
             opset_version=OPSET,
             input_names=['images'],
-            output_names=['boxes', 'scores', 'labels'],
+            output_names=['boxes', 'scores', 'labels', *['masks'] * ('mask_thr' in metadata)],
             dynamic_shapes=({0: torch.export.Dim('batch')},),
             custom_translation_table={torch.ops.mmballoon.suppress.default: suppress_in_onnx},
             verbose=False,
@@ -134,13 +132,11 @@ def add_metadata(content, **entries):
 def describe(model, half):
     """The metadata: what a program needs to know about the file, as in docs/deployment.md."""
     meta, test = model.dataset_meta, model.test_cfg
-    chosen = meta.get('palette')  # 'random' where neither the config nor the checkpoint has one
-    colors = palette(len(meta['classes']), None if isinstance(chosen, str) else chosen)
     pad = {step.type: step for step in get_test_pipeline_cfg(model.cfg)}['Pad']
     preprocessor = model.data_preprocessor
     return dict(
         classes=list(meta['classes']),
-        palette=colors,
+        palette=palette(len(meta['classes']), meta.get('palette')),
         size=pad.size[0],
         pad_value=list(pad.pad_val['img']),
         channel_order='BGR',
@@ -150,6 +146,7 @@ def describe(model, half):
         iou_threshold=test.nms.iou_threshold,
         nms_pre=test.get('nms_pre', -1),
         max_per_img=test.max_per_img,
+        **(dict(mask_thr=test.mask_thr_binary) if 'mask_thr_binary' in test else {}),
         dtype='float16' if half else 'float32',
         versions={name: version(name) for name in ('torch', 'mmdet', 'onnx', 'onnxscript')}
         | dict(python=platform.python_version(), opset=OPSET),

@@ -91,8 +91,12 @@ def test_a_video_that_ends_early_is_read_up_to_there(tmp_path, capsys):
     assert 0 < annotate(Source(path), nothing, ignore) < 60
 
 
-def test_only_boxes_above_the_threshold_are_drawn():
+def test_boxes_and_masks_from_the_minimum_score_of_their_class_are_drawn():
     image = np.zeros((100, 100, 3), np.uint8)
-    boxes = np.array([[10, 10, 50, 50], [60, 60, 90, 90]], np.float32)
-    draw_boxes(image, (boxes, [0.9, 0.2], [1, 0]), ['a', 'b'], [(1, 2, 3), (250, 0, 5)], 0.3)
-    assert image[30, 10].tolist() == [5, 0, 250] and not image[55:].any()
+    boxes = np.array([[10, 10, 50, 50], [60, 60, 90, 90], [60, 10, 90, 40]], np.float32)
+    masks = np.zeros((3, 100, 100), bool)
+    masks[0, 20:40, 20:40] = masks[1, 70:80, 70:80] = True
+    detections = boxes, [0.9, 0.4, 0.4], [1, 0, 1], masks
+    draw_boxes(image, detections, ['a', 'b'], [(1, 2, 3), (250, 0, 5)], [0.5, 0.3])
+    assert image[30, 10].tolist() == image[30, 60].tolist() == [5, 0, 250]
+    assert image[30, 30].tolist() == [2, 0, 125] and not image[55:].any()

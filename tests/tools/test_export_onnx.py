@@ -57,6 +57,7 @@ def test_export_prints_the_parity_and_writes_the_file(printed_and_file):
 
 def test_the_coco_table_and_a_report_about_the_file(in_process, tiny, exported, tmp_path):
     done = in_process('tools/test_onnx.py', tiny.config, exported, env=tiny.env)
+    assert done.out.startswith(f'{exported}: runs in ONNX Runtime\n')
     table = [line.split(' = ')[-1] for line in done.out.splitlines() if 'maxDets' in line]
     in_process('tools/report.py', tiny.config, exported, '--out', tmp_path, env=tiny.env)
     report = json.loads((tmp_path / 'report.json').read_text())
@@ -66,7 +67,7 @@ def test_the_coco_table_and_a_report_about_the_file(in_process, tiny, exported, 
 
 
 def test_another_result_leaves_no_file(tiny, tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(compare.LIMITS, 'float32', (-1, 1e-3, 1e-3, 0.995))
+    monkeypatch.setitem(compare.LIMITS, 'float32', (-1, 1e-3, 1, 1e-3, 0.995))
     old = tmp_path / 'model.onnx'
     old.write_text('of an earlier export')
     with pytest.raises(SystemExit) as stop:
@@ -143,7 +144,7 @@ def test_the_demo_alone_detects_as_image_demo_does(
             [np.array(side[key]) for key in ('bboxes', 'scores', 'labels')] for side in sides
         ]
         rows = compare.differences(*columns, 0.001)
-        assert len(rows) and (rows.max(0) < (0.5, 1e-3)).all()
+        assert len(rows) and (rows.max(0) < (0.5, 1e-3, 1)).all()
 
 
 def test_the_class_alone_in_a_program_of_ones_own(bare_python, exported, tiny, tmp_path):
@@ -211,7 +212,7 @@ def test_bfloat16_is_allowed_where_the_boxes_agree(tiny, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'openvino', pretended)
     path = tmp_path / 'model.onnx'
     for limit, agrees in ((1, True), (-1, None)):
-        monkeypatch.setitem(compare.LIMITS, 'bfloat16', (limit, 1, 1, 0.95))
+        monkeypatch.setitem(compare.LIMITS, 'bfloat16', (limit, 1, 1, 1, 0.95))
         printed = export(tiny, path)
         verdict = 'agree' if agrees else 'differ, so onnx_demo.py will use float32,'
         assert f'OpenVINO in bfloat16 {verdict} on 4 images' in printed
@@ -267,7 +268,7 @@ def test_8_bit_integers_calibrated_on_the_training_images(tiny, exported, tmp_pa
 
 
 def test_8_bit_integers_that_cost_too_much_are_refused(tiny, tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(compare.LIMITS, 'int8', (*compare.LIMITS['int8'][:2], -1, 0.5))
+    monkeypatch.setitem(compare.LIMITS, 'int8', (*compare.LIMITS['int8'][:3], -1, 0.5))
     with pytest.raises(SystemExit) as stop:
         export(tiny, tmp_path / 'small.onnx', '--int8')
     assert stop.value.code == 2 and 'detects something else' in capsys.readouterr().err

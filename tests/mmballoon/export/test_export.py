@@ -12,6 +12,7 @@ from conftest import ROOT
 from mmdet.apis import inference_detector, init_detector
 from mmdet.registry import MODELS
 from mmengine.config import Config
+from mmengine.hub import get_config
 
 from mmballoon.cli import UserError
 from mmballoon.export import compare, onnx_file
@@ -144,6 +145,37 @@ def test_the_file_is_plain_and_describes_itself(exported):
 
 
 @pytest.mark.slow
+def test_masks(images, tmp_path):
+    """Random kernels whose masks have a border in most images; another threshold moves it."""
+    cfg = Config.fromfile(ROOT / 'configs/my_rtmdet_ins_tiny_scratch.py')
+    cfg.model.bbox_head.num_classes = 2
+    cfg.model.test_cfg.update(nms_pre=40, max_per_img=20, score_thr=0.001)
+    cfg.test_dataloader.dataset.metainfo.classes = ('ball', 'mug')
+    torch.manual_seed(0)
+    net = MODELS.build(cfg.model)
+    head = net.bbox_head
+    with torch.no_grad():
+        for layers in zip(head.rtm_cls, head.rtm_reg, head.rtm_kernel):
+            for layer, bias in zip(layers, (-1.0, 2.0, 0.0)):
+                layer.weight.normal_(0, 0.3)
+                layer.bias.fill_(bias)
+    weights, path = tmp_path / 'masks.pth', tmp_path / 'masks.onnx'
+    meta = dict(dataset_meta=dict(classes=('ball', 'mug')))
+    torch.save(dict(state_dict=net.state_dict(), meta=meta), weights)
+    model = onnx_file.load(cfg, weights, size=128)
+    path.write_bytes(onnx_file.build(model))
+    detector = Detector(str(path))
+    figures = compare.check(model, detector, images)
+    assert 'of the masks with an IoU of 0.99' in figures or 'IoU of 1.000' in figures, figures
+    boxes, scores, labels, masks = detector(cv2.imread(images[2]), masks=True)
+    assert masks.shape == (len(boxes), *cv2.imread(images[2]).shape[:2])
+    assert sum(0.05 < mask.mean() < 0.95 for mask in masks) >= 5
+    detector.metadata['mask_thr'] = 0.9
+    with pytest.raises(UserError, match='the exported file detects something else'):
+        compare.check(model, detector, images)
+
+
+@pytest.mark.slow
 def test_float16_and_an_image_without_detections(checkpoint, images, tmp_path):
     model = onnx_file.load(two_class_config(), checkpoint, size=64, score_thr=0.9999)
     path = tmp_path / 'half.onnx'
@@ -159,18 +191,24 @@ def test_differences_worked_out_on_paper():
     left = np.array([[0, 0, 10, 10], [50, 50, 60, 60]]), np.array([0.9, 0.5]), np.array([0, 1])
     right = np.array([[50, 50, 60, 63], [1, 0, 10, 10]]), np.array([0.8, 0.7]), np.array([1, 0])
     rows = compare.differences(left, right, score_thr=0.1)
-    assert np.allclose(rows, [[1, 0.2], [3, 0.3]])
+    assert np.allclose(rows, [[1, 0.2, 0], [3, 0.3, 0]])
+    masks = np.zeros((2, 2, 4), bool)
+    masks[0, :, :2] = masks[1, 0] = True  # 4 places each, 2 of them the same
+    rows = compare.differences((*left, masks), (*right, masks), score_thr=0.1)
+    assert np.allclose(rows[:, 2], 1 - 2 / 6)
+    rows = compare.differences((*left, masks & False), (*right, masks & False), score_thr=0.1)
+    assert not rows[:, 2].any()
     assert len(compare.differences(left, right, score_thr=0.4995)) == 1  # 0.5 is too close to it
     other_class = right[0], right[1], np.array([0, 0])
     assert np.isinf(compare.differences(left, other_class, 0.1)[1]).all()
 
 
 def test_models_and_pipelines_that_cannot_be_exported(checkpoint, tmp_path):
-    masks = Config.fromfile(ROOT / 'configs/my_rtmdet_ins_tiny_scratch.py')
-    weights = tmp_path / 'masks.pth'
-    torch.save(dict(state_dict=MODELS.build(masks.model).state_dict(), meta={}), weights)
-    with pytest.raises(UserError, match='RTMDetInsSepBNHead: only boxes of RTMDet'):
-        onnx_file.load(masks, weights)
+    other = get_config('mmdet::yolox/yolox_tiny_8xb8-300e_coco.py')
+    weights = tmp_path / 'yolox.pth'
+    torch.save(dict(state_dict=MODELS.build(other.model).state_dict(), meta={}), weights)
+    with pytest.raises(UserError, match='YOLOXHead: only RTMDet can be exported'):
+        onnx_file.load(other, weights)
     stretched = two_class_config()
     stretched.test_dataloader.dataset.pipeline[1].keep_ratio = False
     with pytest.raises(UserError, match='does not resize with keep_ratio'):

@@ -119,9 +119,9 @@ def test_an_exported_file_is_pycocotools_by_name(tmp_path, ids, monkeypatch):
     order = [2, 0, 1]  # the file's label of each of CLASSES
 
     class Fake:
-        metadata = dict(classes=['ball', 'mug', 'zebra'])
+        metadata, name = dict(classes=['ball', 'mug', 'zebra']), 'ONNX Runtime'
 
-        def __init__(self, path):
+        def __init__(self, path, runtime):
             pass
 
         def __call__(self, image):
@@ -138,8 +138,8 @@ def test_an_exported_file_is_pycocotools_by_name(tmp_path, ids, monkeypatch):
 
 def test_an_exported_file_of_other_classes(tmp_path, monkeypatch):
     dataset, _ = write_split(tmp_path, 'val', dict(mug=1))
-    other = SimpleNamespace(metadata=dict(classes=['car']))
-    monkeypatch.setattr(detector, 'Detector', lambda path: other)
+    other = SimpleNamespace(metadata=dict(classes=['car']), name='ONNX Runtime')
+    monkeypatch.setattr(detector, 'Detector', lambda path, runtime: other)
     with pytest.raises(UserError, match='model.onnx: it detects car, and the config has zebra'):
         compare.detect('model.onnx', split.load_split(dataset))
 
