@@ -32,7 +32,8 @@ class CurvesHook(Hook):
         # TensorBoard, Weights & Biases, ...
         for backend in runner.visualizer._vis_backends.values():
             if drawn and not isinstance(backend, LocalVisBackend):
-                backend.add_image('curves', imread(path, channel_order='rgb'), step=runner.epoch)
+                picture = imread(path, channel_order='rgb')
+                backend.add_image('curves.png', picture, step=runner.epoch)  # MLflow needs the .png
 
 
 def read_scalars(work_dir):

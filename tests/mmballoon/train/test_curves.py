@@ -74,7 +74,7 @@ def test_other_loggers_get_the_picture(tmp_path):
     scalars.write_text('{"loss": 1.0, "epoch": 1}\n')
     hook.after_val_epoch(runner)
     name, (height, width, channels), step = other.got
-    assert (name, channels, step) == ('curves', 3, 2) and width > height > 100
+    assert (name, channels, step) == ('curves.png', 3, 2) and width > height > 100
     assert not (tmp_path / 'local').exists()
 
 
