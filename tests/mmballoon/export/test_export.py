@@ -159,6 +159,7 @@ def test_masks(images, tmp_path):
             for layer, bias in zip(layers, (-1.0, 2.0, 0.0)):
                 layer.weight.normal_(0, 0.3)
                 layer.bias.fill_(bias)
+            layers[2].bias.normal_()
     weights, path = tmp_path / 'masks.pth', tmp_path / 'masks.onnx'
     meta = dict(dataset_meta=dict(classes=('ball', 'mug')))
     torch.save(dict(state_dict=net.state_dict(), meta=meta), weights)
