@@ -32,7 +32,7 @@ def steps(top, tiny):
         f'tools/train.py {ROOT}/configs/my_rtmdet_tiny_toy.py --work-dir {work} {{}} --cfg-options '
     )
     train += (
-        'train_cfg.max_epochs={{}} train_dataloader.num_workers=0 val_dataloader.num_workers=0 '
+        'train_cfg.max_epochs={} train_dataloader.num_workers=0 val_dataloader.num_workers=0 '
     )
     train += 'train_dataloader.persistent_workers=False val_dataloader.persistent_workers=False '
     model = f'{ROOT}/configs/my_rtmdet_tiny_toy.py {tiny.checkpoint if tiny else ""}'
@@ -40,8 +40,8 @@ def steps(top, tiny):
         'render': f'data_tools/make_toy_balloons.py --out {data} --train 3 --val 2 --seed {random.randrange(2)}',
         'convert': f'data_tools/balloon2coco.py --data-root {data}',
         'convert one': f'data_tools/balloon2coco.py {data}/val --out {data}/coco_one.json',
-        'split': f'data_tools/balloon2coco.py {top}/photos --split 0.5 --seed {random.randrange(9)}',
-        'import': f'data_tools/import_annotations.py {data}/coco_one.json {data}/val --out {data}/coco_new.json',
+        'split': f'data_tools/balloon2coco.py {top}/photos --data-root {top} --split 0.5 --seed {random.randrange(9)}',
+        'import': f'data_tools/import_annotations.py {top}/release/val {top}/release/val --out {top}/coco_new.json',
         'check': f'data_tools/check_coco.py {data}/coco_one.json --images {data}/val --out {top}/out',
         'download': f'data_tools/download_balloon.py --data-root {data} --from {top}/release',
     }
