@@ -296,15 +296,16 @@ IMG_EXTENSIONS = (
 )  # fmt: skip
 
 
-def list_images(inputs, decode=True):
+def list_images(inputs, decode=True, out=None):
     """Paths (list of str) of all images among files, folders (not their subfolders) and glob
     patterns, each read once.
 
-    decode: read all of them, so that a file that is no image is known before the work begins.
+    decode: read all of them, so that a file that is no image is known before the work begins. out:
+    folder of the pictures that will be drawn, under the names of the images.
 
     Raises:
-        UserError: a path that is not there, a folder without images, a file that is no image, or two
-            images of one name, whose results would overwrite each other.
+        UserError: a path that is not there, a folder without images, a file that is no image, two
+            images of one name, whose results would overwrite each other, or an image in ``out``.
     """
     found = []
     for item in inputs:
@@ -324,6 +325,9 @@ def list_images(inputs, decode=True):
             found = f'would have results of the same name as {names[path.stem]}'
             raise UserError(path, found, 'run them one by one, with an --out-dir each')
     found = list(names.values())
+    for path in found:
+        if out and path.resolve().parent == Path(out).resolve():
+            raise UserError(path, 'its result could replace it', 'choose another --out-dir')
     broken = [path for path in found if decode and not _decodes(path)]
     if broken:
         more = f' (and {len(broken) - 1} more of {len(found)} files)' if len(broken) > 1 else ''

@@ -116,6 +116,8 @@ def broken_images(folder):
     chunk = b'IHDR' + size + b'\x08\x02\x00\x00\x00'
     crc = struct.pack('>I', zipfile.crc32(chunk))
     write(folder / 'bomb.png', b'\x89PNG\r\n\x1a\n\x00\x00\x00\x0d' + chunk + crc)
+    (folder / 'mine/vis').mkdir(parents=True)
+    Image.new('RGB', (80, 60)).save(folder / 'mine/vis/a.png')
     (folder / 'folder.jpg').mkdir()
     os.symlink('nowhere.jpg', folder / 'dangling.jpg')
     os.symlink('loop.jpg', folder / 'loop.jpg')

@@ -31,9 +31,7 @@ def steps(top, tiny):
     train = (
         f'tools/train.py {ROOT}/configs/my_rtmdet_tiny_toy.py --work-dir {work} {{}} --cfg-options '
     )
-    train += (
-        'train_cfg.max_epochs={} train_dataloader.num_workers=0 val_dataloader.num_workers=0 '
-    )
+    train += 'train_cfg.max_epochs={} train_dataloader.num_workers=0 val_dataloader.num_workers=0 '
     train += 'train_dataloader.persistent_workers=False val_dataloader.persistent_workers=False '
     model = f'{ROOT}/configs/my_rtmdet_tiny_toy.py {tiny.checkpoint if tiny else ""}'
     light = {

@@ -104,7 +104,7 @@ def explain(box_am, path, args):
 
 
 def run(args):
-    images = list_images([args.img])
+    images = list_images([args.img], out=args.out_dir)
     from mmballoon.train import rules
 
     rules.apply()

@@ -71,7 +71,7 @@ def draw_layer(image, sample, name, outputs, args):
 
 
 def run(args):
-    images = list_images([args.img])
+    images = list_images([args.img], out=args.out_dir)
     from mmballoon.train import rules
 
     rules.apply()

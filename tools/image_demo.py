@@ -71,7 +71,7 @@ def parse_args(argv=None):
 def main(argv=None):
     args = parse_args(argv)
     with report_errors():
-        files = list_images(args.inputs, decode=False)
+        files = list_images(args.inputs, decode=False, out=Path(args.out_dir, 'vis'))
         device = pick_device(args.device)
         from mmballoon.train import rules
 

@@ -81,7 +81,7 @@ def main(argv=None):
         from mmballoon.video import draw_boxes
 
         is_video = Path(args.inputs[0]).suffix.lower() in VIDEOS
-        files = [] if is_video else list_images(args.inputs, decode=False)
+        files = [] if is_video else list_images(args.inputs, decode=False, out=args.out_dir / 'vis')
         try:
             detector = Detector(args.model, runtime=args.runtime)
         except ValueError as error:
