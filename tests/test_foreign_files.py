@@ -27,7 +27,7 @@ FOREIGN = (
 
 def steps(top, tiny):
     """{command: how a person types it} in a folder."""
-    data, work = top / 'data', top / 'work'
+    data, work, val = top / 'data', top / 'work', top / 'release/val'
     train = (
         f'tools/train.py {ROOT}/configs/my_rtmdet_tiny_toy.py --work-dir {work} {{}} --cfg-options '
     )
@@ -39,8 +39,8 @@ def steps(top, tiny):
         'convert': f'data_tools/balloon2coco.py --data-root {data}',
         'convert one': f'data_tools/balloon2coco.py {data}/val --out {data}/coco_one.json',
         'split': f'data_tools/balloon2coco.py {top}/photos --data-root {top} --split 0.5 --seed {random.randrange(9)}',
-        'import': f'data_tools/import_annotations.py {top}/release/val {top}/release/val --out {top}/coco_new.json',
-        'check': f'data_tools/check_coco.py {data}/coco_one.json --images {data}/val --out {top}/out',
+        'import': f'data_tools/import_annotations.py {top}/release/coco_val.json {val} --out {top}/coco_new.json',
+        'check': f'data_tools/check_coco.py {top}/release/coco_val.json --images {val} --out {top}/out',
         'download': f'data_tools/download_balloon.py --data-root {data} --from {top}/release',
     }
     heavy = {
