@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / 'configs/my_rtmdet_tiny_scratch.py'
 DATA = ROOT / 'data/balloon'
 IMAGES = 20  # in a round
-THRESHOLDS = 0.2, 0.3, 0.4  # 0.3 is the one of suggest_annotations.py
+THRESHOLDS = 0.2, 0.3, 0.4, 0.5, 0.6  # 0.3 is the one of suggest_annotations.py
 IOU = 0.5  # from which a suggestion shows an object
 MOVED = 0.1  # an edge that is farther off, as a part of the width or height, has to be moved
 OPTIONS = """train_cfg.max_epochs={epochs} train_cfg.val_interval={epochs} param_scheduler.0.end=20
