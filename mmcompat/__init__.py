@@ -1,4 +1,4 @@
-"""Repairs: what MMDetection and MMYOLO document works again on today's PyTorch.
+"""Repairs: the documented uses of MMDetection and MMYOLO work again on today's PyTorch.
 
 Importing this package before MMDetection applies them all. README.md lists them. A repair does nothing
 where upstream is sound, and applying one twice changes nothing. No default, log line, file, device or
