@@ -1,5 +1,5 @@
 # What both RTMDet-Ins configs share: the head with masks, of MMDetection's
-# rtmdet-ins_tiny_8xb32-300e_coco.py (a test compares them). Nothing to train by itself.
+# rtmdet-ins_tiny_8xb32-300e_coco.py (a test compares them). It is no config to train with by itself.
 ins_model = dict(
     bbox_head=dict(
         type='RTMDetInsSepBNHead',

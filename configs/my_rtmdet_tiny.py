@@ -1,6 +1,6 @@
 # RTMDet-tiny on a few dozen annotated images, fine-tuned from COCO weights.
 # Hardware: any. The published run of this recipe took 11 minutes on an RTX 3090 and reached
-# mAP 0.804 (best epoch) and 0.775 (last epoch); docs/results.md names the source.
+# mAP 0.804 (best epoch) and 0.775 (last epoch); README.md names the source.
 _base_ = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
 custom_imports = dict(imports=['mmballoon.train'])
 

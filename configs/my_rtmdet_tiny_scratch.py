@@ -1,9 +1,8 @@
 # RTMDet-tiny on the photographs without any download, for machines without a network and for data
 # that COCO does not help with. It starts from the weights in the package, which have seen rendered
 # objects only (mmballoon/weights/README.md); `make scratch` runs it. One GPU or two CPU cores.
-# Expected: from weights that had seen parts of the training photographs as well, mAP 0.604 at the last
-# epoch and 0.647 with --tta (mean of three seeds, docs/results.md). From the weights in the package it
-# was not measured to the end.
+# Expected: mAP 0.588 at the last epoch and 0.617 with --tta (one seed, docs/results.md). From weights that
+# had seen parts of the training photographs as well: 0.604 and 0.647 (mean of three seeds).
 _base_ = './my_rtmdet_tiny.py'
 
 max_epochs = 120
@@ -28,7 +27,7 @@ train_pipeline = [
     dict(type='PackDetInputs')]
 train_dataloader = dict(batch_size=batch_size, dataset=dict(pipeline=train_pipeline))
 
-# ---- Schedule. 61 images / batch 4 = 16 iterations per epoch, 1920 in total; stage 2 brought nothing.
+# ---- Schedule. 61 images / batch 4 = 16 iterations per epoch, 1920 in total; stage 2 gained nothing.
 train_cfg = dict(
     max_epochs=max_epochs, val_interval=max(1, max_epochs // 12), dynamic_intervals=None)
 optim_wrapper = dict(type='AmpOptimWrapper', optimizer=dict(lr=base_lr))

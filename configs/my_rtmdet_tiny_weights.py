@@ -1,5 +1,5 @@
 # Makes the weights in the package: RTMDet-tiny from random weights on rendered objects of 50 kinds, balloons
-# among them. `make weights` runs it: 40 minutes on a CPU core with bfloat16, all to itself, or a GPU.
+# among them. `make weights` runs it: 40 minutes on a CPU core with bfloat16 that does nothing else.
 _base_ = ['./my_rtmdet_tiny.py', '../mmballoon/render/kinds.py']
 
 data_root = '{{$RENDERED_ROOT:data/objects}}/'
