@@ -8,7 +8,7 @@ TOY := BALLOON_ROOT=data/toy_balloon
 TOY_CONFIG := configs/my_rtmdet_tiny_toy.py
 TOY_DIR := work_dirs/my_rtmdet_tiny_toy
 TOY_LAST = $$(cat $(TOY_DIR)/last_checkpoint)
-# Marks that make touches when a training has ended: a checkpoint alone may be of any epoch.
+# A file that make touches when the training has ended: a checkpoint alone may be of any epoch.
 TOY_DONE := $(TOY_DIR)/.trained
 PHOTOS = "$${BALLOON_ROOT:-data/balloon}"
 # What the map targets draw; make boxam-stage4 IMG=image.jpg CONFIG=... CHECKPOINT=... draws yours.
