@@ -41,7 +41,7 @@ def parse_args(argv=None):
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     add = parser.add_argument
     add('annotation', nargs='?', type=Path, help='VIA file or folder (default: train/ and val/)')
-    add('images', nargs='?', type=Path, help='folder of its images, if another one')
+    add('images', nargs='?', type=Path, help='folder of its images, if elsewhere')
     group = parser.add_mutually_exclusive_group()
     group.add_argument('--class-name', help='one class for all regions (balloon)')
     group.add_argument('--class-attribute', metavar='KEY', help='region attribute with the class')

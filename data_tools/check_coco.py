@@ -4,12 +4,11 @@
     python data_tools/check_coco.py mine.json --images photos --out outputs/check
     python data_tools/check_coco.py --img-size 416                   box sizes as the network sees them at 416 pixels
 
-Plain text on the terminal; contact sheets of the images with their boxes and polygons as PNG in
-OUT. The exit status is 2 if something is wrong with the data: an id or a box
-twice, a box outside its image, an annotation without area or iscrowd (or, with --masks, without an
-outline), images that are broken or of another size, images in two splits, classes of one split only.
-Files of other programs are taken as they are; where import_annotations.py would mend them, a line
-says so.
+It prints plain text, and writes contact sheets (PNG) of the images with their boxes and polygons into
+OUT. The exit status is 2 if something is wrong with the data: an id or a box that occurs twice, a box
+outside its image, an annotation without area or iscrowd (or, with --masks, without an outline), images
+that are broken or of another size, images in two splits, classes of one split only. Files of other
+programs are taken as they are; where import_annotations.py would mend them, a line says so.
 """
 
 import os

@@ -8,8 +8,8 @@
 
 A data set that is divided into train, val and test (folders of these names, a YAML file of YOLO, or
 lists of images) is converted in one run: coco_train.json, coco_val.json and links to the images, in the
-data set's folder unless --data-root names another. The format follows from the files; --format names
-it. Classes get their ids in the order in which the source lists them, else in alphabetical order.
+data set's folder unless --data-root names another. The files tell the format, unless --format
+names it. Classes get their ids in the order in which the source lists them, else in alphabetical order.
 Everything else is as in balloon2coco.py. mmballoon/data/formats.py says what each format cannot carry.
 """
 
@@ -28,7 +28,7 @@ def parse_args(argv=None):
     parser.add_argument(
         'annotation', type=Path, help='data set, folder of annotations, or COCO file'
     )
-    parser.add_argument('images', nargs='?', type=Path, help='folder of the images, if another one')
+    parser.add_argument('images', nargs='?', type=Path, help='folder of the images, if elsewhere')
     parser.add_argument('--format', choices=READERS, help='(default: from the files)')
     add_arguments(parser)
     args = parser.parse_intermixed_args(argv)

@@ -22,7 +22,7 @@ from mmballoon.render.objects import NAMES, load_sprites, render
 
 
 def keep(sprites):
-    """At the start of a process: what all of its images are made of."""
+    """Called when a process starts: keeps the sprites that all of its images are made of."""
     keep.sprites = sprites
 
 

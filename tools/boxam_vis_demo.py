@@ -8,8 +8,8 @@ r"""Draw what made a detector detect, like MMYOLO's demo/boxam_vis_demo.py (Box 
         --target-layers backbone.stage4
 
 It writes one figure per image to OUT_DIR. Without --target-layers the figure shows the last stage of
-the backbone and the outputs of the neck; layercam shows all strides of the backbone in one map. Several
-layers that are named are averaged into one map, as MMYOLO does (layercam: the largest value). The
+the backbone and the outputs of the neck; layercam shows all strides of the backbone in one map. The maps
+of several named layers are averaged into one, as MMYOLO does (layercam: the largest value). The
 arguments are those of MMYOLO's demo, without --show, --max-shape, --norm-in-bbox and URLs as input.
 eigencam and ablationcam work with any detector, gradcam and gradcam++ with the heads of RTMDet, YOLOX
 and MMYOLO. docs/visualization.md explains how to read the maps.

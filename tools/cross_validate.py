@@ -7,8 +7,8 @@
     python tools/cross_validate.py CONFIG --review review.json    (label errors, to correct in VIA)
     python tools/cross_validate.py CONFIG --group '(.+)_frame'    (a video's images stay together)
 
-Stopped, and typed again, it continues: finished folds are kept. predictions.json in the work directory
-has the detections of all images, report/report.html shows them.
+After a stop, the same command continues: finished folds are kept. predictions.json in the work directory
+has the detections of all images, and report/report.html shows them.
 """
 
 import json
@@ -36,7 +36,7 @@ def parse_args(argv=None):
     add(
         '--group',
         metavar='REGEX',
-        help='images stay together in whose names it finds the same text',
+        help='images in whose file names it finds the same text stay in one fold',
     )
     add('--jobs', type=int, default=1, help='trainings at once (%(default)s)')
     add(

@@ -41,7 +41,7 @@ def parse_args(argv=None):
         '--pred-score-thr',
         type=score_thresholds,
         default='0.3',
-        help='minimum score to draw, or report.json of tools/report.py for one of each class (%(default)s)',
+        help='minimum score to draw, or report.json of tools/report.py, with one per class (%(default)s)',
     )
     parser.add_argument('--batch-size', type=int, default=1, help='images at a time (%(default)s)')
     parser.add_argument(

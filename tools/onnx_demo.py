@@ -16,7 +16,7 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from functools import partial
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[1]))  # where mmballoon is not installed
+sys.path.append(str(Path(__file__).parents[1]))  # finds mmballoon where it is not installed
 
 from mmballoon.cli import (
     UserError,
@@ -36,8 +36,8 @@ def parse_args(argv=None):
     parser.add_argument('inputs', nargs='+', help='image files, folders, or a video')
     parser.add_argument('model', help='file of tools/export_onnx.py')
     parser.add_argument('--out-dir', type=Path, default='outputs', help='(%(default)s)')
-    thresholds = 'minimum score to draw, or report.json of tools/report.py (%(default)s)'
-    parser.add_argument('--pred-score-thr', type=score_thresholds, default='0.3', help=thresholds)
+    about = 'minimum score to draw, or report.json of tools/report.py (%(default)s)'
+    parser.add_argument('--pred-score-thr', type=score_thresholds, default='0.3', help=about)
     choices = ('openvino-bfloat16', 'openvino-float32', 'onnxruntime')
     parser.add_argument('--runtime', choices=choices, help='(default: the fastest)')
     parser.add_argument('--no-save-vis', action='store_true', help='save no images')
@@ -98,19 +98,19 @@ def main(argv=None):
             return detect_on_video(detect, draw, args)
         for file in map(Path, files):
             image = read_image(file)
-            boxes, scores, labels, *found = detections = detect(image)
+            boxes, scores, labels, *of_masks = detections = detect(image)
             if not args.no_save_pred:
                 columns = dict(labels=labels, scores=scores, bboxes=boxes)
                 columns = {key: value.tolist() for key, value in columns.items()}
                 if masks:
-                    columns['masks'] = [*map(run_lengths, found[0])]
+                    columns['masks'] = [*map(run_lengths, of_masks[0])]
                 text = json.dumps(columns)
                 save(args.out_dir / 'preds' / f'{file.stem}.json', text.encode())
             if not args.no_save_vis:
                 draw(image, detections)
-                suffix = (
-                    file.suffix if cv2.haveImageWriter(f'image{file.suffix}') else '.jpg'
-                )  # .jfif
+                # OpenCV cannot write some formats that it reads, such as .jfif.
+                can_write = cv2.haveImageWriter(f'image{file.suffix}')
+                suffix = file.suffix if can_write else '.jpg'
                 drawn = cv2.imencode(suffix, image)[1].tobytes()
                 save(args.out_dir / 'vis' / f'{file.stem}{suffix}', drawn)
             print(count_boxes(file, scores, labels, settings['thresholds']))

@@ -21,7 +21,7 @@ def publish(checkpoint):
     loaded = torch.load(checkpoint, map_location='cpu')
     weights, halves = {}, {}
     for name, value in loaded['state_dict'].items():
-        # The levels of the head share convolutions: one copy of each.
+        # The levels of the head share convolutions: each is stored once.
         half = value.half() if value.is_floating_point() else value
         weights[name] = halves.setdefault((value.data_ptr(), value.shape), half)
         if not half.isfinite().all():

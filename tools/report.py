@@ -47,7 +47,7 @@ def main(argv=None):
         from mmballoon.report.build import build
         from mmballoon.train.rules import classes
 
-        if args.predictions or args.checkpoint.suffix == '.onnx':  # else MMDetection's test says it
+        if args.predictions or args.checkpoint.suffix == '.onnx':  # else the test loop does this
             classes.note(classes.check(Config.fromfile(args.config), 'test'))
         print(*build(args, detect_onnx=detect), sep='\n')
 

@@ -10,7 +10,7 @@ The project opens in VIA 2 with Project > Load. Correct the boxes and set the st
 ok, or to wrong; then convert it with data_tools/balloon2coco.py, which refuses what is still suggested.
 The images where the detector is least sure come first: those with the highest sum of min(score, 1 -
 score) over their detections, which is how many of these would be wrong if scores were probabilities.
-Images that look like one before them come last. docs/annotating.md has the whole way.
+Images that look like one before them come last. docs/annotating.md has all the steps.
 """
 
 import sys

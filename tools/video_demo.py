@@ -22,8 +22,8 @@ def parse_args(argv=None):
     add('config', help='config file')
     add('checkpoint', help='checkpoint file')
     add('--device', help='cuda:0, cpu, ... (default: CUDA if there is a GPU)')
-    thresholds = 'minimum score to draw, or report.json of tools/report.py (%(default)s)'
-    add('--score-thr', type=score_thresholds, default='0.3', help=thresholds)
+    about = 'minimum score to draw, or report.json of tools/report.py (%(default)s)'
+    add('--score-thr', type=score_thresholds, default='0.3', help=about)
     add('--out', type=Path, help='video to write, such as result.mp4')
     add('--show', action='store_true', help='show the frames in a window')
     add('--wait-time', type=float, default=0.001, help='seconds for each frame shown (%(default)s)')
