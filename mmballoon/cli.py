@@ -214,8 +214,8 @@ def _terminate(main_process, signum, frame):
 
 
 def _leave_signals_alone():
-    """Let the process end in peace: a second SIGTERM, or the end of a data-loader worker, of which
-    torch makes an error, would add a traceback to the line.
+    """Let no signal add a traceback to the line while the process ends: neither a second SIGTERM, nor
+    the end of a data-loader worker, which torch reports as an error.
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -322,8 +322,8 @@ def list_images(inputs, decode=True, out=None):
     names = {}
     for path in found:
         if names.setdefault(path.stem, path) != path:
-            found = f'would have results of the same name as {names[path.stem]}'
-            raise UserError(path, found, 'run them one by one, with an --out-dir each')
+            reason = f'would have results of the same name as {names[path.stem]}'
+            raise UserError(path, reason, 'run them one by one, with an --out-dir each')
     found = list(names.values())
     for path in found:
         if out and path.resolve().parent == Path(out).resolve():

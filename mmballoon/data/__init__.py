@@ -1,1 +1,1 @@
-"""Annotations: read, converted, checked, split and rendered. Nothing here knows about MMDetection."""
+"""Annotations: read, converted, checked and split. Nothing here knows about MMDetection."""

@@ -22,7 +22,7 @@ TABLES = dict(
     annotations=dict(id=(*ID, type(None)), image_id=ID, category_id=ID, bbox=(list,)),
 )
 
-BEGINNING = b'{"annotations":[\n'  # of the files that we write: no other program breaks lines so
+BEGINNING = b'{"annotations":[\n'  # of the files that we write: no other program breaks the lines in this way
 
 
 def is_own(path):

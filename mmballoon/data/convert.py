@@ -132,15 +132,15 @@ def convert(args, sources):
         jobs = divide(args, *sources.items())
     for path in jobs:
         check_own(path)
-    values, unique = attribute_values(sources.values()), list(sources.values())
-    classes, notes = choose_classes(args, unique, values)
+    values, all_sources = attribute_values(sources.values()), list(sources.values())
+    classes, notes = choose_classes(args, all_sources, values)
     results, tallies = {}, {}
     for path, (source, entries) in jobs.items():
         key = args.class_attribute
         result = to_coco(entries, source.sizes, classes, source.text_of, key, args.drop_empty)
         results[path], tallies[path] = result
     print(table(tallies))
-    check_suggestions(args, unique[0].annotation, results, tallies)
+    check_suggestions(args, all_sources[0].annotation, results, tallies)
     say(args, [(jobs[path][0], tally) for path, tally in tallies.items()], notes)
     for line in unused_classes(tallies, classes):
         print(f'note: {line}')
@@ -256,7 +256,7 @@ LIKELY_CAUSES = {
 
 
 def say(args, results, notes):
-    """Print what a person should know, and refuse what cannot be meant.
+    """Print what a person should know, and refuse a result that cannot be right.
 
     results: [(Source, Tally)]. notes: more lines.
     """

@@ -1,6 +1,6 @@
 """Which format annotation files have, and which files of a folder belong to which split.
 
-Formats are told by what is in a file, never by its name alone.
+A format is recognised by the content of a file, never by its name alone.
 """
 
 import json
@@ -127,7 +127,7 @@ def detect(path, wanted=None):
         files.setdefault(kind, []).append(file)
         if kind in ('voc', 'labelme', 'yolo') and wanted in (None, kind):
             same = files_of(path, (file.suffix.lower(),))
-            # A folder with texts of YOLO has other texts. read_labelme itself leaves others out.
+            # Beside the labels of YOLO lie other text files. read_labelme leaves other files out itself.
             return kind, [f for f in same if kind != 'yolo' or kind_of(f) == kind]
     coco = files.get('coco', [])
     if len(coco) == 1:
@@ -192,7 +192,9 @@ def _from_yaml(root, chosen=None):
 
 
 def _resolve(root, base, place):
-    """The path that a file means: relative to its ``path``, to itself, or less folders in front."""
+    """The path that a YAML file or a list means by ``place``: relative to ``base``, or to ``root`` with
+    fewer and fewer folders in front; None if none of these exists.
+    """
     parts = [part for part in Path(place).parts if part not in ('..', '.')]
     shorter = [root.joinpath(*parts[i:]) for i in range(len(parts))]
     return next((path for path in (root / base / place, *shorter) if path.exists()), None)

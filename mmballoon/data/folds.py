@@ -20,13 +20,14 @@ def deal(part, groups, count, seed):
     for key in part.images:
         classes = Counter(a['category_id'] for a in part.boxes.get(key, ()))
         number = min(5, sum(classes.values()).bit_length())
+        # 1 for the image, 6 columns for its number of objects, one for the objects of each class
         rows[key] = [1, *np.eye(6)[number], *map(classes.get, part.names, [0] * len(part.names))]
     rng = np.random.default_rng(seed)
     groups = [groups[i] for i in rng.permutation(len(groups))]
     sums = [np.sum([rows[key] for key in group], 0) for group in groups]
     share = np.maximum(1e-9, np.sum(sums, 0) / count)
     folds, filled = [[] for _ in range(count)], np.zeros((count, len(share)))
-    for i in sorted(range(len(groups)), key=lambda i: -sums[i][7:].sum()):
+    for i in sorted(range(len(groups)), key=lambda i: -sums[i][7:].sum()):  # 7: by its objects
         cost = (((filled + sums[i]) ** 2 - filled**2) / share**2).sum(1)
         fold = int(cost.argmin())
         folds[fold] += groups[i]

@@ -1,9 +1,9 @@
 """Read annotations of other programs into the entries that VIA files give (mmballoon/data/via.py).
 
 Each reader takes the annotation files of one split, and gives (entries, classes that the source lists in
-its order, notes for a person). The class of a region is its attribute 'class'. What a format cannot
-carry, or is not taken over: YOLO rounds coordinates, and an image without a .txt file is left out;
-Pascal VOC has boxes only, in whole pixels; keypoints. (The library supervision reads these formats too,
+its order, notes for a person). The class of a region is its attribute 'class'. Some things
+are lost: YOLO rounds coordinates, and an image without a .txt file is left out; Pascal VOC has boxes only,
+in whole pixels; keypoints of any format are not read. (The library supervision reads these formats too,
 but rounds outlines to masks of whole pixels, and ends at the first broken object.)
 """
 
@@ -93,8 +93,8 @@ def read_yolo(files, class_names=None, about=None):
     entries = []
     for path in files:
         lines = [line for line in parse(path, 'text', text_lines) if line.strip()]
-        about = dict(filename=path.stem, pixels=(1, 1), label=path)
-        entries.append(_entry(lines, _yolo_object, path, source, names, keypoints, **about))
+        image = dict(filename=path.stem, pixels=(1, 1), label=path)
+        entries.append(_entry(lines, _yolo_object, path, source, names, keypoints, **image))
     return entries, [names[number] for number in sorted(names)], notes
 
 
@@ -378,7 +378,9 @@ def _coco_mask(outline, pixels):
 
 
 def _runs(text):
-    """The numbers in COCO's text of run lengths: 5 bits a character, each less the last but one."""
+    """The numbers in COCO's text of run lengths: 5 bits a character. From the fourth on, the text holds the
+    difference of a number to the one two before it.
+    """
     runs, at = [], 0
     while at < len(text):
         value, shift, more = 0, 0, True

@@ -12,20 +12,24 @@ from mmballoon.data.via import Entry
 def split_entries(entries: list[Entry], fraction: float, seed: int) -> tuple[list, list]:
     """(train, val) entries, with the same share of images for each number of regions.
 
+    fraction: the share of train, from 0 to 1.
+
     Images are sorted by their number of regions, in random order where it is equal, and then dealt
     out in turn. Each split gets at least one image.
     """
     order = sorted(entries, key=lambda entry: (len(entry.regions), entry.filename))
     rng = Random(seed)
     order.sort(key=lambda entry: (len(entry.regions), rng.random()))
-    offset, share = rng.random(), 1 - fraction
-    in_val = [int((i + 1) * share + offset) > int(i * share + offset) for i in range(len(order))]
+    offset, val_share = rng.random(), 1 - fraction
+    sums = [int(i * val_share + offset) for i in range(len(order) + 1)]
+    in_val = [after > before for before, after in zip(sums, sums[1:])]
     if not any(in_val):
         in_val[rng.randrange(len(order))] = True
     if all(in_val):
         in_val[rng.randrange(len(order))] = False
-    val = {entry.filename for entry, chosen in zip(order, in_val) if chosen}
-    return [e for e in entries if e.filename not in val], [e for e in entries if e.filename in val]
+    val_names = {entry.filename for entry, chosen in zip(order, in_val) if chosen}
+    train = [entry for entry in entries if entry.filename not in val_names]
+    return train, [entry for entry in entries if entry.filename in val_names]
 
 
 @contextlib.contextmanager

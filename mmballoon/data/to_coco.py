@@ -148,7 +148,11 @@ def _of_mask(mask):
 
 
 def _of_outlines(region, size):
-    """(box, area, outlines) of a region. Parts that are nothing are left out, unless all are."""
+    """(box, area, outlines) of a region. Parts without an area in the image are left out.
+
+    Raises:
+        Skip: no part is left; the reason is that of the first part.
+    """
     parts, skips, crosses = [], [], False
     for polygon in region.outlines:
         try:

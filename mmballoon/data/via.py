@@ -40,7 +40,8 @@ class Region:
     """One annotated object.
 
     shape: the name of its shape in VIA. attributes: its region_attributes. outlines: its polygons in
-    pixels (mmballoon/data/shapes.py), most often one. mask: it as run lengths (dict, COCO's RLE) instead.
+    pixels (mmballoon/data/shapes.py), most often one. mask: its run lengths (dict, COCO's RLE), which
+    count in place of the outlines.
     problem: why there is no outline (args of a Skip). crowd: not to be counted as found or missed.
     """
 

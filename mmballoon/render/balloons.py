@@ -11,7 +11,7 @@ MIN_SIDE = 8  # pixels; what is smaller is not annotated
 
 
 def outline(rng, radius):
-    """An ellipse around (0, 0) that is drawn out to a point, (48, 2) float64 in pixels, and the point."""
+    """An ellipse around (0, 0) with one pointed end, (48, 2) float64 in pixels, and this end, (2,)."""
     t = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     taper, long = rng.uniform(0.0, 0.28), rng.uniform(1.0, 1.35)
     down = (1 - np.cos(t)) / 2  # 0 at the top, 1 at the knot
@@ -58,13 +58,15 @@ def draw_balloon(rng, image, center, radius, light):
         x = knot[0] + radius * 0.3 * np.sin(s * rng.uniform(2, 7)) * s
         x = x + s * rng.normal(0, radius * 0.4)
         string = np.stack([x, knot[1] + k + s * radius * rng.uniform(1.5, 5)], 1)
-        points, white, width = [np.int32(string * 16)], (235, 235, 235), max(1, round(radius / 40))
-        cv2.polylines(image, points, False, white, width, cv2.LINE_AA, shift=4)
+        lines, white, thick = [np.int32(string * 16)], (235, 235, 235), max(1, round(radius / 40))
+        cv2.polylines(image, lines, False, white, thick, cv2.LINE_AA, shift=4)
     return mask > 127
 
 
 def scatter(rng, width, height, count, radius):
-    """Centers anywhere and radii of ``count`` balloons, [(x, y, radius())] in pixels."""
+    """Random centers of ``count`` balloons, with radii that the function ``radius`` draws: [(x, y, radius)]
+    in pixels.
+    """
     return [(rng.uniform(0, width), rng.uniform(0, height), radius()) for _ in range(count)]
 
 
