@@ -72,7 +72,7 @@ def suggest(args):
 
 
 def annotated(args, folder, entry):
-    """The image of an entry of the project (list of names): none if it is elsewhere.
+    """The image of an entry of the project: a list of its name, empty if the image is elsewhere.
 
     Raises:
         UserError: several images have its name, and not just one of them its size in bytes.

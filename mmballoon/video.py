@@ -132,7 +132,7 @@ def annotate(source, detect, draw, out=None, batch=1, show=False, wait_time=0.00
 
     detect: function from a list of frames to a list of detections. draw: function (frame,
     detections) that draws in place. out: a Writer, or None. batch: frames at a time. show: in a
-    window, until q or Escape is pressed; wait_time: seconds for each frame there, 0 for a key.
+    window, until q or Escape is pressed; wait_time: seconds for each frame there, 0 to wait for a key.
 
     Raises:
         UserError: no frame can be read.

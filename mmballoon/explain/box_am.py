@@ -109,6 +109,7 @@ class BoxAM:
         MessageHub.get_current_instance().update_info('epoch', 0)  # some heads' losses read it
 
     def _ignored_losses(self):
+        """Names of the losses to ignore; refuses a head that the method does not know."""
         head = getattr(self.detector, 'bbox_head', self.detector)  # a two-stage detector has none
         families = [f for f in IGNORED_LOSSES if type(head).__name__.lower().startswith(f)]
         if self.needs_grad and not families:

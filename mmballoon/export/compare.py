@@ -10,9 +10,9 @@ from mmballoon.report import numbers
 from mmballoon.report.split import image_files, load_split, to_coco, to_results
 
 # Largest differences that pass: pixels of the image, score, 1 - IoU of the masks, mAP; and the share of
-# detections that they hold for. Where the IoU of two boxes is that of NMS within rounding, either may
-# go, and so may their neighbours then: in float32 this is rare. With 8-bit integers every box moves, so
-# only the masks and mAP count.
+# detections that they hold for. Where the IoU of two boxes is that of NMS within rounding, NMS may drop
+# the one or the other, and then other neighbours of it: in float32 this is rare. With 8-bit integers every
+# box moves, so only the masks and mAP count.
 LIMITS = {
     'float32': (0.5, 1e-3, 1e-2, 1e-3, 0.995),
     'float16': (1, 5e-3, 5e-2, 1e-2, 0.95),
@@ -52,10 +52,10 @@ def coco_table(config, path, runtime=None):
 
 
 def check(model, detector, files=None):
-    """``compare`` for a file that must agree: its figures.
+    """The figures (str) of ``compare``, for a file that must agree with the model.
 
     Raises:
-        UserError: it does not.
+        UserError: it does not agree.
     """
     agrees, figures = compare(model, detector, files)
     if not agrees:

@@ -87,9 +87,11 @@ def compare_speed(floats, integers, repeats=15):
                 start = time.perf_counter()
                 side(image)
                 milliseconds.append(1000 * (time.perf_counter() - start))
-    slow, fast = map(statistics.median, times)
+    float_time, int8_time = map(statistics.median, times)
     line = (
-        f'8-bit integers take {fast:.0f} ms per image on this machine ({sides[1].name}), '
-        f'the file without --int8 {slow:.0f} ms ({sides[0].name})'
+        f'8-bit integers take {int8_time:.0f} ms per image on this machine ({sides[1].name}), '
+        f'the file without --int8 {float_time:.0f} ms ({sides[0].name})'
     )
-    return line if fast < slow else f'{line}; next: export without --int8, which is faster here'
+    if int8_time < float_time:
+        return line
+    return f'{line}; next: export without --int8, which is faster here'

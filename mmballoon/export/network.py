@@ -94,6 +94,10 @@ class Network(nn.Module):
         return boxes.clamp(0, self.size) if self.coder.clip_border else boxes
 
     def select(self, boxes, scores):
+        """The detections that are kept, of boxes (N, P, 4) and scores (N, C, P).
+
+        Returns boxes (N, K, 4), scores (N, K), labels (N, K), and the priors (N, K) that they come from.
+        """
         smallest = self.test_cfg.get('min_bbox_size', -1)
         if smallest >= 0:
             sides = boxes[..., 2:] - boxes[..., :2]

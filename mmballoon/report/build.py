@@ -38,8 +38,8 @@ def build(args, detect_onnx=None, cross=None, sources=None):
     """Write report.html and report.json for tools/report.py's arguments, and --review; yields lines of text.
 
     detect_onnx: a function of an exported file and a Part that returns COCO result dicts. cross: what
-    ``mmballoon.report.folds`` says, where the detections are those of a cross-validation; sources: then
-    the datasets (configs) of a person that the folds are of.
+    ``mmballoon.report.folds`` says, where the detections are those of a cross-validation; sources: in that
+    case, the person's own datasets (configs), from which the folds were made.
     """
     from mmdet.utils import get_test_pipeline_cfg
 
@@ -64,8 +64,8 @@ def build(args, detect_onnx=None, cross=None, sources=None):
     demo = ['tools/image_demo.py', folder, args.config, '--weights', weights]
     if weights.suffix == '.onnx':
         demo = ['tools/onnx_demo.py', folder, weights]
-    one = f'{result["threshold"]["threshold"]:.3f}'
-    threshold = args.out / 'report.json' if len(result['thresholds']) > 1 else one
+    common = f'{result["threshold"]["threshold"]:.3f}'
+    threshold = args.out / 'report.json' if len(result['thresholds']) > 1 else common
     options = shlex.join(['--pred-score-thr', str(threshold)])
     result['use'] = f'python {shlex.join(map(str, demo))} \\\n    {options}'
     parts = [part]

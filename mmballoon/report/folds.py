@@ -101,7 +101,7 @@ def at(line, images):
 
 
 def with_interval(values):
-    """{'value', 'low', 'high'}; values: the whole, then without each fold."""
+    """{'value', 'low', 'high'}; values: the one of all folds, then those without one fold each."""
     value, rest = values[0], np.array(values[1:])
     half = student_t.ppf(0.975, len(rest) - 1) * np.sqrt((len(rest) - 1) * rest.var())
     return dict(value=float(value), low=float(value - half), high=float(value + half))

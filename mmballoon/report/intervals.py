@@ -19,9 +19,8 @@ from scipy.stats import t as student_t
 from mmballoon.data.checks import AREAS
 
 METRICS = {'AP': None, 'AP50': None, 'AP75': None, 'APs': 'small', 'APm': 'medium', 'APl': 'large'}
-MIN_IMAGES = (
-    8  # with fewer images that hold such objects, no method held the true value often enough
-)
+# With fewer images that hold such objects, no interval that was tried held the true value often enough.
+MIN_IMAGES = 8
 GROUPS = 100  # with more images, as many groups of them are left out in turn (Kott, 2001)
 
 

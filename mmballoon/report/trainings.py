@@ -77,13 +77,13 @@ def prepare(cfg, folder, args):
     groups = folds.together(part, args.group)
     folds.check(part, groups, args.folds, source)
     dealt = folds.deal(part, groups, args.folds, args.seed)
-    bytes_of_images = [digest.hex() for digest, _ in part.hashes.values()]
+    image_digests = [digest.hex() for digest, _ in part.hashes.values()]
     names = [[part.images[key]['file_name'] for key in fold] for fold in dealt]
     claim(
         folder,
         dict(
             config=_digest(cfg.to_dict()),
-            data=_digest([to_coco(part), str(part.folder), bytes_of_images]),
+            data=_digest([to_coco(part), str(part.folder), image_digests]),
             folds=names,
             weights=_file_digest(cfg.get('load_from')),
         ),
@@ -158,6 +158,7 @@ def write_config(cfg, part, run, images):
         if not torch.cuda.is_available():  # see EpochSeedHook
             cfg[name].update(num_workers=0, persistent_workers=False)
             cfg[name].pop('prefetch_factor', None)
+    # The test images come last in ``images``: ``file`` is theirs.
     cfg.test_evaluator = dict(type='CocoMetric', metric='bbox', ann_file=str(file))
     cfg.default_hooks.checkpoint.save_best = None
     cfg.default_hooks.logger.interval = 1  # the time left is worked out from the log
@@ -230,7 +231,7 @@ def _end_with_parent():
 
 
 def _done(run):
-    """How many of them are in its log."""
+    """The last training step in the log of the folder ``run``, or 0."""
     logs = [path.read_text() for path in run.glob('*/vis_data/scalars.json')]
     return max((int(step) for log in logs for step in re.findall(r'"step": (\d+)', log)), default=0)
 

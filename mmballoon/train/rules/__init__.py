@@ -32,8 +32,8 @@ def apply():
 def instead(owner, name, function):
     """Call ``function`` instead of ``owner.name``, with what was there as its first argument.
 
-    owner: a class or a module. What replaces something in this way is in an ``apply()`` with
-    functools.cache, so that it does so once.
+    owner: a class or a module. Call it only from an ``apply()`` with functools.cache, so that nothing is
+    replaced twice.
     """
     original = getattr(owner, name)
 

@@ -69,9 +69,10 @@ def _begin(before_train, self, runner):
 
 
 def _forget_replaced(hub, last, template):
-    """Take off the list of what may be deleted what is newer than ``last``, the checkpoint with this list.
+    """Shorten the list of files that may be deleted: leave out those newer than ``last``, the checkpoint
+    that holds this list.
 
-    CheckpointHook writes a checkpoint after those that it lists: a newer one is of another run.
+    CheckpointHook writes a checkpoint after those that it lists, so a newer file is of another run.
     """
 
     def replaced(path):

@@ -30,7 +30,7 @@ SPLITS = ('train', 'val', 'test')
 
 @dataclass
 class CocoFile:
-    """The annotation file of a dataset in a config: what its classes have to do with.
+    """The annotation file of a dataset in a config: what is compared with the classes of the config.
 
     classes: those of the config. names: {category id: name}. images: {id: shorter side in pixels}.
     boxes: [(image id, name)]. filter_cfg: which images the dataset leaves out of training.

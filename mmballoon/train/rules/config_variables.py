@@ -5,7 +5,7 @@ Cause:    MMEngine merges the options into the finished config; by then its text
 Upstream: https://github.com/open-mmlab/mmdetection/issues/8398
 
 The file that sets a variable (of several, the one that inherits from the others) is read as if a
-line after it set the option's value, so all that follows from the variable follows.
+line after it set the option's value. So all that the config computes from the variable changes, too.
 """
 
 import ast

@@ -5,10 +5,10 @@ Symptom:  AssertionError: ``AmpOptimizerWrapper`` is only available training on 
 Cause:    mmengine takes the device mps wherever torch has it, and its mixed precision does not know it; it
           forks on every system but Windows, which libraries of macOS do not allow
 Upstream: https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/device/utils.py
-          (Python stopped to fork there: https://github.com/python/cpython/issues/77906)
+          (Python stopped forking there: https://github.com/python/cpython/issues/77906)
 
 BALLOON_DEVICE=mps in the environment keeps mps, for those who want to try it. We have no Mac: the tests
-pretend one, and start workers by spawn on Linux.
+pretend to run on one, and start workers by spawn on Linux.
 """
 
 import functools

@@ -1,7 +1,7 @@
 """A name in ``save_best`` that no validation reports ends in one line, before the first epoch if possible.
 
 Symptom:  KeyError: 'bbox_mAP' after the first validation
-Cause:    CheckpointHook takes metrics[save_best] without a look
+Cause:    CheckpointHook reads metrics[save_best] without asking whether it is there
 Upstream: https://github.com/open-mmlab/mmengine/issues/1560
 """
 
