@@ -30,7 +30,7 @@ from mmballoon.data.via import find_annotation, read_via
 
 
 def source_of(annotation, images=None):
-    """Source of a VIA file, or of a folder that holds one."""
+    """Source of a VIA file, or of a folder that holds one. images: folder of its images, if elsewhere."""
     is_folder = annotation.is_dir() or not annotation.suffix
     file = find_annotation(annotation) if is_folder else annotation
     entries, options = read_via(file)

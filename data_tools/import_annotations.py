@@ -6,9 +6,9 @@
     python data_tools/import_annotations.py labelme --split 0.8           LabelMe: .json files
     python data_tools/import_annotations.py instances.json images         COCO with other ids
 
-A data set that is divided into train, val and test (folders of these names, a YAML file of YOLO, or
+A dataset that is divided into train, val and test (folders of these names, a YAML file of YOLO, or
 lists of images) is converted in one run: coco_train.json, coco_val.json and links to the images, in the
-data set's folder unless --data-root names another. The files tell the format, unless --format
+dataset's folder unless --data-root names another. The files tell the format, unless --format
 names it. Classes get their ids in the order in which the source lists them, else in alphabetical order.
 Everything else is as in balloon2coco.py. mmballoon/data/formats.py says what each format cannot carry.
 """
@@ -26,7 +26,7 @@ from mmballoon.data.formats import READERS
 def parse_args(argv=None):
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument(
-        'annotation', type=Path, help='data set, folder of annotations, or COCO file'
+        'annotation', type=Path, help='dataset, folder of annotations, or COCO file'
     )
     parser.add_argument('images', nargs='?', type=Path, help='folder of the images, if elsewhere')
     parser.add_argument('--format', choices=READERS, help='(default: from the files)')

@@ -34,15 +34,15 @@ def suggest(args):
     entries = parse_via(args.extend, base.encode())[0]
     there = {entry.filename: annotated(args, folder, entry) for entry in entries}
     known = {name for names in there.values() for name in names}
-    other = [
+    changed = [
         entry.filename
         for entry in entries
         if entry.size and there[entry.filename]
         if (args.images / there[entry.filename][0]).stat().st_size != entry.size
     ]
-    if other:
-        found = f'{len(other)} images have another size in bytes than in {args.extend}'
-        yield f'note: {found}, such as {other[0]}: are they the same images?'
+    if changed:
+        found = f'{len(changed)} images have another size in bytes than in {args.extend}'
+        yield f'note: {found}, such as {changed[0]}: are they the same images?'
     sizes = {n: image_size(args.images / n) for n in folder.images() if n not in known}
     if not sizes:
         found = 'no image that has no annotations yet'

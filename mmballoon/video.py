@@ -49,7 +49,7 @@ class Source:
     def _read(self):
         """Put every frame into the queue, then None."""
         try:
-            for item in self._folder() if self.files or not self.capture else self._video():
+            for item in self._video() if self.capture else self._folder():
                 if self._stopped.is_set():
                     return
                 self._frames.put(item)

@@ -146,14 +146,14 @@ def detect(path, wanted=None):
     raise UserError(path, what, 'name the folder of the annotations')
 
 
-# ---- whole data sets
+# ---- whole datasets
 
 
 @dataclass
 class Split:
     """The annotation files of a split, their format (key of READERS) and the folders of its images.
 
-    names: of a YAML file that divides the data set: (path, mapping), see ``yaml_files``; or None.
+    names: of a YAML file that divides the dataset: (path, mapping), see ``yaml_files``; or None.
     """
 
     format: str
@@ -163,7 +163,7 @@ class Split:
 
 
 def find_splits(path) -> dict[str, Split]:
-    """{'train', 'val' or 'test': Split} of a data set as tools export it; empty if it is not divided.
+    """{'train', 'val' or 'test': Split} of a dataset as tools export it; empty if it is not divided.
 
     path: its folder, or a YAML file of YOLO.
     """

@@ -81,7 +81,7 @@ def read_yolo(files, class_names=None, about=None):
     source, names, keypoints = _yolo_names(files[0].parent)
     if about:
         path, mapping = about
-        # A list of names in the data set itself; another YAML file may divide it in another way.
+        # A list of names in the dataset itself; another YAML file may divide it in another way.
         text = source and source.suffix in ('.txt', '.names')
         if text and path.parent.resolve() in source.resolve().parents and names != mapping['names']:
             found = f'{", ".join(names.values())}, but {path} names {", ".join(mapping["names"].values())}'
@@ -312,9 +312,9 @@ def read_coco(files, class_names=None):
         entries.append(_entry(objects[image['id']], _coco_object, names, pixels, **about))
     apart = sum(map(_outline_elsewhere, data['annotations']))
     used = {a['category_id'] for a in data['annotations']}
-    over = {c.get('supercategory') for c in data['categories'] if c['id'] in used}
+    parents = {c.get('supercategory') for c in data['categories'] if c['id'] in used}
     # Roboflow lists the name of the project as a category above the others.
-    unused = over & set(names.values()) - {names[key] for key in used}
+    unused = parents & set(names.values()) - {names[key] for key in used}
     classes = [name for name in dict.fromkeys(names.values()) if name not in unused]
     notes = [f'{taken} objects marked iscrowd, as CVAT marks its masks: taken'] * bool(taken)
     notes += [f'{apart} outlines are not where bbox is: the outline is taken'] * bool(apart)

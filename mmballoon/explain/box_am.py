@@ -175,9 +175,8 @@ class BoxAM:
         the largest value of the layers, the other methods their mean.
         """
         layers = [find_layer(self.detector, name) for name in names]
-        heat = (self._layercam if self.method == 'layercam' else self._by_mmyolo)(
-            image, sample, layers
-        )
+        method = self._layercam if self.method == 'layercam' else self._by_mmyolo
+        heat = method(image, sample, layers)
         return heat / heat.max() if heat.max() > 0 else heat
 
     def _by_mmyolo(self, image, sample, layers):

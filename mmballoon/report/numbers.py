@@ -30,8 +30,8 @@ def measure(data, detections, other, img_size):
     diagnosis = whole.image_diagnostics(IOU)
     curve = threshold_curve(diagnosis, detections, objects)
     shown = [d for d in detections if d['score'] >= curve['threshold']]
-    at_limit = evaluate(truth, shown)
-    status = at_limit.image_diagnostics(IOU)
+    at_threshold = evaluate(truth, shown)
+    status = at_threshold.image_diagnostics(IOU)
     if curve['best']:
         images = len({a['image_id'] for a in data['annotations'] if not a['iscrowd']})
         low, high = intervals.f1(status['img_summary'], images)
@@ -43,7 +43,7 @@ def measure(data, detections, other, img_size):
         if own:
             thresholds[name] = own['score']
     found = failures(status, data, shown)
-    confusion = at_limit.confusion_matrix(IOU)
+    confusion = at_threshold.confusion_matrix(IOU)
     costs = whole.tide_errors(IOU, BACKGROUND)['delta_ap'] if objects and detections else {}
     return dict(
         images=len(data['images']),

@@ -58,7 +58,7 @@ def review(args, result, part, sources):
     boxes = {key: _boxes(entry, part.images[key]) for key, entry in entries.items()}
     titles = resources.files('mmballoon.report').joinpath(f'{args.lang}.json').read_text('utf-8')
     titles = json.loads(titles)['kinds'] | json.loads(titles)['errors']
-    changes, unknown = {}, 0
+    changes, unknown = {}, 0  # changes: {image id: {a region's number, or a new one's box: region}}
     for row in [*result['label_errors'], *result['failures']]:
         key, reason = row['image_id'], titles[row['kind']]
         if row['kind'] == 'double':
