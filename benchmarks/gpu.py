@@ -162,7 +162,7 @@ def detections(args):
             sides.append([(f.bboxes, f.scores, f.labels) for f in found])
         for one, other in zip(*sides):
             rows = differences(one, other, score_thr=0.01)
-            box, score = rows.max(0, initial=0)
+            box, score, _ = rows.max(0, initial=0)
             assert box <= 0.5 and score <= 0.001, f'{box:.2g} px and {score:.2g} apart'
 
 
