@@ -128,6 +128,7 @@ def claim(folder, marker):
         old = None
     if not isinstance(old, dict):
         raise UserError(file, 'is of no cross-validation', advice)
+    old.setdefault('weights', marker['weights'])  # older releases did not write them
     changed = ', '.join(key for key, value in marker.items() if old.get(key) != value)
     if changed:
         raise UserError(file, f'is of a cross-validation with another {changed}', advice)
