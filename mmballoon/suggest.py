@@ -30,6 +30,8 @@ def suggest(args):
     """
     if args.out.exists():
         raise UserError(args.out, 'exists', 'choose another --out, or move it away')
+    if not args.images.is_dir():
+        raise UserError(args.images, 'no such folder', 'name the folder of the images')
     folder, base = ImageFolder(args.images), read_base(args.extend) if args.extend else '{}'
     entries = parse_via(args.extend, base.encode())[0]
     there = {entry.filename: annotated(args, folder, entry) for entry in entries}
