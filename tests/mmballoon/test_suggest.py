@@ -84,7 +84,7 @@ def test_nothing_is_replaced_and_mistakes_end_in_one_line(photos, tmp_path):
     args, _ = photos()
     with pytest.raises(UserError, match='out.json: exists; next: choose another --out'):
         photos()
-    with pytest.raises(UserError, match='nowhere: no image that has no annotations yet; next: '):
+    with pytest.raises(UserError, match='nowhere: no such folder; next: '):
         photos(images=tmp_path / 'nowhere', out=tmp_path / 'b')
     (tmp_path / 'photos/broken.png').write_bytes(b'no image')
     with pytest.raises(UserError, match='broken.png: not a readable image'):
