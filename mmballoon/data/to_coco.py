@@ -170,9 +170,12 @@ def _of_outlines(region, size):
         # COCO's own rule: the pixels inside. It needs numpy, which other outlines do not.
         from pycocotools import mask
 
-        runs = mask.merge(mask.frPyObjects(parts, *size[::-1]))
-        return [x, y, width, height], float(mask.area(runs)), parts
-    return [x, y, width, height], shapes.polygon_area(parts[0]), parts
+        area = float(mask.area(mask.merge(mask.frPyObjects(parts, *size[::-1]))))
+    else:
+        area = shapes.polygon_area(parts[0])
+    if area < shapes.TINY:
+        raise Skip('zero area')
+    return [x, y, width, height], area, parts
 
 
 def _crosses(polygon, shape):
