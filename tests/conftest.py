@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import forked
 import pytest
 from filelock import FileLock  # torch needs it as well
 from mmengine.config import config, utils
@@ -33,15 +34,12 @@ def run(*args, env=None, cwd=ROOT, check=True, timeout=3600):
     """Run ``python ARGS`` as a person would from the repository; returns the CompletedProcess,
     output as text.
     """
-    env = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', **(env or {})}
-    done = subprocess.run(
-        [sys.executable, *map(str, args)],
-        cwd=cwd,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
+    whole = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', **(env or {})}
+    if forked.can_fork(args, env):
+        done = forked.run(args, whole, cwd, timeout)
+    else:
+        command, options = [sys.executable, *map(str, args)], dict(capture_output=True, text=True)
+        done = subprocess.run(command, cwd=cwd, env=whole, timeout=timeout, **options)
     if check and done.returncode:
         raise AssertionError(
             f'{args} exited {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}'
