@@ -1,9 +1,9 @@
 """torch's safe loader reads what MMEngine writes, and nothing else.
 
 Symptom:  UnpicklingError: Unsupported global: GLOBAL mmengine.logging.history_buffer.HistoryBuffer
-Cause:    torch >= 2.6 loads with weights_only=True; MMEngine's checkpoints also hold log histories:
-          HistoryBuffer, numpy arrays and scalars, and getattr, with which Python pickles the names
-          of HistoryBuffer's methods
+Cause:    torch >= 2.6 loads with weights_only=True; MMEngine's checkpoints also hold log histories
+          (HistoryBuffer, numpy arrays and scalars), the dicts inside metainfo (ConfigDict), and two
+          functions of OneCycleLR; Python pickles a function of a class as getattr with its name
 Versions: mmengine <= 0.10.7 with torch >= 2.6
 Upstream: https://github.com/open-mmlab/mmengine/pull/1670 (unreleased; it turns the safety off)
 Delete:   when an mmengine release loads its own checkpoints with weights_only=True
@@ -13,16 +13,23 @@ The safety stays on: a checkpoint that holds any other object is refused before 
 
 import numpy as np
 import torch
+from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
+from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
+
+METHODS = {
+    HistoryBuffer: ('min', 'max', 'current', 'mean'),
+    OneCycleParamScheduler: ('_annealing_cos', '_annealing_linear'),
+}
 
 
 def history_getattr(obj, name):
-    """``getattr`` for unpickling: HistoryBuffer's public methods and nothing else.
+    """``getattr`` for unpickling: HistoryBuffer's statistics, OneCycleLR's curves, and nothing else.
 
     Raises:
         torch's UnpicklingError by way of ValueError: any other object or name.
     """
-    if obj is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
+    if not any(obj is owner and name in names for owner, names in METHODS.items()):
         raise ValueError(f'refused: getattr({obj!r}, {name!r}) inside a checkpoint')
     return getattr(obj, name)
 
@@ -32,7 +39,7 @@ def _allow():
     allowed = [np.ndarray, np.dtype, *{type(np.dtype(code)) for code in '?bBhHiIlLqQefd'}]
     for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):  # of numpy 1 and of numpy 2
         allowed += [(reconstruct, f'{module}._reconstruct'), (scalar, f'{module}.scalar')]
-    allowed += [(history_getattr, 'builtins.getattr'), HistoryBuffer]
+    allowed += [(history_getattr, 'builtins.getattr'), *METHODS, ConfigDict]
     torch.serialization.add_safe_globals(allowed)
 
 

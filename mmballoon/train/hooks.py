@@ -6,7 +6,6 @@ from mmengine.registry import HOOKS
 from mmengine.runner import set_random_seed
 from torch.nn import Conv2d
 
-from mmballoon.train.rules import short_log
 from mmballoon.train.rules.weights_match import mismatches
 
 
@@ -72,11 +71,7 @@ class TransferHook(Hook):
 
     priority = 'LOWEST'  # after EMAHook, which may exchange the weights
 
-    def before_run(self, runner):
-        short_log.counted_elsewhere = True
-
     def after_load_checkpoint(self, runner, checkpoint):
-        short_log.counted_elsewhere = False
         weights = checkpoint.get('state_dict', checkpoint)
         model = getattr(runner.model, 'module', runner.model)  # the wrapper of torchrun or --tta
         runner.logger.info(transfer_line(model.state_dict(), weights))

@@ -39,8 +39,15 @@ import torch, tempfile, numpy as np
 from mmengine.logging import HistoryBuffer
 path = tempfile.mkdtemp() + "/a.pth"
 buffer = HistoryBuffer([1.0, 2.0], [1, 1])
-torch.save(dict(message_hub=dict(log_scalars=dict(loss=buffer)), meta=dict(x=np.float64(3), y=np.arange(3))), path)
+from mmengine.config import Config
+from mmengine.optim import OneCycleLR
+optimizer = torch.optim.SGD([torch.zeros(1)], 0.1)
+curves = [OneCycleLR(optimizer, 0.1, 9, anneal_strategy=name).state_dict() for name in ("cos", "linear")]
+inside = Config(dict(metainfo=dict(info=dict(a=1)))).metainfo.info
+meta = dict(x=np.float64(3), y=np.arange(3), dataset_meta=dict(info=inside))
+torch.save(dict(message_hub=dict(log_scalars=dict(loss=buffer)), meta=meta, param_schedulers=curves), path)
 found = torch.load(path)
+assert found["meta"]["dataset_meta"]["info"].a == 1 and found["param_schedulers"] == curves
 assert found["message_hub"]["log_scalars"]["loss"].mean(2) == 1.5 and found["meta"]["x"] == 3
 """
 
@@ -372,10 +379,18 @@ class Payload:
         lambda mark: Payload(__import__('os').system, f'touch {mark}'),
         lambda mark: Payload(getattr, HistoryBuffer, '__init__'),
         lambda mark: Payload(getattr, np.ndarray, 'tofile'),
+        lambda mark: Payload(getattr, [], 'mean'),
         lambda mark: Payload(eval, f'open({str(mark)!r}, "w")'),
         lambda mark: Payload(Path(mark).touch),
     ],
-    ids=['os.system', 'getattr __init__', 'getattr ndarray', 'eval', 'bound method'],
+    ids=[
+        'os.system',
+        'getattr __init__',
+        'getattr ndarray',
+        'getattr list',
+        'eval',
+        'bound method',
+    ],
 )
 def test_malicious_checkpoint_is_refused_unexecuted(tmp_path, payload):
     mark, path = tmp_path / 'pwned', tmp_path / 'evil.pth'

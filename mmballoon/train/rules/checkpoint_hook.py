@@ -11,6 +11,7 @@ import functools
 from pathlib import Path
 
 from mmengine.hooks import CheckpointHook, checkpoint_hook
+from mmengine.runner import Runner
 
 from mmballoon.cli import atomic_write
 from mmballoon.train.rules import instead
@@ -51,13 +52,14 @@ def _begin(before_train, self, runner):
     folder = Path(runner.work_dir)
     if self.out_dir:
         folder = Path(self.out_dir, folder.name)
-    last = Path(known.get('last_ckpt') or '')  # what was resumed
-    if last.parent.resolve() != folder.resolve():
-        # Resumed from another folder: what has these names here is of another run.
+    resumed = Path(getattr(runner, 'resumed', ''))
+    own_name = Path(known.get('last_ckpt') or '')  # under which the checkpoint was written
+    if resumed.resolve() == own_name.resolve() and resumed.resolve().parent == folder.resolve():
+        _forget_replaced(runner.message_hub, resumed, self.filename_tmpl)
+    else:
+        # From another folder, or a copy: what has these names here may be of another run.
         for name in [name for name in known if name.startswith(('best_ckpt', 'keep_ckpt_ids'))]:
             runner.message_hub.pop_info(name)
-    elif last.is_file():
-        _forget_replaced(runner.message_hub, last, self.filename_tmpl)
     before_train(self, runner)
     other = sorted(path.name for path in folder.glob('*.pth'))
     if other and not runner._resume:
@@ -66,6 +68,11 @@ def _begin(before_train, self, runner):
             'this one replaces those whose names it uses, such as epoch_1.pth; next: to keep them, '
             'train with another --work-dir, or continue that training with --resume'
         )
+
+
+def _note_resumed(resume, self, filename, *args, **kwargs):
+    self.resumed = filename
+    resume(self, filename, *args, **kwargs)
 
 
 def _forget_replaced(hub, last, template):
@@ -93,4 +100,5 @@ def apply():
     for name in ('_save_checkpoint_with_step', '_save_best_checkpoint'):
         instead(CheckpointHook, name, _delete_last)
     instead(CheckpointHook, 'before_train', _begin)
+    instead(Runner, 'resume', _note_resumed)
     checkpoint_hook.open = atomic_write  # it writes last_checkpoint with open(path, 'w')

@@ -9,9 +9,14 @@ from mmballoon.train.rules import instead
 
 
 def _any_number(get_palette, chosen, num_classes):
+    if isinstance(chosen, tuple) and (len(chosen) != 3 or not isinstance(chosen[0], int)):
+        chosen = list(chosen)  # colours; MMDetection takes a tuple for one colour
     if chosen in (None, 'random') or isinstance(chosen, list):
         return palette(num_classes, chosen)
-    return get_palette(chosen, num_classes)
+    try:
+        return get_palette(chosen, num_classes)
+    except AssertionError:  # 'coco', 'voc' or 'citys', which has fewer
+        return palette(num_classes, get_palette(chosen, 1))
 
 
 @functools.cache

@@ -62,7 +62,11 @@ def parse_args(upstreams, *args, **kwargs):
     if getattr(parsed, 'resume', None) == 'auto':
         folder = parsed.work_dir or (parsed.cfg_options or {}).get('work_dir')
         folder = folder or Config.fromfile(parsed.config).get('work_dir')
-        if not find_latest_checkpoint(folder or Path('work_dirs') / Path(parsed.config).stem):
+        folder = folder or Path('work_dirs') / Path(parsed.config).stem
+        if not find_latest_checkpoint(folder):
+            print_log(
+                f'{folder}: --resume finds no checkpoint here; the training begins', 'current'
+            )
             parsed.resume = None
     return parsed
 

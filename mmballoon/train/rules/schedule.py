@@ -11,7 +11,6 @@ import copy
 import functools
 import warnings
 
-from mmengine.optim import _ParamScheduler
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmballoon.train.rules import instead
@@ -21,8 +20,10 @@ POSITION = ('last_step', '_global_step', '_last_value')  # of a scheduler: what 
 
 def _resume(resume, self, *args, **kwargs):
     schedulers = self.param_schedulers
-    if not isinstance(schedulers, list) or not isinstance(schedulers[0], _ParamScheduler):
-        return resume(self, *args, **kwargs)  # none, or those of several optimizers
+    planned = isinstance(schedulers, list) and all(hasattr(s, 'base_values') for s in schedulers)
+    if not schedulers or not planned:
+        # None, those of several optimizers, or one that follows a metric (ReduceOnPlateauLR)
+        return resume(self, *args, **kwargs)
     states = [copy.deepcopy(scheduler.state_dict()) for scheduler in schedulers]
     optimizer = schedulers[0].optimizer
     settings = [{k: v for k, v in g.items() if k != 'params'} for g in optimizer.param_groups]

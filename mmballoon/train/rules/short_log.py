@@ -20,16 +20,12 @@ STARTS = (
     'Config:', '------', 'Hooks will be executed', 'paramwise_options', 'Exp name:',
     '"FileClient" will be deprecated', '"HardDiskBackend" is the alias',
 )  # fmt: skip
-# A list of all tensors, which is left out only where TransferHook counts them.
-MISMATCH = 'The model and loaded state dict do not match exactly'
-counted_elsewhere = False
 
 
 def is_progress(record):
     """Whether a log record belongs on the screen."""
     message = record.getMessage().lstrip()
-    left_out = (*STARTS, MISMATCH) if counted_elsewhere else STARTS
-    return not message.startswith(left_out) and 'bypass_duplicate=True' not in message
+    return not message.startswith(STARTS) and 'bypass_duplicate=True' not in message
 
 
 def _init(init, self, *args, **kwargs):

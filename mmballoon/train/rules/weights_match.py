@@ -35,6 +35,10 @@ def require_match(model, loaded):
     """Raise a UserError unless the content of a checkpoint fills the whole model."""
     weights = {k.removeprefix('module.'): v for k, v in loaded.get('state_dict', loaded).items()}
     names, shapes = mismatches(model.state_dict(), weights)
+    if (
+        names and not shapes
+    ):  # the model may know them by the names of an older release, as FCOS does
+        names = model.load_state_dict(weights, strict=False).missing_keys
     if names:
         found = f'{len(names)} tensors are missing or of another shape, such as {names[0]} {shapes}'.strip()
         raise UserError('the checkpoint does not fit the model', found, 'use its own config')

@@ -100,8 +100,8 @@ def test_the_runner_uses_it():
 
 
 @pytest.mark.parametrize('where', ['--work-dir', '--cfg-options', 'config', 'default'])
-def test_resume_without_a_checkpoint_is_a_start(tmp_path, monkeypatch, where):
-    """load_from then holds, from --cfg-options or from the config, as without --resume."""
+def test_resume_without_a_checkpoint_is_a_start(tmp_path, monkeypatch, said, where):
+    """load_from then holds, from --cfg-options or from the config, as without --resume. It is said."""
     monkeypatch.chdir(tmp_path)
     folder = Path('work_dirs/a' if where == 'default' else 'elsewhere')
     Path('a.py').write_text('work_dir = "elsewhere"' if where == 'config' else 'x = 1')
@@ -118,9 +118,10 @@ def test_resume_without_a_checkpoint_is_a_start(tmp_path, monkeypatch, where):
         return resume.parse_args(lambda: Namespace(**given, resume=resumes)).resume
 
     assert parsed('auto') is None and parsed('b.pth') == 'b.pth' and parsed(None) is None
+    assert said == [f'{folder}: --resume finds no checkpoint here; the training begins']
     folder.mkdir(parents=True)
     checkpoint(folder / 'epoch_1.pth')
-    assert parsed('auto') == 'auto'
+    assert parsed('auto') == 'auto' and len(said) == 1
 
 
 def test_an_upstream_script_gets_these_arguments(tmp_path, monkeypatch):
@@ -194,6 +195,20 @@ def test_a_checkpoint_that_another_run_replaced_is_kept(tmp_path, train):
     train(tmp_path, resume=True)
     assert (tmp_path / 'best_score_epoch_3.pth').is_file() and not last.exists()
     assert best.read_text() == 'of somebody else'
+
+
+@pytest.mark.parametrize('copy', ['elsewhere.pth', 'a/first.pth'])
+def test_a_copy_of_a_checkpoint_does_not_make_the_files_of_its_names_ours(tmp_path, train, copy):
+    """Since the copy was made, another run has written files of these names into the folder."""
+    folder, copy = tmp_path / 'a', tmp_path / copy
+    train(folder, epochs=2, keep=2)
+    copy.write_bytes((folder / 'epoch_2.pth').read_bytes())
+    train(folder, epochs=2, keep=2)
+    os.utime(copy)
+    before = {path: path.read_bytes() for path in folder.glob('*.pth')}
+    train(folder, resume=True, load_from=str(copy), epochs=4, keep=2)
+    assert {path: path.read_bytes() for path in before if path.exists()} == before
+    assert len(before) >= 3 and (folder / 'epoch_4.pth').is_file()
 
 
 # ---- what is no code

@@ -71,19 +71,41 @@ def test_the_text_of_a_config_is_formatted_once():
     assert [text for (text,), _ in calls] == ['a', 'b', 'b']
 
 
-LOADS_A_PART = """
+TRAINS = """
 import torch
 APPLY
+import mmballoon.train
+from mmengine.model import BaseModel
 from mmengine.runner import Runner
+
+class Model(BaseModel):
+    def __init__(self):
+        super().__init__(init_cfg=dict(type='Pretrained', checkpoint='init.pth'))
+        self.layer = torch.nn.Linear(1, 1)
+
+    def forward(self, inputs, mode):
+        return dict(loss=self.layer(torch.stack(inputs)).sum())
+
+for name in ('init', 'load'):
+    torch.save({f'of_{name}': torch.ones(1)}, f'{name}.pth')
+loader = dict(batch_size=1, sampler=dict(type='DefaultSampler'), dataset=[dict(inputs=torch.ones(1))])
+Runner(
+    Model(), 'work', train_dataloader=loader, train_cfg=dict(by_epoch=True, max_epochs=1),
+    optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)), load_from='load.pth',
+    default_hooks=dict(transfer=dict(type='TransferHook'), checkpoint=None),
+).train()
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
-_load_checkpoint_to_model(torch.nn.Linear(4, 4), dict(weight=torch.ones(4, 4)))
+_load_checkpoint_to_model(Model(), dict(of_own_code=torch.ones(1)))
 """
 
 
-def test_weights_that_do_not_fit_are_named_on_the_screen():
-    """TransferHook counts them in one line while a training loads; nowhere else is the list hidden."""
-    status, output = python(LOADS_A_PART)
-    assert status == 0 and 'missing keys in source state_dict: bias' in output, output
+def test_weights_that_do_not_fit_are_named_on_the_screen(tmp_path, monkeypatch):
+    """Those of init_cfg as well, about which TransferHook says nothing."""
+    monkeypatch.chdir(tmp_path)
+    status, output = python(TRAINS)
+    assert status == 0 and 'load_from: 0 of 2 tensors were loaded' in output, output
+    found = [name for name in ('init', 'load', 'own_code') if f'state_dict: of_{name}' in output]
+    assert found == ['init', 'load', 'own_code'], output
 
 
 MAC = """
@@ -130,3 +152,34 @@ def test_the_number_type_follows_the_device(monkeypatch, available, capability, 
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: available)
     monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda *args: capability)
     assert number_type.best_dtype() == dtype
+
+
+def test_any_number_of_classes_has_colours():
+    from mmdet.visualization import get_palette
+
+    from mmballoon.train.rules import palette
+
+    for chosen in (None, 'random', 'coco', 'voc', 'citys', [(1, 2, 3)], ((1, 2, 3), (4, 5, 6))):
+        found = palette._any_number(get_palette, chosen, 200)
+        assert len({*map(tuple, found)}) > 150 and all(len(color) == 3 for color in found), chosen
+    assert found[:2] == [(1, 2, 3), (4, 5, 6)]
+    assert palette._any_number(get_palette, (1, 2, 3), 2) == [(1, 2, 3)] * 2  # one for all
+    assert palette._any_number(get_palette, 'coco', 80) == get_palette('coco', 80)
+
+
+def test_weights_with_names_of_an_older_release_fit():
+    """As those of FCOS: bbox_head.fcos_cls is conv_cls now, and the head's own loader knows it."""
+    from mmballoon.cli import UserError
+    from mmballoon.train.rules.weights_match import require_match
+
+    class Model(torch.nn.Linear):
+        def _load_from_state_dict(self, state_dict, *args):
+            state_dict['weight'] = state_dict.pop('old_weight', None)
+            if state_dict['weight'] is None:
+                del state_dict['weight']
+            super()._load_from_state_dict(state_dict, *args)
+
+    model, bias = Model(1, 1), torch.zeros(1)
+    require_match(model, dict(state_dict=dict(old_weight=torch.ones(1, 1), bias=bias)))
+    with pytest.raises(UserError, match='1 tensors are missing'):
+        require_match(model, dict(bias=bias))

@@ -36,14 +36,15 @@ def rates(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, SCRIPT.stem, module)
     spec.loader.exec_module(module)
 
-    def run(folder, resume=False, epochs=6, **options):
+    def run(folder, resume=False, epochs=6, schedule=None, **options):
         """The rates of a training (list), and its warnings about --resume."""
         for kind in (MMLogger, MessageHub):
             kind._instance_dict.clear()
         hook, said = Rates(), []
         monkeypatch.setattr(MMLogger, 'warning', lambda self, line: said.append(line))
-        schedule = [dict(step) for step in SCHEDULE]
-        schedule[1].update(end=epochs, T_max=epochs - 1)
+        if schedule is None:
+            schedule = [dict(step) for step in SCHEDULE]
+            schedule[1].update(end=epochs, T_max=epochs - 1)
         module.train(
             str(tmp_path / folder),
             resume,
@@ -81,3 +82,29 @@ def test_the_rates_are_those_of_a_whole_training(rates, tmp_path, change, text):
     resumed, said = rates('c', resume=True, load_from=str(old), **change)
     assert resumed and resumed == [seen for seen in whole if seen[0] >= 3]
     assert len(said) == (text is not None) and (not said or text in said[0])
+
+
+PLATEAU = dict(
+    type='ReduceOnPlateauLR', monitor='score', rule='less', patience=0, factor=0.5, threshold=0.1
+)
+
+
+@pytest.mark.parametrize(
+    'schedule',
+    [
+        [],
+        [PLATEAU],
+        [SCHEDULE[0], PLATEAU],
+        [dict(type='OneCycleLR', eta_max=0.1, total_steps=12, by_epoch=False)],
+    ],
+    ids=['none', 'plateau', 'warm-up and plateau', 'one cycle'],
+)
+def test_schedules_of_every_kind_can_be_resumed(rates, tmp_path, schedule):
+    """What follows a metric knows it from the checkpoint: the score gets worse in each epoch here."""
+    rates('a', keep=6, schedule=schedule)
+    whole, _ = rates('b', schedule=schedule)
+    old = str(tmp_path / 'a/epoch_3.pth')
+    resumed, said = rates('c', resume=True, load_from=old, schedule=schedule)
+    assert resumed == [seen for seen in whole if seen[0] >= 3] and said == []
+    if PLATEAU in schedule:
+        assert len({str(rate) for _, _, rate in resumed}) == 3
