@@ -50,6 +50,9 @@ def _command(args, env, cwd, outputs):
     os.environ.update(env)
     os.chdir(cwd)
     sys.argv = args
-    sys.path.insert(0, str(Path(args[0]).resolve().parent))
+    sys.path.insert(0, '' if args[0] == '-c' else str(Path(args[0]).resolve().parent))
     gc.freeze()  # as in conftest.py
-    runpy.run_path(args[0], run_name='__main__')
+    if args[0] == '-c':
+        exec(args[1], dict(__name__='__main__'))
+    else:
+        runpy.run_path(args[0], run_name='__main__')

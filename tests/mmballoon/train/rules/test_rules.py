@@ -1,23 +1,20 @@
 """Each rule does what it says, and upstream does otherwise without it."""
 
-import subprocess
 import sys
 
+import forked
 import pytest
 import torch
+from conftest import ROOT
 
 from mmballoon.cli import fast_bfloat16
 
 
 def python(code, apply=True):
-    """Run code in a new process, with the rules or without; returns (exit status, output)."""
+    """Run code in a process of its own, with the rules or without; returns (exit status, output)."""
     rules = 'from mmballoon.train import rules\nrules.apply()\n' if apply else ''
-    done = subprocess.run(
-        [sys.executable, '-c', code.replace('APPLY', rules)],
-        capture_output=True,
-        text=True,
-        env=dict(PATH='', CUDA_VISIBLE_DEVICES=''),
-    )
+    env = dict(PATH='', CUDA_VISIBLE_DEVICES='', OMP_NUM_THREADS='1')
+    done = forked.run(['-c', code.replace('APPLY', rules)], env, ROOT, timeout=300)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -109,8 +106,10 @@ def test_weights_that_do_not_fit_are_named_on_the_screen(tmp_path, monkeypatch):
 
 
 MAC = """
-import torch
-torch.backends.mps.is_available = lambda: True  # a Mac, pretended before anything imports mmengine
+import importlib, torch
+from mmengine.device import utils
+torch.backends.mps.is_available = lambda: True
+importlib.reload(utils)  # it looks for devices when it is imported: on a Mac, it would find this one
 APPLY
 from mmengine.device import get_device
 print('device', get_device())
