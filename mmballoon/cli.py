@@ -8,7 +8,6 @@ that raises it: the text of a message is never enough to tell them from a bug.
 import argparse
 import contextlib
 import errno
-import functools
 import glob
 import io
 import json
@@ -108,7 +107,7 @@ def report_errors():
             stream.reconfigure(errors='backslashreplace')  # a terminal that cannot show a character
     logging.raiseExceptions = False  # on a full disk, each line of a log would print a traceback
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, functools.partial(_terminate, os.getpid()))
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
     except (Exception, KeyboardInterrupt) as error:
@@ -207,10 +206,20 @@ def _found(error):
     return found
 
 
-def _terminate(main_process, signum, frame):
-    if os.getpid() != main_process:  # a forked data-loader worker
-        os._exit(TERMINATED)
+def _terminate(signum, frame):
     raise Terminated
+
+
+def _end_on_sigterm():
+    """In a forked process, SIGTERM ends it at once. Python would call a handler only after the process has
+    got the lock that it waits for, so that a pool which ends its workers could wait forever.
+    """
+    if signal.getsignal(signal.SIGTERM) is _terminate:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+if hasattr(os, 'register_at_fork'):  # not on Windows
+    os.register_at_fork(after_in_child=_end_on_sigterm)
 
 
 def _leave_signals_alone():

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import multiprocessing
+import signal
 import sys
 from pathlib import Path
 
@@ -105,6 +107,12 @@ def test_a_missing_module_of_ones_own(train_with):
 def test_a_file_of_ones_own_that_is_missing():
     with pytest.raises(FileNotFoundError), report_errors():
         Path('my_lookup_table.csv').read_text()
+
+
+def test_sigterm_ends_a_forked_worker_though_it_waits_for_a_lock():
+    with report_errors(), multiprocessing.get_context('fork').Pool(1) as pool:
+        default = pool.apply(signal.getsignal, [signal.SIGTERM])
+    assert default == signal.SIG_DFL
 
 
 def test_the_file_system_says_what_is_wrong(tmp_path, capsys):
