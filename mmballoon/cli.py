@@ -369,6 +369,18 @@ def read_image(path):
     return image
 
 
+def picture_suffix(path):
+    """The suffix (str) of the picture that is drawn on an image: its own, or .jpg where OpenCV cannot
+    write that format, or only in grey.
+    """
+    import cv2
+
+    suffix = Path(path).suffix
+    # The suffix alone: OpenCV 5 crashes on a name that is not in UTF-8.
+    in_colour = cv2.haveImageWriter(f'image{suffix}') and suffix.lower() not in ('.pgm', '.pbm')
+    return suffix if in_colour else '.jpg'
+
+
 def score_thresholds(text):
     """The type of --pred-score-thr: a function of class names that returns a minimum score for each.
 

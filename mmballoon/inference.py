@@ -2,9 +2,7 @@
 
 import copy
 import functools
-from pathlib import Path
 
-import cv2
 import torch
 from mmcv.cnn import ConvModule, fuse_conv_bn
 from mmengine.utils import apply_to
@@ -49,21 +47,15 @@ def _in_bfloat16(forward):
 
 
 def prepare_drawing(visualizer, thresholds):
-    """Let a visualizer draw the boxes with at least the minimum score of their class (list of float).
-
-    An image is saved as .jpg where OpenCV cannot write its own format, such as .jfif.
-    """
+    """Let a visualizer draw the boxes with at least the minimum score of their class (list of float)."""
     add = visualizer.add_datasample
 
     @functools.wraps(add)
-    def add_datasample(name, image, sample, *args, out_file=None, **options):
+    def add_datasample(name, image, sample, *args, **options):
         if 'pred_instances' in sample:
             found, sample = sample.pred_instances, sample.clone()
             limits = found.scores.new_tensor(thresholds)[found.labels]
             sample.pred_instances = found[found.scores >= limits]
-        # The suffix alone: OpenCV 5 crashes on a name that is not in UTF-8.
-        if out_file and not cv2.haveImageWriter(f'image{Path(out_file).suffix}'):
-            out_file = str(Path(out_file).with_suffix('.jpg'))
-        return add(name, image, sample, *args, out_file=out_file, **options)
+        return add(name, image, sample, *args, **options)
 
     visualizer.add_datasample = add_datasample

@@ -23,6 +23,7 @@ from mmballoon.cli import (
     atomic_write,
     count_boxes,
     list_images,
+    picture_suffix,
     read_image,
     report_errors,
     score_thresholds,
@@ -108,9 +109,7 @@ def main(argv=None):
                 save(args.out_dir / 'preds' / f'{file.stem}.json', text.encode())
             if not args.no_save_vis:
                 draw(image, detections)
-                # OpenCV cannot write some formats that it reads, such as .jfif.
-                can_write = cv2.haveImageWriter(f'image{file.suffix}')
-                suffix = file.suffix if can_write else '.jpg'
+                suffix = picture_suffix(file)
                 drawn = cv2.imencode(suffix, image)[1].tobytes()
                 save(args.out_dir / 'vis' / f'{file.stem}{suffix}', drawn)
             print(count_boxes(file, scores, labels, settings['thresholds']))

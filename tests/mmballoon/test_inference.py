@@ -70,7 +70,8 @@ def test_nms_of_the_best_boxes_gives_the_same_boxes(boxes, spread):
 
 
 @pytest.mark.parametrize(
-    'name, saved', [('a.jfif', 'a.jpg'), ('a.png', 'a.png'), ('a', 'a.jpg'), (None, None)]
+    'name, saved',
+    [('a.jfif', 'a.jpg'), ('a.pgm', 'a.jpg'), ('a.png', 'a.png'), ('a', 'a.jpg'), (None, None)],
 )
 def test_images_of_formats_that_cannot_be_written_are_saved_as_jpeg(tmp_path, name, saved):
     from mmdet.visualization import DetLocalVisualizer
@@ -80,7 +81,6 @@ def test_images_of_formats_that_cannot_be_written_are_saved_as_jpeg(tmp_path, na
     sample.pred_instances = InstanceData(
         bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=int), scores=torch.zeros(0)
     )
-    prepare_drawing(visualizer, [0.3])
     image = np.zeros((8, 8, 3), np.uint8)
     out = dict(out_file=str(tmp_path / name)) if name else {}
     visualizer.add_datasample('a', image, sample, draw_gt=False, **out)

@@ -11,7 +11,7 @@ from mmballoon.cli import check_packages
 
 RULES = (
     'warnings_filter', 'classes', 'number_type', 'checkpoint_hook', 'config_code', 'config_text',
-    'config_variables', 'local_backend', 'mac', 'nms_best_first', 'palette', 'resume',
+    'config_variables', 'drawing', 'local_backend', 'mac', 'nms_best_first', 'resume',
     'save_best', 'schedule', 'short_log', 'weights', 'weights_match',
 )  # fmt: skip
 

@@ -156,14 +156,14 @@ def test_the_number_type_follows_the_device(monkeypatch, available, capability, 
 def test_any_number_of_classes_has_colours():
     from mmdet.visualization import get_palette
 
-    from mmballoon.train.rules import palette
+    from mmballoon.train.rules import drawing
 
     for chosen in (None, 'random', 'coco', 'voc', 'citys', [(1, 2, 3)], ((1, 2, 3), (4, 5, 6))):
-        found = palette._any_number(get_palette, chosen, 200)
+        found = drawing._any_number(get_palette, chosen, 200)
         assert len({*map(tuple, found)}) > 150 and all(len(color) == 3 for color in found), chosen
     assert found[:2] == [(1, 2, 3), (4, 5, 6)]
-    assert palette._any_number(get_palette, (1, 2, 3), 2) == [(1, 2, 3)] * 2  # one for all
-    assert palette._any_number(get_palette, 'coco', 80) == get_palette('coco', 80)
+    assert drawing._any_number(get_palette, (1, 2, 3), 2) == [(1, 2, 3)] * 2  # one for all
+    assert drawing._any_number(get_palette, 'coco', 80) == get_palette('coco', 80)
 
 
 def test_weights_with_names_of_an_older_release_fit():

@@ -1,9 +1,15 @@
-"""Any number of classes has colours: MMDetection asserts that the config's palette has one for each."""
+"""Any number of classes has colours, and images of every format can be drawn on.
+
+MMDetection asserts that the config's palette has a colour for each class, and writes a picture in the
+format of its image, which ends in an error for .jfif and .pgm.
+"""
 
 import functools
+from pathlib import Path
 
 from mmdet.visualization import local_visualizer
 
+from mmballoon.cli import picture_suffix
 from mmballoon.colors import palette
 from mmballoon.train.rules import instead
 
@@ -19,7 +25,14 @@ def _any_number(get_palette, chosen, num_classes):
         return palette(num_classes, get_palette(chosen, 1))
 
 
+def _as_jpeg(add, self, *args, out_file=None, **options):
+    if out_file:
+        out_file = str(Path(out_file).with_suffix(picture_suffix(out_file)))
+    return add(self, *args, out_file=out_file, **options)
+
+
 @functools.cache
 def apply():
-    """Replace the visualizer's name of MMDetection's function."""
+    """Replace what MMDetection's visualizer chooses colours with, and what it saves with."""
     instead(local_visualizer, 'get_palette', _any_number)
+    instead(local_visualizer.DetLocalVisualizer, 'add_datasample', _as_jpeg)
