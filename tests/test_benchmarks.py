@@ -19,7 +19,11 @@ from conftest import ROOT, run
 
 
 @pytest.mark.parametrize(
-    'script, options', [('train_step', ['--batch-size', '2']), ('inference', [])]
+    'script, options',
+    [
+        ('train_step', ['--batch-size', '2']),
+        pytest.param('inference', [], marks=pytest.mark.slow),  # it exports, for two runtimes
+    ],
 )
 def test_model_benchmarks(script, options):
     out = run(f'benchmarks/{script}.py', '--size', '64', '--repeats', '2', *options).stdout

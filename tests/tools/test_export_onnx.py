@@ -22,6 +22,15 @@ from conftest import ROOT
 from mmballoon.export import compare, onnx_file
 from mmballoon.export.detector import Detector
 
+built, build = {}, onnx_file.build
+
+
+def build_once(model, half=False):
+    """onnx_file.build, which gives the same bytes for the tiny checkpoint in each test."""
+    if half not in built:
+        built[half] = build(model, half)
+    return built[half]
+
 
 def export(tiny, out, *args):
     """Run tools/export_onnx.py in this process; returns what it printed."""
@@ -32,6 +41,7 @@ def export(tiny, out, *args):
     paths = [str(tiny.config), str(tiny.checkpoint), '--out', str(out), '--img-size', '128']
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as printed:
         patch.setenv('BALLOON_ROOT', str(tiny.root))
+        patch.setattr(onnx_file, 'build', build_once)
         main([*paths, *map(str, args)])
     return printed.getvalue()
 

@@ -16,7 +16,8 @@ load_from = None
 def test_an_epoch_with_masks(tiny_data, tmp_path, in_process):
     config = tmp_path / 'config.py'
     config.write_text(CONFIG)
-    run('tools/train.py', config, '--work-dir', tmp_path, env=tiny_data.env)
+    smaller = ['--cfg-options', 'img_scale=(192,192)']
+    run('tools/train.py', config, '--work-dir', tmp_path, *smaller, env=tiny_data.env)
     (log,) = tmp_path.glob('*/vis_data/scalars.json')
     losses, metrics = (json.loads(line) for line in log.read_text().splitlines())
     assert losses['loss_mask'] > 0
