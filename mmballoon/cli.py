@@ -80,6 +80,8 @@ KNOWN_ERRORS = (
     ('FileNotFoundError', 'mmengine/runner/checkpoint.py', 'load_from_local', CHECK_PATH),
     ('FileNotFoundError AssertionError error', 'mmcv/transforms/loading.py', 'transform', NO_IMAGE),
     ('ImportError', 'mmengine/visualization/vis_backend.py', '_init_env', BACKEND),
+    ('ValueError', 'optim/scheduler/param_scheduler.py', '__init__', 'correct its schedule'),
+    ('ValueError', 'torch/utils/data/sampler.py', '__init__', 'correct its batch_size'),
     ('RuntimeError', 'torchvision/_meta_registrations.py', '<module>', TWO_BUILDS),
 )
 # Errors of the file system: the operating system says what is wrong with which path.
@@ -249,6 +251,8 @@ def atomic_write(path, mode='wb'):
     mode: of ``open``; text is UTF-8 on every system.
     """
     path = Path(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):  # such as /dev/null
+        raise UserError(path, 'is no file', 'name one')
     # A name that no other file has, neither a person's nor another process's
     part = path.with_name(f'.{path.name}.{secrets.token_hex(4)}.part')
     try:

@@ -5,15 +5,16 @@
     python tools/export_onnx.py CONFIG CHECKPOINT --img-size 512 --images FOLDER
 
 The check compares boxes, scores and mAP in torch and in ONNX Runtime, on the validation images of the
-config or on --images (without mAP). The file appears only if both agree. Where OpenVINO is installed
-and the CPU computes in bfloat16, that is compared as well, and the file says whether it may be used.
-docs/deployment.md describes the file; tools/onnx_demo.py runs it.
+config or on --images (without mAP). The file appears only if both agree, and replaces only a
+file of this command. Where OpenVINO is installed and the CPU computes in bfloat16, that is compared as
+well, and the file says whether it may be used. docs/deployment.md describes the file; tools/onnx_demo.py
+runs it.
 """
 
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from mmballoon.cli import report_errors
+from mmballoon.cli import check_ours, report_errors
 
 
 def parse_args(argv=None):
@@ -40,6 +41,7 @@ def parse_args(argv=None):
 def main(argv=None):
     args = parse_args(argv)
     with report_errors():
+        check_ours(args.out, '"pad_value": [')  # of onnx_file.describe
         files = None
         if args.images:
             from mmballoon.cli import list_images

@@ -3,6 +3,7 @@
 import argparse
 import json
 import multiprocessing
+import os
 import signal
 import sys
 from pathlib import Path
@@ -123,6 +124,14 @@ def test_the_file_system_says_what_is_wrong(tmp_path, capsys):
         capsys.readouterr().err
         == f'error: {tmp_path}: Is a directory; next: name a file, not a folder\n'
     )
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    """Whoever is root in a container would replace /dev/null for everybody."""
+    os.mkfifo(tmp_path / 'null')
+    with pytest.raises(UserError, match='null: is no file'), cli.atomic_write(tmp_path / 'null'):
+        pass
+    assert not (tmp_path / 'null').is_file() and len(list(tmp_path.iterdir())) == 1
 
 
 def test_control_characters_stay_in_one_line(capsys):

@@ -19,6 +19,7 @@ import onnxruntime
 import pytest
 from conftest import ROOT
 
+from mmballoon.cli import check_ours
 from mmballoon.export import compare, onnx_file
 from mmballoon.export.detector import Detector
 
@@ -79,14 +80,24 @@ def test_the_coco_table_and_a_report_about_the_file(in_process, tiny, exported, 
 def test_another_result_leaves_no_file(tiny, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(compare.LIMITS, 'float32', (-1, 1e-3, 1, 1e-3, 0.995))
     old = tmp_path / 'model.onnx'
-    old.write_text('of an earlier export')
+    old.write_text('of an earlier export: "pad_value": [')
     with pytest.raises(SystemExit) as stop:
         export(tiny, old, '--images', tiny.images[0])
     err = capsys.readouterr().err
     assert (
         stop.value.code == 2 and 'error: the exported file detects something else: 1 images' in err
     )
-    assert [path.read_text() for path in tmp_path.iterdir()] == ['of an earlier export']
+    assert [path.read_text()[:20] for path in tmp_path.iterdir()] == ['of an earlier export']
+
+
+def test_a_file_of_another_program_stays(mistake, exported, tmp_path):
+    foreign = tmp_path / 'model.onnx'
+    foreign.write_text('of another program')
+    assert 'not written by this command' in mistake(
+        'tools/export_onnx.py', 'c', 'w', '--out', foreign
+    )
+    assert foreign.read_text() == 'of another program'
+    check_ours(exported, '"pad_value": [')
 
 
 @pytest.mark.parametrize('tool', ['export_onnx', 'test_onnx'])

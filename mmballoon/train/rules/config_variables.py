@@ -4,8 +4,8 @@ Symptom:  --cfg-options max_epochs=1 changes nothing, without a word
 Cause:    MMEngine merges the options into the finished config; by then its text has used its variables up
 Upstream: https://github.com/open-mmlab/mmdetection/issues/8398
 
-The file that sets a variable (of several, the one that inherits from the others) is read as if a
-line after it set the option's value. So all that the config computes from the variable changes, too.
+The file that sets and uses a variable (of several, the one that inherits from the others) is read as if
+a line after it set the option's value. So all that the config computes from the variable changes, too.
 """
 
 import ast
@@ -51,12 +51,12 @@ def load(filename, options):
     Raises:
         UserError: an option does not fit the variable, or what the config computes from it.
     """
-    substitute, left = Config._substitute_predefined_vars, dict(options)
+    substitute, left, used = Config._substitute_predefined_vars, dict(options), set()
 
     def substitute_and_set(path, copy):  # called for the file before those that it inherits from
         substitute(path, copy)
         if path.endswith('.py'):
-            text, found = set_variables(Path(copy).read_text(encoding='utf-8'), left)
+            text, found = set_variables(Path(copy).read_text(encoding='utf-8'), left, used)
             Path(copy).write_text(text, encoding='utf-8')
             for key in found:
                 del left[key]
@@ -72,25 +72,58 @@ def load(filename, options):
         Config._substitute_predefined_vars = staticmethod(substitute)
 
 
-def set_variables(text, options):
-    """The text of a config with a line after each top-level assignment that an option is for.
+def set_variables(text, options, used):
+    """The text of a config with a line after each assignment that an option is for.
 
-    Returns (text, set of the options that were for this text).
+    used: what the files that inherit from this one use; those of this text are added. Returns (text, set
+    of the options that were for this text).
     """
     lines, found = text.splitlines(), set()
-    try:
-        statements = ast.parse(text).body
-    except SyntaxError:  # MMEngine's own {{...}} outside of a string, or a mistake that it reports
-        return text, found
-    for statement in reversed([item for item in statements if isinstance(item, ast.Assign)]):
-        names = {target.id for target in statement.targets if isinstance(target, ast.Name)}
+    assigned, own = variables(text)
+    used |= own
+    for statement, names in assigned:
+        first = lines[statement.lineno - 1]
+        indent = first[: len(first) - len(first.lstrip())]
         for key, value in options.items():
             name, *path = key.split('.')
             if name in names:
+                if isinstance(value, list) and not path and isinstance(statement.value, ast.Tuple):
+                    value = tuple(value)  # img_scale=640,640
                 place = name + ''.join(f'[{int(k) if k.isdigit() else k!r}]' for k in path)
-                lines.insert(statement.end_lineno, f'{place} = {value!r}')
-                found.add(key)
+                lines.insert(statement.end_lineno, f'{indent}{place} = {value!r}')
+                if name in used:  # else only a file that this one inherits from computes with it
+                    found.add(key)
     return '\n'.join(lines) + '\n', found
+
+
+def variables(text):
+    """([(statement, the names that it sets)], last one first; the names that are used) of a config's text."""
+    try:
+        nodes = [*ast.walk(ast.parse(text))]
+    except SyntaxError:  # MMEngine's own {{...}} outside of a string, or a mistake that it reports
+        return [], set()
+    assigned = [n for n in nodes if isinstance(n, (ast.Assign, ast.AnnAssign, ast.AugAssign))]
+    assigned = [(statement, _names(ast.walk(statement), ast.Store)) for statement in assigned]
+    inherited = {n.attr for n in nodes if isinstance(n, ast.Attribute)}  # _base_.max_epochs
+    used = _names(nodes, ast.Load) | inherited
+    return sorted(assigned, key=lambda pair: -pair[0].lineno), used
+
+
+def _names(nodes, context):
+    return {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, context)}
+
+
+def _note_unused(train, self):
+    """Runner.train, which first says what a config sets although only its bases compute with it."""
+    path = Path(self.cfg.filename or '')
+    assigned, used = variables(path.read_text(encoding='utf-8') if path.suffix == '.py' else '')
+    names = {name for _, names in assigned for name in names}
+    if '_base_' in names and (unused := sorted(names - used - KEYS - {'_base_'})):
+        self.logger.warning(
+            f'{path}: sets {", ".join(unused)}, and nothing in it follows from that: what it inherits was '
+            f'computed before; next: --cfg-options {unused[0]}=..., which reaches that, or set its results'
+        )
+    return train(self)
 
 
 def flatten(value, prefix=''):
@@ -119,3 +152,4 @@ def report(key, plain):
 def apply():
     """Replace ``Config.merge_from_dict``, with which every script applies its --cfg-options."""
     instead(Config, 'merge_from_dict', merge)
+    instead(Runner, 'train', _note_unused)

@@ -1,6 +1,9 @@
 """--cfg-options that name variables of a config's text."""
 
+from types import SimpleNamespace
+
 import pytest
+from conftest import ROOT
 from mmengine.config import Config
 
 from mmballoon.cli import UserError
@@ -60,6 +63,50 @@ def test_the_line_that_sets_a_variable_last_is_the_one_that_changes(config):
     cfg = config({'max_epochs': 3})
     assert cfg.train_cfg.max_epochs == cfg.max_epochs == 3
     assert cfg.load_from == 'epoch_10.pth' and cfg.param_scheduler[0].end == 10
+
+
+CHILD = """
+_base_ = 'base.py'
+if True:
+    data_root = 'mine/'
+    train_dataloader = dict(dataset=dict(data_root=data_root))
+size, lr = (64, 64), 1
+lr *= 2
+scale: int = 3
+max_epochs = 50
+model = dict(size=size, lr=lr, scale=scale)
+"""
+
+
+def test_every_kind_of_assignment(config, tmp_path, capsys):
+    (tmp_path / 'child.py').write_text(CHILD)
+    options = dict(data_root='x/', lr=5, scale=6)
+    cfg = config({**options, 'size': [32, 32]}, 'child.py')
+    assert cfg.train_dataloader.dataset.data_root == 'x/' and cfg.model.size == (32, 32)
+    assert (cfg.model.lr, cfg.model.scale) == (5, 6) and capsys.readouterr().err == ''
+    (tmp_path / 'child.py').write_text("_base_ = 'base.py'\nsize = (1, 1)\nmodel = dict(size=size)")
+    assert config(dict(size=[3, 4]), 'child.py').model.size == (3, 4)  # --cfg-options size=3,4
+
+
+def test_a_variable_that_only_the_base_computes_with(config, tmp_path, capsys):
+    """The option reaches the base; without it, training says that the child's line changes nothing."""
+    path = tmp_path / 'child.py'
+    path.write_text(CHILD)
+    cfg = config({'max_epochs': 2}, 'child.py')
+    assert cfg.train_cfg.max_epochs == cfg.max_epochs == 2 and capsys.readouterr().err == ''
+    assert said(Config.fromfile(path)) == [
+        f'{path}: sets max_epochs, and nothing in it follows from that: what it inherits was computed '
+        'before; next: --cfg-options max_epochs=..., which reaches that, or set its results'
+    ]
+    for file in (tmp_path / 'own.py', *(ROOT / 'configs').glob('my_*.py')):
+        assert said(Config(filename=str(file))) == []
+
+
+def said(cfg):
+    lines = []
+    runner = SimpleNamespace(cfg=cfg, logger=SimpleNamespace(warning=lines.append))
+    config_variables._note_unused(lambda self: None, runner)
+    return lines
 
 
 def test_keys_that_mmengine_reads_are_merged_as_ever(config):

@@ -74,6 +74,19 @@ def test_damage_is_noticed(tmp_path, monkeypatch):
         weights.load_from_package('mmballoon://balloon')
 
 
+def test_only_published_weights_are_replaced(mistake, in_process, tmp_path):
+    """Not the checkpoint itself: without its optimizer it could not be resumed."""
+    path, out = tmp_path / 'epoch_1.pth', tmp_path / 'out.pth'
+    meta = dict(dataset_meta=dict(classes=('a',)), epoch=1)
+    torch.save(dict(meta=meta, state_dict=dict(w=torch.ones(1)), optimizer={}), path)
+    before = path.read_bytes()
+    assert 'not written by this command' in mistake('tools/publish_weights.py', path, path)
+    assert path.read_bytes() == before
+    for _ in range(2):
+        assert in_process('tools/publish_weights.py', path, out).status == 0
+    assert torch.load(out)['state_dict']['w'].dtype == torch.float16
+
+
 @pytest.mark.parametrize('classes, found', [(('cat', 'balloon'), "no 'cat'"), ((), 'no class of')])
 def test_classes_that_they_do_not_know_are_refused_for_detection(classes, found):
     config = Config(dict(test_dataloader=dict(dataset=dict(metainfo=dict(classes=classes)))))
