@@ -1,10 +1,9 @@
 """Detect on a video, a camera or a folder of frames, and write what was seen. NumPy and OpenCV only."""
 
 import contextlib
-import queue
 import sys
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
@@ -19,19 +18,18 @@ FOLDER_FPS = 25
 
 
 class Source:
-    """Frames of a video file, a camera (its number) or a folder of images, read ahead in a thread.
+    """Frames of a video file, a camera (its number) or a folder of images.
 
     Iterating gives (frame (H, W, 3) uint8 BGR, its time in seconds). OpenCV turns the frames as the
     file's rotation says. ``count`` is the number of frames or 0, ``fps`` their mean rate.
 
     Raises:
-        UserError: nothing that OpenCV can read.
+        UserError: no such file or folder.
     """
 
     def __init__(self, path):
         self.path, folder = path, Path(path)
-        self.camera = str(path).isdecimal()
-        self.files, self.capture = [], None
+        self.camera, self.capture = str(path).isdecimal(), None
         if folder.is_dir():
             self.files = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
             self.count, self.fps = len(self.files), FOLDER_FPS
@@ -42,19 +40,9 @@ class Source:
             self.fps = fps if 0 < fps <= 1000 else FOLDER_FPS
         else:
             raise UserError(path, 'no such file or folder', 'check the path')
-        self._frames, self._stopped = queue.Queue(32), threading.Event()
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
 
-    def _read(self):
-        """Put every frame into the queue, then None."""
-        try:
-            for item in self._video() if self.capture else self._folder():
-                if self._stopped.is_set():
-                    return
-                self._frames.put(item)
-        finally:
-            self._frames.put(None)
+    def __iter__(self):
+        return self._video() if self.capture else self._folder()
 
     def _folder(self):
         for i, file in enumerate(self.files):
@@ -64,28 +52,12 @@ class Source:
 
     def _video(self):
         start, i = time.monotonic(), 0
-        while True:
-            good, frame = self.capture.read()
-            if not good:
-                return
+        while (read := self.capture.read())[0]:
             seconds = self.capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             if self.camera:
                 seconds = time.monotonic() - start
-            yield frame, seconds if seconds > 0 else i / self.fps
+            yield read[1], seconds if seconds > 0 else i / self.fps
             i += 1
-
-    def __iter__(self):
-        while (item := self._frames.get()) is not None:
-            yield item
-
-    def close(self):
-        """Stop the thread; frames that it has read are dropped."""
-        self._stopped.set()
-        while self._thread.is_alive():
-            with contextlib.suppress(queue.Empty):
-                self._frames.get(timeout=0.1)
-        if self.capture:
-            self.capture.release()
 
 
 class Writer:
@@ -139,20 +111,20 @@ def annotate(source, detect, draw, out=None, batch=1, show=False, wait_time=0.00
     """
     done, start = 0, time.monotonic()
     try:
-        for items in _batches(source, batch):
-            frames = [frame for frame, _ in items]
-            for (frame, seconds), detections in zip(items, detect(frames)):
-                draw(frame, detections)
-                if out:
-                    out.write(frame, seconds)
-                if show:
-                    cv2.imshow('detections', frame)
-                    if cv2.waitKey(round(wait_time * 1000)) & 0xFF in (ord('q'), 27):
-                        return done
-                done += 1
-            _show_progress(done, 0 if source.camera else source.count, time.monotonic() - start)
+        with contextlib.closing(_batches(source, batch)) as batches:
+            for items in batches:
+                for (frame, at), detections in zip(items, detect([frame for frame, _ in items])):
+                    draw(frame, detections)
+                    if out:
+                        out.write(frame, at)
+                    if show:
+                        cv2.imshow('detections', frame)
+                        if cv2.waitKey(round(wait_time * 1000)) & 0xFF in (ord('q'), 27):
+                            return done
+                    done += 1
+                passed = time.monotonic() - start
+                _show_progress(done, 0 if source.camera else source.count, passed)
     finally:
-        source.close()
         if out:
             out.close()
         print(file=sys.stderr)
@@ -164,9 +136,14 @@ def annotate(source, detect, draw, out=None, batch=1, show=False, wait_time=0.00
 
 
 def _batches(items, size):
+    """Lists of ``size`` items; while one is in use, a thread reads the next."""
     items = iter(items)
-    while batch := list(islice(items, size)):
-        yield batch
+    with ThreadPoolExecutor(1) as thread:
+        batch = list(islice(items, size))
+        while batch:
+            following = thread.submit(list, islice(items, size))
+            yield batch
+            batch = following.result()
 
 
 def _show_progress(done, total, seconds):
