@@ -27,18 +27,15 @@ def package_problems(names=None):
     """The line (str) that says what is wrong with the packages (all, or these), and what to install;
     or None.
     """
-    found, remove, install = [], [], []
-    for name, requirement in requirements().items():
-        problem = (names is None or name in names) and _problem(name, requirement)
-        if problem:
-            found.append(problem[0])
-            remove += problem[1]
-            install += problem[2]
-    if not found:
+    lines = {name: line for name, line in requirements().items() if not names or name in names}
+    problems = list(filter(None, map(_problem, lines, lines.values())))
+    if not problems:
         return None
-    uninstall = f'pip uninstall -y {" ".join(remove)} && ' if remove else ''
-    quoted = ' '.join(f'"{package}"' for package in dict.fromkeys(install))
-    return f'{", ".join(found)}; next: {uninstall}pip install {quoted}'
+    found = ', '.join(text for text, _, _ in problems)
+    remove = ' '.join(name for _, some, _ in problems for name in some)
+    install = dict.fromkeys(f'"{line}"' for _, _, some in problems for line in some)
+    uninstall = f'pip uninstall -y {remove} && ' if remove else ''
+    return f'{found}; next: {uninstall}pip install {" ".join(install)}'
 
 
 def _problem(name, requirement):
@@ -49,28 +46,22 @@ def _problem(name, requirement):
         return f'{name} is not installed', [], install
     from packaging.requirements import Requirement  # matplotlib needs it as well
 
-    wanted = Requirement(requirement)
+    wanted = Requirement(requirement).specifier
     if name == 'mmcv-lite' and not _version('mmyolo'):
-        wanted = Requirement(name + MMCV_ALONE)
+        wanted = Requirement(f'mmcv{MMCV_ALONE}').specifier
     if len(set(versions.values())) > 1 and name != 'opencv-python':
         both = ' and '.join(f'{n} {found}' for n, found in versions.items())
         return f'{both} are installed into one folder', list(versions), install
     for n, found in versions.items():
-        if not wanted.specifier.contains(found, prereleases=True):
-            what = f'{n} {found} is installed, expected {wanted.specifier}'
+        if not wanted.contains(found, prereleases=True):
+            what = f'{n} {found} is installed, expected {wanted}'
             return what, [n] if n != name else [], install
-    return _other_torch(versions[name]) if name == 'torchvision' else None
-
-
-def _other_torch(torchvision):
-    """Each release of torchvision is compiled for one release of torch."""
-    from packaging.requirements import Requirement
-
-    torch = _version('torch')
-    for needed in map(Requirement, requires('torchvision') or []):
-        if needed.name == 'torch' and torch and not needed.specifier.contains(torch, True):
-            what = f'torchvision {torchvision} is for torch {needed.specifier}, found torch {torch}'
-            return what, [], [f'torch=={torch.partition("+")[0]}', 'torchvision']
+    # Each release of torchvision is compiled for one release of torch.
+    torch, needs = _version('torch'), requires(name) if name == 'torchvision' else []
+    for line in map(Requirement, needs or []):
+        if line.name == 'torch' and torch and not line.specifier.contains(torch, True):
+            what = f'{name} {versions[name]} is for torch {line.specifier}, found torch {torch}'
+            return what, [], [f'torch=={torch.partition("+")[0]}', name]
     return None
 
 
