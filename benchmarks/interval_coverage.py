@@ -99,9 +99,8 @@ def f1_row(evaluation, detections, threshold):
 
 
 def threshold_curve(evaluation, detections):
-    diagnosis = evaluation.image_diagnostics(numbers.IOU)
     objects = len(evaluation.coco_gt.dataset['annotations'])
-    return numbers.threshold_curve(diagnosis, detections, objects)
+    return numbers.threshold_curve(numbers.match(evaluation, detections), objects)
 
 
 def coverage(objects, quality, images, sets):

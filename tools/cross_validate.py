@@ -27,33 +27,18 @@ def parse_args(argv=None):
     add = parser.add_argument
     add('config', help='config file')
     add('--folds', type=int, default=5, help='(%(default)s)')
-    add(
-        '--seed',
-        type=int,
-        default=0,
-        help='of the folds, and of a config without one (%(default)s)',
-    )
-    add(
-        '--group',
-        metavar='REGEX',
-        help='images in whose file names it finds the same text stay in one fold',
-    )
+    about = 'of the folds, and of a config without one (%(default)s)'
+    add('--seed', type=int, default=0, help=about)
+    about = 'images in whose file names it finds the same text stay in one fold'
+    add('--group', metavar='REGEX', help=about)
     add('--jobs', type=int, default=1, help='trainings at once (%(default)s)')
-    add(
-        '--compare',
-        metavar='OTHER',
-        type=Path,
-        help='config, or work directory with the same folds',
-    )
+    about = 'config, or work directory with the same folds'
+    add('--compare', metavar='OTHER', type=Path, help=about)
     add('--learning-curve', action='store_true', help='also train on 25 and 50 %% of the images')
     add('--work-dir', type=Path, help='(work_dirs/CONFIG_folds)')
     add('--lang', choices=('en', 'zh'), default='en', help='of the report (%(default)s)')
-    add(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='settings that replace those of the config',
-    )
+    about = 'settings that replace those of the config'
+    add('--cfg-options', nargs='+', action=DictAction, help=about)
     add_arguments(add)
     args = parser.parse_args(argv)
     if args.folds < 2 or args.jobs < 1 or args.seed < 0:
@@ -61,19 +46,11 @@ def parse_args(argv=None):
     return args
 
 
-def read_config(path, args):
-    from mmengine.config import Config
-
-    cfg = Config.fromfile(path)
-    cfg.merge_from_dict(args.cfg_options or {})
-    return cfg
-
-
 def cross_validate(config, folder, args):
-    """Train and detect; returns the Part of all images, the folds, and {share in per cent: (mean number
-    of training images, detections)}.
+    """Train and detect; returns the datasets (configs) of the images, the Part of all images, the folds,
+    and {share in per cent: (mean number of training images, detections)}.
     """
-    import mmengine
+    from mmengine import Config, dump, load
 
     from mmballoon.report import trainings
     from mmballoon.report.results import read_results
@@ -81,45 +58,41 @@ def cross_validate(config, folder, args):
     from mmballoon.train import rules
 
     rules.apply()
-    cfg = read_config(config, args)
+    cfg = Config.fromfile(config)
+    cfg.merge_from_dict(args.cfg_options or {})
     part, dealt, runs = trainings.prepare(cfg, folder, args)
     counts = ', '.join(str(len(fold)) for fold in dealt)
     print(f'{folder}: {len(part.images)} images in {len(dealt)} folds of {counts}', flush=True)
-    trainings.train_and_test(
-        {run: n for some in runs.values() for run, n in some.items()}, args.jobs
-    )
+    steps = {run: count for of_share in runs.values() for run, count in of_share.items()}
+    trainings.train_and_test(steps, args.jobs)
     results = {}
-    for share, some in runs.items():
-        found, images = [], 0
-        for run in some:
-            left_out = mmengine.Config.fromfile(run / 'config.py').test_dataloader.dataset
-            found += read_results(run / 'results.pkl', load_split(left_out))
-            images += len(mmengine.load(run / 'train.json')['images'])
-        results[share] = images / len(some), found
-    mmengine.dump(results[100][1], folder / 'predictions.json')
-    return part, dealt, results
+    for share, of_share in runs.items():
+        detections, images = [], 0
+        for run in of_share:
+            left_out = Config.fromfile(run / 'config.py').test_dataloader.dataset
+            detections += read_results(run / 'results.pkl', load_split(left_out))
+            images += len(load(run / 'train.json')['images'])
+        results[share] = images / len(of_share), detections
+    dump(results[100][1], folder / 'predictions.json')
+    return trainings.sources(cfg), part, dealt, results
 
 
 def other_predictions(folder, args):
     """The file with the detections of --compare, on the same images in the same folds."""
-    import mmengine
+    from mmengine import load
 
     other = args.compare
     if other.is_file():
         other = Path('work_dirs', f'{args.compare.stem}_folds')
         cross_validate(args.compare, other, args)
     if not (other / 'folds.json').is_file() or not (other / 'predictions.json').is_file():
-        found, advice = (
-            'no finished cross-validation',
-            'name a config, or a work directory of this command',
-        )
-        raise UserError(other, found, advice)
-    ours, theirs = mmengine.load(folder / 'folds.json'), mmengine.load(other / 'folds.json')
+        advice = 'name a config, or a work directory of this command'
+        raise UserError(other, 'no finished cross-validation', advice)
+    ours, theirs = load(folder / 'folds.json'), load(other / 'folds.json')
     for key in ('data', 'folds'):
         if ours[key] != theirs[key]:
-            raise UserError(
-                other, f'has other {key} than {folder}', f'choose the same {key} for both'
-            )
+            found = f'has other {key} than {folder}'
+            raise UserError(other, found, f'choose the same {key} for both')
     return other / 'predictions.json'
 
 
@@ -139,9 +112,8 @@ def summary(report):
     if 'curve' in cross:
         curve = cross['curve']
         pairs = zip(curve['sizes'], curve['measured'])
-        yield 'training images: ' + ', '.join(
-            f'{size:.0f}: mAP {value:.3f}' for size, value in pairs
-        )
+        points = [f'{size:.0f}: mAP {value:.3f}' for size, value in pairs]
+        yield f'training images: {", ".join(points)}'
         for row in curve['forecast']:
             yield f'{row["images"]} images instead of {row["now"]:.0f}: mAP {interval(row, "+.3f")}'
         if not curve['forecast']:
@@ -151,28 +123,24 @@ def summary(report):
 def main(argv=None):
     with report_errors():
         args = parse_args(argv)
-        from mmballoon.report import folds, review, trainings
+        from mmballoon.report import folds, review
 
         review.check(args)
         folder = args.work_dir or Path('work_dirs', f'{Path(args.config).stem}_folds')
-        part, dealt, results = cross_validate(args.config, folder, args)
+        sources, part, dealt, results = cross_validate(args.config, folder, args)
         from mmballoon.report.build import build
         from mmballoon.report.split import to_coco
 
         compare = other_predictions(folder, args) if args.compare else None
-        data = to_coco(part)
-        cross = folds.summarise(data, results[100][1], dealt)
+        cross = folds.summarise(to_coco(part), results[100][1], dealt)
         if args.learning_curve:
             sizes, found = zip(*results.values())
-            cross['curve'] = folds.learning_curve(data, found, dealt, sizes)
+            cross['curve'] = folds.learning_curve(to_coco(part), found, dealt, sizes)
+        predictions, out = folder / 'predictions.json', folder / 'report'
         inputs = dict(vars(args), config=str(folder / 'config.py'), checkpoint=None)
-        inputs.update(
-            predictions=folder / 'predictions.json', compare=compare, out=folder / 'report'
-        )
-        sources = trainings.sources(read_config(args.config, args))
+        inputs.update(predictions=predictions, compare=compare, out=out)
         print(*build(Namespace(**inputs), cross=cross, sources=sources), sep='\n')
-        report = (folder / 'report/report.json').read_text(encoding='utf-8')
-        print(*summary(json.loads(report)), sep='\n')
+        print(*summary(json.loads((out / 'report.json').read_text(encoding='utf-8'))), sep='\n')
 
 
 if __name__ == '__main__':

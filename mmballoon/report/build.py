@@ -48,8 +48,8 @@ def build(args, detect_onnx=None, cross=None, sources=None):
     if not (args.out / 'report.json').exists():  # the page of an older release has no mark
         check_ours(args.out / 'report.html', GENERATOR)
     cfg = Config.fromfile(args.config)
-    files = {key: getattr(args, key) for key in ('checkpoint', 'predictions', 'compare')}
-    files = {name: path for name, path in files.items() if path}
+    names = [name for name in ('checkpoint', 'predictions', 'compare') if getattr(args, name)]
+    files = {name: getattr(args, name) for name in names}
     for path in files.values():
         if not path.is_file():
             raise UserError(path, 'no such file', 'check the path')
@@ -69,24 +69,24 @@ def build(args, detect_onnx=None, cross=None, sources=None):
     threshold = args.out / 'report.json' if len(result['thresholds']) > 1 else common
     options = shlex.join(['--pred-score-thr', str(threshold)])
     result['use'] = f'python {shlex.join(map(str, demo))} \\\n    {options}'
-    parts = [part]
+    parts, wrong = [part], []
     with contextlib.suppress(UserError, AttributeError):  # no COCO file for training here
         parts.insert(0, load_split(cfg.train_dataloader.dataset))
     result['findings'] = list(checks.findings(parts, size))
     if args.checkpoint and args.checkpoint.suffix != '.onnx' and not args.predictions:
         meta = CheckpointLoader.load_checkpoint(str(args.checkpoint), 'cpu').get('meta', {})
-        result['findings'] += [
-            f'wrong: {line}' for line in check_checkpoint(cfg, meta.get('dataset_meta') or {})
-        ]
-    result['findings'] += [f'wrong: {problem}' for part in parts for problem in part.problems]
+        wrong = check_checkpoint(cfg, meta.get('dataset_meta') or {})
+    wrong += [problem for part in parts for problem in part.problems]
+    result['findings'] += [f'wrong: {line}' for line in wrong]
     curves = args.checkpoint and data_url(args.checkpoint.with_name('curves.png'), 1400)
-    colors = datasets(cfg.test_dataloader.dataset)[0].get('metainfo', {}).get('palette')
-    html = render(result, part, args.lang, colors, curves)
-    texts = {args.out / 'report.html': html}
-    texts[args.out / 'report.json'] = json.dumps(result, indent=1, ensure_ascii=False)
+    plain = datasets(cfg.test_dataloader.dataset)
+    colors = plain[0].get('metainfo', {}).get('palette')
+    texts = {
+        args.out / 'report.html': render(result, part, args.lang, colors, curves),
+        args.out / 'report.json': json.dumps(result, indent=1, ensure_ascii=False),
+    }
     if args.review:
-        sources = sources or datasets(cfg.test_dataloader.dataset)
-        texts[args.review], lines = review.review(args, result, part, sources)
+        texts[args.review], lines = review.review(args, result, part, sources or plain)
         yield from lines
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -130,18 +130,18 @@ def provenance(cfg, files):
     """{name: value}: what the report was made from, with what, and when; files: {name: path}."""
     for i, plain in enumerate(datasets(cfg.test_dataloader.dataset)):
         files[f'annotations{i or ""}'] = annotation_file(plain)
-    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+    hashes = {
+        f'{name}_sha256': hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in files.items()
+    }
+    if 'predictions' in files:  # a threshold is found by the hash of what made these detections
+        hashes.pop('checkpoint_sha256', None)
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else 'no GPU'
     return dict(
         config=cfg.filename,
         config_sha256=hashlib.sha256(cfg.pretty_text.encode()).hexdigest(),
         **{name: str(path) for name, path in files.items()},
-        # Of a checkpoint only if it made these detections: its threshold is found by this hash.
-        **{
-            f'{name}_sha256': digest
-            for name, digest in hashes.items()
-            if name != 'checkpoint' or 'predictions' not in files
-        },
+        **hashes,
         command=shlex.join(['python', *sys.argv]),
         date=datetime.now().astimezone().isoformat(timespec='seconds'),
         training_seed=cfg.get('randomness', {}).get('seed'),
@@ -175,10 +175,8 @@ def render(result, part, lang, colors=None, curves=None):
         counts = result['per_image'].get(key, dict(tp=0, fp=0, fn=0))
         if not any(map(counts.get, ('tp', 'fp', 'fn'))):  # nothing to find, and nothing found
             counts['f1'] = 1.0
-        url = data_url(part.folder / image['file_name'], side)
-        images[key] = dict(
-            image, url=url, truth=part.boxes.get(key, []), found=shown[key], **counts
-        )
+        url, truth = data_url(part.folder / image['file_name'], side), part.boxes.get(key, [])
+        images[key] = dict(image, url=url, truth=truth, found=shown[key], **counts)
     colors = map('#%02x%02x%02x'.__mod__, palette(len(part.names), colors))
     files = PackageLoader('mmballoon', 'report')
     pages = Environment(loader=files, autoescape=True, trim_blocks=True, lstrip_blocks=True)

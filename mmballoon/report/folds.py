@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import t as student_t
 
 from mmballoon.report import intervals
-from mmballoon.report.numbers import evaluate, threshold_curve
+from mmballoon.report.numbers import evaluate, match, threshold_curve
 
 MORE = 20  # images
 
@@ -35,14 +35,11 @@ def summarise(data, detections, folds):
         group = fold_of[d['image_id']], d['category_id']
         ranks[group] += 1
         aligned.append(dict(d, score=1 / (1 + ranks[group] / max(1, objects[group]))))
-    rows = []
+    rows, matched = [], match(whole, detections)
     for i, keys in enumerate(folds):
-        part = dict(data, images=[image for image in data['images'] if image['id'] in set(keys)])
-        part['annotations'] = [a for a in data['annotations'] if a['image_id'] in set(keys)]
-        found = [d for d in detections if d['image_id'] in set(keys)]
-        count = sum(not a['iscrowd'] for a in part['annotations'])
-        diagnosis = evaluate(hotcoco.COCO(part), found).image_diagnostics(0.5)
-        best = threshold_curve(diagnosis, found, count)['threshold']
+        count = sum(fold_of[a['image_id']] == i for a in plain)
+        own = [pair for pair in matched if fold_of[pair[0]['image_id']] == i]
+        best = threshold_curve(own, count)['threshold']
         rows.append(dict(images=len(keys), objects=count, AP=by_fold[str(i)]['AP'], threshold=best))
     values = [row['AP'] for row in rows if row['AP'] >= 0]
     return dict(
@@ -73,21 +70,21 @@ def learning_curve(data, detections, folds, sizes):
     measured = [row['_overall']['AP'] for row in rows]
     left_out = np.array([[row[name]['AP'] for row in rows] for name in rest])  # (folds, S)
     fits = [fit(sizes, values) for values in (measured, *left_out)]
-    axis, curve = 2 * len(keys), dict(sizes=sizes, measured=measured, forecast=[])
-    drawn = dict(
-        measured=[(n / axis, value) for n, value in zip(sizes, measured)], fitted=[], band=[]
-    )
+    axis, forecast, fitted = 2 * len(keys), [], []
     if with_interval([slope for slope, _ in fits])['high'] < 0:
         for n in (len(keys), len(keys) + MORE, axis):
             gain = with_interval([at(f, n) - at(f, sizes[-1]) for f in fits])
-            curve['forecast'].append(dict(gain, images=n, now=sizes[-1]))
-        rows = [
-            (n, with_interval([at(f, n) for f in fits])) for n in np.linspace(sizes[0], axis, 30)
-        ]
-        drawn['fitted'] = [(n / axis, row['value']) for n, row in rows]
-        drawn['band'] = [(n / axis, min(1, row['high'])) for n, row in rows]
-        drawn['band'] += [(n / axis, max(0, row['low'])) for n, row in rows[::-1]]
-    return dict(curve, axis=axis, drawn=drawn)
+            forecast.append(dict(gain, images=n, now=sizes[-1]))
+        for n in np.linspace(sizes[0], axis, 30):
+            fitted.append((n / axis, with_interval([at(f, n) for f in fits])))
+    upper = [(x, min(1, row['high'])) for x, row in fitted]
+    lower = [(x, max(0, row['low'])) for x, row in fitted]
+    drawn = dict(
+        measured=[(n / axis, value) for n, value in zip(sizes, measured)],
+        fitted=[(x, row['value']) for x, row in fitted],
+        band=upper + lower[::-1],
+    )
+    return dict(sizes=sizes, measured=measured, forecast=forecast, axis=axis, drawn=drawn)
 
 
 def fit(sizes, values):

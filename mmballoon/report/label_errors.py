@@ -11,7 +11,7 @@ from collections import defaultdict
 import hotcoco
 import numpy as np
 
-IOU, BACKGROUND = 0.5, 0.1  # the same object from 0.5, no relation below 0.1
+IOU, BACKGROUND = 0.5, 0.1  # TIDE's: the same object from 0.5, no relation below 0.1
 LEAST = 0.1  # score, and suspicion
 PEERS = 30  # detections of similar score, annotations of similar size
 MOST = 300  # suspects; nobody looks at more
@@ -30,7 +30,7 @@ def suspects(data, detections):
     order = sorted((d for d in detections if d['score'] >= LEAST), key=lambda d: -d['score'])
     for i, d in enumerate(order):
         found[d['image_id']].append(dict(d, order=i))
-    ious = {key: _ious(found[key], objects[key]) for key in objects.keys() | found.keys()}
+    ious = {key: overlaps(found[key], objects[key]) for key in objects.keys() | found.keys()}
     hit = np.zeros(len(order))
     for key, values in ious.items():
         hit[[d['order'] for d in found[key]]] = values.max(1, initial=0) >= IOU
@@ -42,9 +42,8 @@ def suspects(data, detections):
     plain = [a for a in data['annotations'] if not a['iscrowd']]
     sizes = np.array([np.log(max(1, a['bbox'][2] * a['bbox'][3])) for a in plain])
     usual = _nearby_mean(sizes, np.array([found_with[a['id']] for a in plain]))
-    rows += [
-        _suspect('never_found', usual[i] - found_with[a['id']], a) for i, a in enumerate(plain)
-    ]
+    for i, a in enumerate(plain):
+        rows.append(entry('never_found', a, suspicion=usual[i] - found_with[a['id']]))
     rows = [row for row in rows if row['suspicion'] >= LEAST]
     return sorted(rows, key=lambda row: (-row['suspicion'], -(row['score'] or 0)))[:MOST]
 
@@ -77,22 +76,19 @@ def _compare(objects, found, trust, ious, found_with):
         own = max((trust[i] for i in same if ious[i, j] >= IOU), default=0)
         found_with[a['id']] = max((trust[i] for i in near), default=0)
         doubts = [(trust[i] * (1 - ious[i, j]), 'moved', i) for i in same[:1]]
-        doubts += [
-            (trust[i] * (1 - own), 'wrong_label', i)
-            for i in near
-            if i not in same and ious[i, j] >= IOU
-        ]
+        other = [i for i in near if i not in same and ious[i, j] >= IOU]
+        doubts += [(trust[i] * (1 - own), 'wrong_label', i) for i in other]
         if doubts and not a['iscrowd']:
             doubt, kind, i = max(doubts)
-            yield _suspect(kind, doubt, found[i], a, ious[i, j])
+            yield entry(kind, found[i], a, ious[i, j], suspicion=doubt)
     alone = [i for i in range(len(found)) if not objects or ious[i].max() < BACKGROUND]
     boxes = [found[i] for i in alone]
-    covered = np.triu(_ious(boxes, boxes), 1).max(0, initial=0) >= IOU  # by a better one
+    covered = np.triu(overlaps(boxes, boxes), 1).max(0, initial=0) >= IOU  # by a better one
     for i in np.array(alone, int)[~covered]:
-        yield _suspect('missing_annotation', trust[i], found[i])
+        yield entry('missing_annotation', found[i], suspicion=trust[i])
 
 
-def _ious(found, objects):
+def overlaps(found, objects):
     """(D, A) IoU of detections and objects; where an object is a crowd, the part of the detection."""
     if not found or not objects:
         return np.zeros((len(found), len(objects)))
@@ -100,8 +96,8 @@ def _ious(found, objects):
     return hotcoco.mask.iou(*boxes, [bool(item.get('iscrowd')) for item in objects])
 
 
-def _suspect(kind, suspicion, item, truth=None, iou=None):
+def entry(kind, item, truth=None, iou=None, **more):
+    """What the page draws of a detection or annotation; truth: the annotation it was compared with."""
     keys = ('image_id', 'category_id', 'bbox', 'score')
     truth = truth and {key: truth[key] for key in ('category_id', 'bbox')}
-    row = dict({key: item.get(key) for key in keys}, kind=kind, truth=truth)
-    return dict(row, suspicion=float(suspicion), iou=iou if iou is None else float(iou))
+    return dict({key: item.get(key) for key in keys}, kind=kind, truth=truth, iou=iou, **more)

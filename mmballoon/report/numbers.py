@@ -7,9 +7,8 @@ import numpy as np
 
 from mmballoon.data.checks import AREAS, SIZE_EDGES
 from mmballoon.report import intervals
-from mmballoon.report.label_errors import suspects
+from mmballoon.report.label_errors import BACKGROUND, IOU, entry, overlaps, suspects
 
-IOU, BACKGROUND = 0.5, 0.1  # TIDE's: a hit from 0.5, no relation to an object below 0.1
 TIDE = dict(
     missed='Miss', false_alarm='Bkg', double='Dupe', shifted='Loc', wrong_class='Cls', both='Both'
 )
@@ -25,29 +24,28 @@ def measure(data, detections, other, img_size):
         img_size: the longer side of the network's input in pixels.
     """
     truth = hotcoco.COCO(data)
-    objects = sum(not a['iscrowd'] for a in data['annotations'])
+    objects = [a for a in data['annotations'] if not a['iscrowd']]
     whole = evaluate(truth, detections)
-    diagnosis = whole.image_diagnostics(IOU)
-    curve = threshold_curve(diagnosis, detections, objects)
+    matched = match(whole, detections)
+    curve = threshold_curve(matched, len(objects))
     shown = [d for d in detections if d['score'] >= curve['threshold']]
     at_threshold = evaluate(truth, shown)
     status = at_threshold.image_diagnostics(IOU)
     if curve['best']:
-        images = len({a['image_id'] for a in data['annotations'] if not a['iscrowd']})
-        low, high = intervals.f1(status['img_summary'], images)
+        low, high = intervals.f1(status['img_summary'], len({a['image_id'] for a in objects}))
         curve['best'] |= dict(low=low, high=high)
-    counts = Counter(a['category_id'] for a in data['annotations'] if not a['iscrowd'])
-    thresholds = {}
-    for key, name in ((category['id'], category['name']) for category in data['categories']):
-        own = threshold_curve(diagnosis, detections, counts[key], key)['best']
-        if own:
-            thresholds[name] = own['score']
+    counts, thresholds = Counter(a['category_id'] for a in objects), {}
+    for category in data['categories']:
+        own = [pair for pair in matched if pair[0]['category_id'] == category['id']]
+        best = threshold_curve(own, counts[category['id']])['best']
+        if best:
+            thresholds[category['name']] = best['score']
     found = failures(status, data, shown)
     confusion = at_threshold.confusion_matrix(IOU)
     costs = whole.tide_errors(IOU, BACKGROUND)['delta_ap'] if objects and detections else {}
     return dict(
         images=len(data['images']),
-        objects=objects,
+        objects=len(objects),
         detections=len(detections),
         img_size=img_size,
         metrics=intervals.metrics(whole),
@@ -77,21 +75,25 @@ def evaluate(truth, detections):
     return evaluation
 
 
-def threshold_curve(diagnosis, detections, objects, category=None):
+def match(evaluation, detections):
+    """[(detection, whether it hits an object)] of the detections that count.
+
+    Matching runs from the highest score down, so a hit does not depend on the detections below it.
+    """
+    status = evaluation.image_diagnostics(IOU)['dt_status']
+    pairs = [(d, status.get(i)) for i, d in enumerate(detections, start=1)]
+    return [(d, kind == 'tp') for d, kind in pairs if kind in ('tp', 'fp')]
+
+
+def threshold_curve(matched, objects):
     """{'rows', 'best', 'threshold'}: counts, precision, recall and F1 by score threshold.
 
-    category: an id; None counts all of them. A row for each thousandth at which something changes,
-    highest first. Matching runs from the highest score down, so a detection's hit or miss does not
-    depend on those below it.
+    matched: of ``match``. objects: their number. A row for each thousandth at which something changes,
+    highest first.
     """
-    pairs = [
-        (d['score'], diagnosis['dt_status'].get(i))
-        for i, d in enumerate(detections, start=1)
-        if category in (None, d['category_id'])
-    ]
-    pairs = sorted((pair for pair in pairs if pair[1] in ('tp', 'fp')), reverse=True)
+    pairs = sorted(((d['score'], hit) for d, hit in matched), reverse=True)
     scores = np.array([score for score, _ in pairs])
-    hits = np.cumsum([kind == 'tp' for _, kind in pairs])
+    hits = np.cumsum([hit for _, hit in pairs])
     rows = []
     for threshold in np.unique(np.floor(scores * 1000) / 1000)[::-1]:
         count = int((scores >= threshold).sum())
@@ -104,7 +106,7 @@ def threshold_curve(diagnosis, detections, objects, category=None):
 
 
 def failures(status, data, detections):
-    """Failures (list of dicts of ``_failure``) of detections, worst first.
+    """Failures (list of dicts of ``entry``) of detections, worst first.
 
     status: hotcoco's image_diagnostics of these detections. The kinds follow TIDE (Bolya et al.,
     ECCV 2020), which hotcoco counts but does not list. A surplus detection is judged by the object
@@ -118,8 +120,12 @@ def failures(status, data, detections):
         if status['dt_status'].get(i) == 'fp':
             kind, near, iou = _judge(detection, objects.get(detection['image_id'], []))
             touched.add(near and near['id'])
-            found.append(_failure(kind, detection, near, iou))
-    missed = [_failure('missed', a) for a in _unmatched(status, data) if a['id'] not in touched]
+            found.append(entry(kind, detection, near, iou))
+    missed = [
+        entry('missed', a)
+        for a in data['annotations']
+        if status['gt_status'].get(a['id']) == 'fn' and a['id'] not in touched
+    ]
     missed.sort(key=lambda f: -f['bbox'][2] * f['bbox'][3])
     return missed + sorted(found, key=lambda f: -f['score'])
 
@@ -130,23 +136,11 @@ def size_name(bbox):
     return next(name for name, (low, high) in AREAS.items() if low <= area < high)
 
 
-def _unmatched(status, data):
-    return [a for a in data['annotations'] if status['gt_status'].get(a['id']) == 'fn']
-
-
-def _failure(kind, item, truth=None, iou=None):
-    """What the page draws of a detection or annotation; truth: the annotation it was judged by."""
-    keys = ('image_id', 'category_id', 'bbox', 'score')
-    truth = truth and {key: truth[key] for key in ('category_id', 'bbox')}
-    return dict({key: item.get(key) for key in keys}, kind=kind, truth=truth, iou=iou)
-
-
 def _judge(detection, objects):
     """(kind, nearest object or None, IoU) of a detection that matches no object."""
     if not objects:
         return 'empty_image', None, None
-    boxes = np.array([detection['bbox']], float), np.array([a['bbox'] for a in objects], float)
-    ious = hotcoco.mask.iou(*boxes, [bool(a['iscrowd']) for a in objects])[0]
+    ious = overlaps([detection], objects)[0]
     same = np.array([a['category_id'] == detection['category_id'] for a in objects])
     own, other = np.where(same, ious, -1), np.where(same, -1, ious)
     for limit, kinds in ((IOU, ('double', 'wrong_class')), (BACKGROUND, ('shifted', 'both'))):

@@ -45,15 +45,12 @@ def _load(plain):
         raise UserError(path, f'no category named {", ".join(classes)}', advice)
     free = 1 + max(part.names, default=0)
     part.left_out = {key for key, name in part.names.items() if name not in classes}
-    kept = {
-        key: [
-            dict(a, category_id=ids[part.names[a['category_id']]])
-            for a in annotations
-            if part.names[a['category_id']] in classes
-        ]
-        for key, annotations in part.boxes.items()
-    }
-    part.boxes = {key: annotations for key, annotations in kept.items() if annotations}
+    boxes, part.boxes = part.boxes, {}
+    for key, annotations in boxes.items():
+        named = [(part.names[a['category_id']], a) for a in annotations]
+        kept = [dict(a, category_id=ids[name]) for name, a in named if name in classes]
+        if kept:
+            part.boxes[key] = kept
     part.names = {ids.get(name, free + i): name for i, name in enumerate(classes)}
     return part
 
@@ -69,20 +66,16 @@ def _merge(parts):
     for part in parts:
         ids = {name: key for key, name in merged.names.items()}
         if ids.keys() != set(part.names.values()):
-            found = f'{", ".join(part.names.values())}, and {", ".join(ids)} in another dataset'
-            raise UserError(
-                part.folder, f'its classes are {found}', "give both the same metainfo['classes']"
-            )
+            found = f'its classes are {", ".join(part.names.values())}, and {", ".join(ids)} in another dataset'
+            raise UserError(part.folder, found, "give both the same metainfo['classes']")
         category = {key: ids[name] for key, name in part.names.items()}
         for old, image in part.images.items():
             key = old if first_free is None else first_free + len(merged.images)
             path = str(part.folder / image['file_name'])
             merged.images[key] = dict(image, id=key, file_name=path)
             if old in part.boxes:
-                merged.boxes[key] = [
-                    dict(a, image_id=key, category_id=category[a['category_id']])
-                    for a in part.boxes[old]
-                ]
+                new = [dict(a, category_id=category[a['category_id']]) for a in part.boxes[old]]
+                merged.boxes[key] = [dict(a, image_id=key) for a in new]
         merged.problems += part.problems
         merged.left_out |= part.left_out
     return merged

@@ -40,20 +40,17 @@ def load_images(cfg):
         path = (part.folder / image['file_name']).resolve()
         same = paths.setdefault(path, key)
         if same != key:  # one file in both lists: it would be trained on and tested on
-            if _boxes(part, key) != _boxes(part, same):
-                raise UserError(
-                    path, 'is listed twice, with other boxes', 'keep one of its entries'
-                )
+            both = (part.boxes.get(i, ()) for i in (key, same))
+            one, other = (sorted((a['category_id'], *a['bbox']) for a in some) for some in both)
+            if one != other:
+                found = 'is listed twice, with other boxes'
+                raise UserError(path, found, 'keep one of its entries')
             part.images.pop(key)
             part.boxes.pop(key, None)
     part.folder = Path(os.path.commonpath([path.parent for path in paths]))
     for path, key in paths.items():
         part.images[key]['file_name'] = path.relative_to(part.folder).as_posix()
     return part, ', '.join(str(annotation_file(plain)) for plain in sources(cfg))
-
-
-def _boxes(part, key):
-    return sorted((a['category_id'], *a['bbox']) for a in part.boxes.get(key, ()))
 
 
 def sources(cfg):
@@ -72,22 +69,25 @@ def prepare(cfg, folder, args):
         UserError: too few images, or a folder that holds something else.
     """
     for loader in (cfg.train_dataloader, cfg.get('test_dataloader') or cfg.train_dataloader):
-        _check_nesting(cfg.filename, loader.dataset)
+        plain = datasets(loader.dataset)
+        # A fold replaces one plain dataset, or a ConcatDataset of plain ones.
+        if plain != list(loader.dataset.get('datasets', plain[:1])):
+            found = 'datasets inside another dataset, which the folds cannot replace'
+            advice = 'let its loaders name plain datasets, or a ConcatDataset of them'
+            raise UserError(cfg.filename, found, advice)
     part, source = load_images(cfg)
     groups = folds.together(part, args.group)
     folds.check(part, groups, args.folds, source)
     dealt = folds.deal(part, groups, args.folds, args.seed)
     image_digests = [digest.hex() for digest, _ in part.hashes.values()]
-    names = [[part.images[key]['file_name'] for key in fold] for fold in dealt]
-    claim(
-        folder,
-        dict(
-            config=_digest(cfg.to_dict()),
-            data=_digest([to_coco(part), str(part.folder), image_digests]),
-            folds=names,
-            weights=_file_digest(cfg.get('load_from')),
-        ),
+    weights = Path(cfg.get('load_from') or '')
+    marker = dict(
+        config=_digest(cfg.to_dict()),
+        data=_digest([to_coco(part), str(part.folder), image_digests]),
+        folds=[[part.images[key]['file_name'] for key in fold] for fold in dealt],
+        weights=hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else '',
     )
+    claim(folder, marker)
     cfg = copy.deepcopy(cfg)
     cfg.randomness = dict(dict(seed=args.seed), **cfg.get('randomness', {}))
     runs = {share: {} for share in (*SHARES, 100) if share == 100 or args.learning_curve}
@@ -98,23 +98,12 @@ def prepare(cfg, folder, args):
         for share, run_folders in runs.items():
             run = folder / f'fold_{i + 1}{"" if share == 100 else f"_{share}"}'
             train = sum(quarters[: share // 25], [])
-            write_config(
-                cfg, part, run, dict(train_dataloader=set(train), test_dataloader=set(fold))
-            )
+            images = dict(train_dataloader={*train}, test_dataloader={*fold})
+            write_config(cfg, part, run, images)
             steps = cfg.train_cfg.get('max_epochs', 0) * math.ceil(len(train) / batch)
             run_folders[run] = cfg.train_cfg.get('max_iters') or steps
-    write_config(cfg, part, folder, dict(test_dataloader=part.images.keys()))
+    write_config(cfg, part, folder, dict(test_dataloader=part.images))
     return part, dealt, runs
-
-
-def _check_nesting(config, dataset):
-    """A fold replaces one plain dataset, or a ConcatDataset of plain ones; refuse what holds others."""
-    plain = datasets(dataset)
-    if plain != list(dataset.get('datasets', plain[:1])):
-        found = 'datasets inside another dataset, which the folds cannot replace'
-        raise UserError(
-            config, found, 'let its loaders name plain datasets, or a ConcatDataset of them'
-        )
 
 
 def claim(folder, marker):
@@ -235,13 +224,6 @@ def _done(run):
     """The last training step in the log of the folder ``run``, or 0."""
     logs = [path.read_text() for path in run.glob('*/vis_data/scalars.json')]
     return max((int(step) for log in logs for step in re.findall(r'"step": (\d+)', log)), default=0)
-
-
-def _file_digest(path):
-    """The sha256 of a file of weights; '' for none, or for an address."""
-    return (
-        hashlib.sha256(Path(path).read_bytes()).hexdigest() if path and Path(path).is_file() else ''
-    )
 
 
 def _digest(value):
