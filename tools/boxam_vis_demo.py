@@ -27,21 +27,16 @@ def parse_args(argv=None):
     from mmballoon.explain.demo import make_parser
 
     parser = make_parser(__doc__)
-    parser.add_argument('--method', default='gradcam', choices=METHODS, help='%(default)s')
-    parser.add_argument(
-        '--target-layers', nargs='+', metavar='LAYER',
-        help='such as backbone.stage4 or neck.out_convs[0]',
-    )  # fmt: skip
-    parser.add_argument(
-        '--topk', type=int, default=-1, help='explain only the K best detections; -1: all (-1)'
-    )
-    parser.add_argument(
-        '--batch-size', type=int, default=1, help='ablationcam: channels per batch (%(default)s)'
-    )
-    parser.add_argument(
-        '--ratio-channels-to-ablate', type=float, default=0.5,
-        help='ablationcam: share of the channels to switch off (%(default)s)',
-    )  # fmt: skip
+    add = parser.add_argument
+    add('--method', default='gradcam', choices=METHODS, help='%(default)s')
+    about = 'such as backbone.stage4 or neck.out_convs[0]'
+    add('--target-layers', nargs='+', metavar='LAYER', help=about)
+    about = 'explain only the K best detections; -1: all (-1)'
+    add('--topk', type=int, default=-1, help=about)
+    about = 'ablationcam: channels per batch (%(default)s)'
+    add('--batch-size', type=int, default=1, help=about)
+    about = 'ablationcam: share of the channels to switch off (%(default)s)'
+    add('--ratio-channels-to-ablate', type=float, default=0.5, help=about)
     args = parser.parse_args(argv)
     if not 0 < args.ratio_channels_to_ablate <= 1:
         parser.error('--ratio-channels-to-ablate takes a number above 0 and up to 1')
@@ -110,19 +105,14 @@ def run(args):
     rules.apply()
 
     from mmballoon.explain.box_am import BoxAM
-    from mmballoon.explain.demo import draw_figures, load_config, silence_loggers
+    from mmballoon.explain.demo import draw_figures, load_config
     from mmballoon.train.rules import classes
 
-    silence_loggers()
-    cfg = load_config(args)
-    box_am = BoxAM(
-        cfg,
-        args.checkpoint,
-        args.method,
-        pick_device(args.device),
-        batch_size=args.batch_size,
-        ratio_channels_to_ablate=args.ratio_channels_to_ablate,
+    cfg, device = load_config(args), pick_device(args.device)
+    ablation = dict(
+        batch_size=args.batch_size, ratio_channels_to_ablate=args.ratio_channels_to_ablate
     )
+    box_am = BoxAM(cfg, args.checkpoint, args.method, device, **ablation)
     classes.note(classes.check_checkpoint(cfg, box_am.detector.dataset_meta))
     if args.preview_model:
         print(box_am.detector)

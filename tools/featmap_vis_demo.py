@@ -18,17 +18,13 @@ def parse_args(argv=None):
     from mmballoon.explain.demo import make_parser
 
     parser = make_parser(__doc__)
-    parser.add_argument(
-        '--target-layers', nargs='+', default=['backbone'], metavar='LAYER',
-        help='such as backbone, neck or neck.out_convs[0] (backbone)',
-    )  # fmt: skip
-    parser.add_argument(
-        '--channel-reduction', default='select_max', choices=['squeeze_mean', 'select_max', 'None'],
-        help='draw the mean of the channels, the strongest one, or the topk strongest (%(default)s)',
-    )  # fmt: skip
-    parser.add_argument(
-        '--topk', type=int, default=4, help='channels to draw; -1: all (%(default)s)'
-    )
+    add = parser.add_argument
+    about = 'such as backbone, neck or neck.out_convs[0] (backbone)'
+    add('--target-layers', nargs='+', default=['backbone'], metavar='LAYER', help=about)
+    about = 'draw the mean of the channels, the strongest one, or the topk strongest (%(default)s)'
+    choices = ['squeeze_mean', 'select_max', 'None']
+    add('--channel-reduction', default='select_max', choices=choices, help=about)
+    add('--topk', type=int, default=4, help='channels to draw; -1: all (%(default)s)')
     args = parser.parse_args(argv)
     if args.channel_reduction == 'None':
         args.channel_reduction = None
@@ -51,19 +47,17 @@ def draw_layer(image, sample, name, outputs, args):
 
     levels = [tensor for output in outputs for tensor in output if tensor.ndim == 4]
     if not levels:
+        found = 'its output is no feature map (1, C, H, W)'
         raise UserError(
-            f'--target-layers {name}',
-            'its output is no feature map (1, C, H, W)',
-            'name a layer of the backbone or the neck',
+            f'--target-layers {name}', found, 'name a layer of the backbone or the neck'
         )
     panels = []
     for i, featmap in enumerate(levels):
         stride = round(sample.batch_input_shape[1] / featmap.shape[-1])
         level = f'{name}[{i}]' if len(levels) > 1 else name
         title = f'{level}  stride {stride}  {tuple(featmap.shape[1:])}'
-        for channel, values in reduce_channels(
-            featmap[0], args.channel_reduction, args.topk
-        ).items():
+        channels = reduce_channels(featmap[0], args.channel_reduction, args.topk)
+        for channel, values in channels.items():
             heat = map_to_image(values, sample.metainfo)
             overlay = convert_overlay_heatmap(heat, image, alpha=0.5)
             panels.append((f'{title}  {channel}', overlay))
@@ -79,12 +73,11 @@ def run(args):
     from mmcv import imread
     from mmdet.apis import inference_detector, init_detector
 
-    from mmballoon.explain.demo import draw_figures, load_config, silence_loggers
+    from mmballoon.explain.demo import draw_figures, load_config
     from mmballoon.explain.figure import draw_detections
     from mmballoon.explain.maps import capture_outputs, find_layer
     from mmballoon.inference import prepare
 
-    silence_loggers()
     model = init_detector(load_config(args), args.checkpoint, device=pick_device(args.device))
     prepare(model, fuse=False)
     if args.preview_model:

@@ -31,10 +31,6 @@ from mmballoon.inference import prepare
 from mmballoon.train.rules.weights_match import require_match
 
 
-def _require_grad(module, inputs):
-    return tuple(tensor.requires_grad_() for tensor in inputs)
-
-
 class TurnedEigenCAM(EigenCAM):
     """EigenCAM, turned so that strong activations are hot: a principal component has no sign."""
 
@@ -96,15 +92,15 @@ class BoxAM:
     """
 
     def __init__(self, cfg, checkpoint, method='gradcam', device='cpu', **ablation):
-        self.method = method
+        self.method, self.device, self.ablation = method, device, ablation
         self.needs_grad = method in GRAD_BASED
-        self.device = device
-        self.ablation = ablation
         self.wrapper = Wrapper(cfg, checkpoint, 0, device=device)
         require_match(self.wrapper.detector, CheckpointLoader.load_checkpoint(checkpoint, 'cpu'))
         self.detector = prepare(self.wrapper.detector, fuse=False)
         if self.needs_grad:  # through a backbone whose stages are all frozen, too
-            self.detector.backbone.register_forward_pre_hook(_require_grad)
+            self.detector.backbone.register_forward_pre_hook(
+                lambda module, inputs: tuple(tensor.requires_grad_() for tensor in inputs)
+            )
         self.ignored_losses = self._ignored_losses()
         MessageHub.get_current_instance().update_info('epoch', 0)  # some heads' losses read it
 
@@ -115,9 +111,8 @@ class BoxAM:
         if self.needs_grad and not families:
             raise self._unknown(f'{self.method} knows the heads of {", ".join(IGNORED_LOSSES)}')
         if self.needs_grad and hasattr(head, 'loss_mask'):
-            raise self._unknown(
-                f'{self.method} needs the loss, and that of this head takes masks besides the boxes'
-            )
+            found = 'needs the loss, and that of this head takes masks besides the boxes'
+            raise self._unknown(f'{self.method} {found}')
         if self.method == 'layercam' and not isinstance(head, BaseDenseHead):
             raise self._unknown('layercam needs a head that scores each place of the feature maps')
         return IGNORED_LOSSES[families[0]] if families else []
@@ -180,23 +175,20 @@ class BoxAM:
         return heat / heat.max() if heat.max() > 0 else heat
 
     def _by_mmyolo(self, image, sample, layers):
-        instances = sample.pred_instances
+        instances, grad = sample.pred_instances, self.needs_grad
         visualizer = BoxAMDetectorVisualizer(
             METHODS[self.method],
             self.wrapper,
             layers,
-            is_need_grad=self.needs_grad,
-            reshape_transform=partial(
-                reshape_transform, max_shape=[-1], is_need_grad=self.needs_grad
-            ),
+            is_need_grad=grad,
+            reshape_transform=partial(reshape_transform, max_shape=[-1], is_need_grad=grad),
             extra_params=dict(self.ablation, ablation_layer=DetAblationLayer()),
         )
-        target = DetBoxScoreTarget(
-            instances, device=self.device, ignore_loss_params=self.ignored_losses
-        )
-        self.wrapper.need_loss(self.needs_grad)
+        ignored = dict(ignore_loss_params=self.ignored_losses)
+        target = DetBoxScoreTarget(instances, device=self.device, **ignored)
+        self.wrapper.need_loss(grad)
         self.wrapper.set_input_data(image, instances)
-        if self.needs_grad:
+        if grad:
             visualizer.switch_activations_and_grads(self.wrapper)
         # The wrapper feeds the network itself. Only the size of this array counts: the map comes back
         # over the padded input of the network.
@@ -209,17 +201,12 @@ class BoxAM:
         at each place, the activations times their gradients where these are positive.
         """
         inputs = self._inputs(image).requires_grad_()  # all layers of a backbone may be frozen
-
-        def forward():
-            return self.detector.bbox_head(self.detector.extract_feat(inputs))
-
-        outputs, calls = capture_outputs(layers, forward)
+        outputs, calls = capture_outputs(layers, lambda: self._head(inputs))
         head = self.detector.bbox_head
         # Other heads multiply their scores by a third output, or put them through a softmax.
         if not isinstance(head, RTMDetHead) and (len(outputs) > 2 or not head.use_sigmoid_cls):
-            raise self._unknown(
-                'its scores are not those of the classes alone, so not for layercam'
-            )
+            found = 'its scores are not those of the classes alone, so not for layercam'
+            raise self._unknown(found)
         scores = [score for _, score in self._origins(outputs[0], sample.pred_instances)]
         tensors = [tensor for outputs in calls for tensor in outputs[0]]
         gradients = torch.autograd.grad(sum(scores), tensors, allow_unused=True)
@@ -235,7 +222,7 @@ class BoxAM:
         """Sorted strides of the outputs that made these detections: their scores occur there."""
         inputs = self._inputs(image)
         with torch.no_grad():
-            outputs = self.detector.bbox_head(self.detector.extract_feat(inputs))[0]
+            outputs = self._head(inputs)[0]
         widths = {outputs[level].shape[-1] for level, _ in self._origins(outputs, instances)}
         return sorted(round(inputs.shape[-1] / width) for width in widths)
 
@@ -245,6 +232,9 @@ class BoxAM:
         self.wrapper.set_input_data(image)
         self.detector.eval()
         return self.detector.data_preprocessor(self.wrapper.input_data, False)['inputs']
+
+    def _head(self, inputs):
+        return self.detector.bbox_head(self.detector.extract_feat(inputs))
 
     def _origins(self, outputs, instances):
         """[(level, its score (tensor))] of detections: where their scores occur in the head's output.

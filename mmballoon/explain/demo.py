@@ -1,7 +1,7 @@
 """What the two map demos share: their arguments, and the loop over the images."""
 
-import argparse
 import logging
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
@@ -11,39 +11,30 @@ from tqdm import tqdm
 
 def make_parser(description):
     """An ArgumentParser with the arguments that both demos take, named as in MMYOLO."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('img', help='image file, folder or glob pattern')
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument(
-        '--out-dir', type=Path, default='output', help='folder of the figures (%(default)s)'
-    )
-    parser.add_argument('--device', help='cuda:0, cpu, ... (default: CUDA if there is a GPU)')
-    parser.add_argument(
-        '--score-thr', type=float, default=0.3, help='minimum score of a detection (%(default)s)'
-    )
-    parser.add_argument(
-        '--preview-model', action='store_true', help='print the layers of the model and stop'
-    )
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-        help='override settings of the config',
-    )  # fmt: skip
+    parser = ArgumentParser(description=description, formatter_class=RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add('img', help='image file, folder or glob pattern')
+    add('config', help='config file')
+    add('checkpoint', help='checkpoint file')
+    add('--out-dir', type=Path, default='output', help='folder of the figures (%(default)s)')
+    add('--device', help='cuda:0, cpu, ... (default: CUDA if there is a GPU)')
+    about = 'minimum score of a detection (%(default)s)'
+    add('--score-thr', type=float, default=0.3, help=about)
+    add('--preview-model', action='store_true', help='print the layers of the model and stop')
+    about = 'override settings of the config'
+    add('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help=about)
     return parser
 
 
 def load_config(args):
-    """The Config that ``args.config`` names, with ``args.cfg_options`` merged into it."""
+    """The Config that ``args.config`` names, with ``args.cfg_options`` merged into it.
+
+    MMEngine and MMDetection log errors only from here on: a demo prints a few lines of its own.
+    """
+    MMLogger.get_instance('mmengine', logger_name='mmengine').setLevel(logging.ERROR)
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
     return cfg
-
-
-def silence_loggers():
-    """Let MMEngine and MMDetection log errors only: a demo prints a few lines of its own."""
-    MMLogger.get_instance('mmengine', logger_name='mmengine').setLevel(logging.ERROR)
 
 
 def draw_figures(images, out_dir, draw):

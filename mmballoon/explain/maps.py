@@ -32,12 +32,9 @@ def find_layer(model, name):
         raise UserError(f'--target-layers {name}', 'the model has no such layer', advice)
     layer = known[wanted]
     if isinstance(layer, (torch.nn.ModuleList, torch.nn.ModuleDict)):
-        inside = [n for n in known if n.startswith(wanted + '[')][:3]
-        raise UserError(
-            f'--target-layers {name}',
-            'holds layers and computes nothing itself',
-            f'name one of them, as {inside[0] if inside else name}',
-        )
+        inside = next((n for n in known if n.startswith(f'{wanted}[')), name)
+        found = 'holds layers and computes nothing itself'
+        raise UserError(f'--target-layers {name}', found, f'name one of them, as {inside}')
     return layer
 
 
