@@ -14,24 +14,21 @@ runs it.
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from mmballoon.cli import check_ours, report_errors
+from mmballoon.cli import atomic_write, check_ours, list_images, report_errors
 
 
 def parse_args(argv=None):
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--out', type=Path, default=Path('model.onnx'), help='(%(default)s)')
-    parser.add_argument('--img-size', type=int, help="side in pixels (default: the config's)")
-    parser.add_argument('--score-thr', type=float, help="minimum score (default: the config's)")
-    number_type = parser.add_mutually_exclusive_group()
+    add, number_type = parser.add_argument, parser.add_mutually_exclusive_group()
+    add('config', help='config file')
+    add('checkpoint', help='checkpoint file')
+    add('--out', type=Path, default=Path('model.onnx'), help='(%(default)s)')
+    add('--img-size', type=int, help="side in pixels (default: the config's)")
+    add('--score-thr', type=float, help="minimum score (default: the config's)")
     number_type.add_argument('--half', action='store_true', help='compute in float16, for GPUs')
-    number_type.add_argument(
-        '--int8',
-        action='store_true',
-        help='8-bit convolutions, calibrated on the training images: a quarter of the size',
-    )
-    parser.add_argument('--images', nargs='+', help='images or folders to check with')
+    about = '8-bit convolutions, calibrated on the training images: a quarter of the size'
+    number_type.add_argument('--int8', action='store_true', help=about)
+    add('--images', nargs='+', help='images or folders to check with')
     args = parser.parse_args(argv)
     if args.int8 and args.images:
         parser.error('--int8 is checked by its mAP, and --images have no annotations')
@@ -42,11 +39,7 @@ def main(argv=None):
     args = parse_args(argv)
     with report_errors():
         check_ours(args.out, '"pad_value": [')  # of onnx_file.describe
-        files = None
-        if args.images:
-            from mmballoon.cli import list_images
-
-            files = list_images(args.images)
+        files = list_images(args.images) if args.images else None
         from mmballoon.train import rules
 
         rules.apply()
@@ -54,7 +47,6 @@ def main(argv=None):
         import onnxruntime  # noqa: F401  (needed after the long work)
         from mmengine.config import Config
 
-        from mmballoon.cli import atomic_write
         from mmballoon.export import compare, onnx_file
         from mmballoon.export.detector import Detector
         from mmballoon.train.rules import classes
@@ -80,10 +72,8 @@ def main(argv=None):
             if in_bfloat16 and in_bfloat16[0]:
                 file.seek(0)
                 file.write(onnx_file.add_metadata(content, bfloat16=True))
-    if in_bfloat16:
-        print(in_bfloat16[1])
-    if speed:
-        print(speed)
+    for line in filter(None, (in_bfloat16 and in_bfloat16[1], speed)):
+        print(line)
     print(f'torch and ONNX Runtime agree on {figures}')
     print(f'saved: {args.out} ({args.out.stat().st_size / 1e6:.1f} MB)')
 

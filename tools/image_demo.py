@@ -28,35 +28,26 @@ from mmballoon.cli import (
 
 def parse_args(argv=None):
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument('inputs', nargs='+', help='image files or folders')
-    parser.add_argument('model', help="config file, or the name of a model in MMDetection's zoo")
-    parser.add_argument(
-        '--weights', help='checkpoint file (default for a config: the weights in the package)'
+    add = parser.add_argument
+    add('inputs', nargs='+', help='image files or folders')
+    add('model', help="config file, or the name of a model in MMDetection's zoo")
+    add('--weights', help='checkpoint file (default for a config: the weights in the package)')
+    add('--out-dir', default='outputs', help='where vis/ and preds/ go (%(default)s)')
+    add('--device', help='cuda:0, cpu, ... (default: CUDA if there is a GPU)')
+    about = (
+        'minimum score to draw, or report.json of tools/report.py, with one per class (%(default)s)'
     )
-    parser.add_argument(
-        '--out-dir', default='outputs', help='where vis/ and preds/ go (%(default)s)'
+    add('--pred-score-thr', type=score_thresholds, default='0.3', help=about)
+    add('--batch-size', type=int, default=1, help='images at a time (%(default)s)')
+    choices = ['coco', 'voc', 'citys', 'random', 'none']
+    add(
+        '--palette', default='none', choices=choices, help="colours (%(default)s: the config's own)"
     )
-    parser.add_argument('--device', help='cuda:0, cpu, ... (default: CUDA if there is a GPU)')
-    parser.add_argument(
-        '--pred-score-thr',
-        type=score_thresholds,
-        default='0.3',
-        help='minimum score to draw, or report.json of tools/report.py, with one per class (%(default)s)',
-    )
-    parser.add_argument('--batch-size', type=int, default=1, help='images at a time (%(default)s)')
-    parser.add_argument(
-        '--palette',
-        default='none',
-        choices=['coco', 'voc', 'citys', 'random', 'none'],
-        help="colours (%(default)s: the config's own)",
-    )
-    parser.add_argument(
-        '--amp', action='store_true', help='bfloat16 on a CPU that has it: faster, other rounding'
-    )
-    parser.add_argument('--show', action='store_true', help='show each image in a window')
-    parser.add_argument('--no-save-vis', action='store_true', help='save no images')
-    parser.add_argument('--no-save-pred', action='store_true', help='save no predictions')
-    parser.add_argument('--print-result', action='store_true', help='print the predictions')
+    add('--amp', action='store_true', help='bfloat16 on a CPU that has it: faster, other rounding')
+    add('--show', action='store_true', help='show each image in a window')
+    add('--no-save-vis', action='store_true', help='save no images')
+    add('--no-save-pred', action='store_true', help='save no predictions')
+    add('--print-result', action='store_true', help='print the predictions')
     args = parser.parse_args(argv)
     if args.model.endswith('.pth'):  # upstream would run the config code inside the checkpoint
         parser.error(

@@ -34,15 +34,16 @@ VIDEOS = '.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v'
 
 def parse_args(argv=None):
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument('inputs', nargs='+', help='image files, folders, or a video')
-    parser.add_argument('model', help='file of tools/export_onnx.py')
-    parser.add_argument('--out-dir', type=Path, default='outputs', help='(%(default)s)')
+    add = parser.add_argument
+    add('inputs', nargs='+', help='image files, folders, or a video')
+    add('model', help='file of tools/export_onnx.py')
+    add('--out-dir', type=Path, default='outputs', help='(%(default)s)')
     about = 'minimum score to draw, or report.json of tools/report.py (%(default)s)'
-    parser.add_argument('--pred-score-thr', type=score_thresholds, default='0.3', help=about)
+    add('--pred-score-thr', type=score_thresholds, default='0.3', help=about)
     choices = ('openvino-bfloat16', 'openvino-float32', 'onnxruntime')
-    parser.add_argument('--runtime', choices=choices, help='(default: the fastest)')
-    parser.add_argument('--no-save-vis', action='store_true', help='save no images')
-    parser.add_argument('--no-save-pred', action='store_true', help='save no predictions')
+    add('--runtime', choices=choices, help='(default: the fastest)')
+    add('--no-save-vis', action='store_true', help='save no images')
+    add('--no-save-pred', action='store_true', help='save no predictions')
     return parser.parse_args(argv)
 
 
@@ -89,11 +90,8 @@ def main(argv=None):
             raise UserError(args.model, error, 'pass a file of tools/export_onnx.py') from None
         print(f'{args.model}: runs in {detector.name}')
         classes, masks = detector.metadata['classes'], 'mask_thr' in detector.metadata
-        settings = dict(
-            classes=classes,
-            palette=detector.metadata['palette'],
-            thresholds=args.pred_score_thr(classes),
-        )
+        thresholds, palette = args.pred_score_thr(classes), detector.metadata['palette']
+        settings = dict(classes=classes, palette=palette, thresholds=thresholds)
         detect, draw = partial(detector, masks=masks), partial(draw_boxes, **settings)
         if is_video:
             return detect_on_video(detect, draw, args)
@@ -105,14 +103,14 @@ def main(argv=None):
                 columns = {key: value.tolist() for key, value in columns.items()}
                 if masks:
                     columns['masks'] = [*map(run_lengths, of_masks[0])]
-                text = json.dumps(columns)
-                save(args.out_dir / 'preds' / f'{file.stem}.json', text.encode())
+                target = args.out_dir / 'preds' / f'{file.stem}.json'
+                save(target, json.dumps(columns).encode())
             if not args.no_save_vis:
                 draw(image, detections)
                 suffix = picture_suffix(file)
                 drawn = cv2.imencode(suffix, image)[1].tobytes()
                 save(args.out_dir / 'vis' / f'{file.stem}{suffix}', drawn)
-            print(count_boxes(file, scores, labels, settings['thresholds']))
+            print(count_boxes(file, scores, labels, thresholds))
     for part, skipped in (('vis', args.no_save_vis), ('preds', args.no_save_pred)):
         if not skipped:
             print(f'saved: {args.out_dir / part}')

@@ -16,10 +16,16 @@ if __name__ == '__main__':
 
         rules.apply()
 
+        import hotcoco
         from mmengine.config import Config
 
-        from mmballoon.export.compare import coco_table
+        from mmballoon.export.compare import detect
+        from mmballoon.report.numbers import evaluate
+        from mmballoon.report.split import load_split, to_coco
         from mmballoon.train.rules import classes
 
-        classes.note(classes.check(Config.fromfile(args.config), 'test'))
-        print(coco_table(args.config, args.model, args.runtime))
+        cfg = Config.fromfile(args.config)
+        classes.note(classes.check(cfg, 'test'))
+        part = load_split(cfg.test_dataloader.dataset)
+        evaluation = evaluate(hotcoco.COCO(to_coco(part)), detect(args.model, part, args.runtime))
+        print(*evaluation.summary_lines(), sep='\n')

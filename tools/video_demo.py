@@ -50,11 +50,8 @@ def run(args):
 
     model = prepare(init_detector(args.config, args.checkpoint, device=device))
     classes = model.dataset_meta['classes']
-    settings = dict(
-        classes=classes,
-        palette=palette(len(classes), model.dataset_meta.get('palette')),
-        thresholds=args.score_thr(classes),
-    )
+    colors = palette(len(classes), model.dataset_meta.get('palette'))
+    draw = partial(draw_boxes, classes=classes, palette=colors, thresholds=args.score_thr(classes))
 
     def detect(frames):
         found = [s.pred_instances.cpu().numpy() for s in inference_detector(model, frames)]
@@ -63,9 +60,7 @@ def run(args):
 
     writer = Writer(args.out, source.fps) if args.out else None
     batch = 8 if device.startswith('cuda') and not source.camera else 1
-    frames = annotate(
-        source, detect, partial(draw_boxes, **settings), writer, batch, args.show, args.wait_time
-    )
+    frames = annotate(source, detect, draw, writer, batch, args.show, args.wait_time)
     if writer:
         print(f'saved: {args.out} ({frames} frames, codec {writer.codec})')
 

@@ -42,15 +42,6 @@ def detect(path, part, runtime=None):
     return to_results(part, found, classes)
 
 
-def coco_table(config, path, runtime=None):
-    """The twelve lines of COCO (str) for an exported file on the test split of a config file."""
-    from mmengine.config import Config
-
-    part = load_split(Config.fromfile(config).test_dataloader.dataset)
-    evaluation = numbers.evaluate(hotcoco.COCO(to_coco(part)), detect(path, part, runtime))
-    return '\n'.join(evaluation.summary_lines())
-
-
 def check(model, detector, files=None):
     """The figures (str) of ``compare``, for a file that must agree with the model.
 

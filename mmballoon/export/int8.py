@@ -1,11 +1,11 @@
 """Static quantisation of an exported file to 8-bit integers, by ONNX Runtime."""
 
 import contextlib
-import json
 import statistics
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
+from timeit import timeit
 
 import numpy as np
 import onnx
@@ -14,6 +14,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from mmballoon.cli import read_image
 from mmballoon.export.detector import Detector
+from mmballoon.export.onnx_file import finish
 from mmballoon.report.split import image_files, load_split
 
 IMAGES = 64  # for calibration, at most
@@ -60,10 +61,7 @@ def quantize(content, images):
             weight_type=QuantType.QInt8,
         )
         proto = onnx.load(small)
-    metadata = dict(detector.metadata, dtype='int8')
-    onnx.helper.set_model_props(proto, {'detector': json.dumps(metadata, ensure_ascii=False)})
-    onnx.checker.check_model(proto, full_check=True)
-    return proto.SerializeToString()
+    return finish(proto, dict(detector.metadata, dtype='int8'))
 
 
 def compare_speed(floats, integers, repeats=15):
@@ -81,17 +79,11 @@ def compare_speed(floats, integers, repeats=15):
             sides[0] = Detector(f'{folder}/float.onnx', runtime='openvino-bfloat16')
         size = sides[0].metadata['size']
         image = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
-        times = [[], []]
-        for _ in range(repeats):
-            for side, milliseconds in zip(sides, times):
-                start = time.perf_counter()
-                side(image)
-                milliseconds.append(1000 * (time.perf_counter() - start))
-    float_time, int8_time = map(statistics.median, times)
-    line = (
-        f'8-bit integers take {int8_time:.0f} ms per image on this machine ({sides[1].name}), '
-        f'the file without --int8 {float_time:.0f} ms ({sides[0].name})'
-    )
+        calls = [partial(side, image) for side in sides]
+        times = [[timeit(call, number=1) for call in calls] for _ in range(repeats)]
+    float_time, int8_time = (1000 * statistics.median(column) for column in zip(*times))
+    line = f'8-bit integers take {int8_time:.0f} ms per image on this machine ({sides[1].name}), '
+    line += f'the file without --int8 {float_time:.0f} ms ({sides[0].name})'
     if int8_time < float_time:
         return line
     return f'{line}; next: export without --int8, which is faster here'

@@ -89,11 +89,8 @@ def build(model, half=False):
             custom_translation_table={torch.ops.mmballoon.suppress.default: suppress_in_onnx},
             verbose=False,
         )
-    proto = program.model_proto
-    strip(proto)
-    onnx.helper.set_model_props(proto, {'detector': json.dumps(metadata, ensure_ascii=False)})
-    onnx.checker.check_model(proto, full_check=True)  # with shape inference
-    return proto.SerializeToString()
+    strip(program.model_proto)
+    return finish(program.model_proto, metadata)
 
 
 def suppress_in_onnx(boxes, scores, iou_threshold: float, score_threshold: float):
@@ -123,9 +120,13 @@ def add_metadata(content, **entries):
     """The file (bytes) with more entries in its metadata."""
     proto = onnx.load_from_string(content)
     (found,) = (json.loads(p.value) for p in proto.metadata_props if p.key == 'detector')
-    onnx.helper.set_model_props(
-        proto, {'detector': json.dumps(found | entries, ensure_ascii=False)}
-    )
+    return finish(proto, found | entries)
+
+
+def finish(proto, metadata):
+    """The bytes of a file with this metadata (dict), checked."""
+    onnx.helper.set_model_props(proto, {'detector': json.dumps(metadata, ensure_ascii=False)})
+    onnx.checker.check_model(proto, full_check=True)  # with shape inference
     return proto.SerializeToString()
 
 
