@@ -57,11 +57,9 @@ def main(root):
             for command in (train, [*detect, '--weights', work / f'epoch_{epochs}.pth']):
                 subprocess.run([sys.executable, *command], cwd=ROOT, env=env, check=True)
             found = [json.loads(file.read_text())['scores'] for file in work.glob('preds/*')]
-            counts = [
-                np.mean([np.sum(np.array(f) >= score) for f in found]) for score in (0.3, 0.5)
-            ]
-            print(f'{root.name}, {what} background images, seed {seed}: {counts[0]:.2f} per image'
-                  f' from score 0.3, {counts[1]:.2f} from 0.5', flush=True)  # fmt: skip
+            low, high = (np.mean([np.sum(np.array(f) >= s) for f in found]) for s in (0.3, 0.5))
+            print(f'{root.name}, {what} background images, seed {seed}: {low:.2f} per image'
+                  f' from score 0.3, {high:.2f} from 0.5', flush=True)  # fmt: skip
 
 
 if __name__ == '__main__':

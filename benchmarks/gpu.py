@@ -30,25 +30,17 @@ def say(text):
 
 def shrink(args):
     """Copy the data root ``args.data`` with images of at most LONG_SIDE pixels."""
-    import cv2
+    from mmballoon.data.coco import thumbnail
 
     for split in ('train', 'val'):
-        coco = json.loads((args.data / f'coco_{split}.json').read_text())
-        scales = {}
-        (args.out / split).mkdir(parents=True, exist_ok=True)
-        for image in coco['images']:
-            picture = cv2.imread(str(args.data / split / image['file_name']))
-            scale = scales[image['id']] = min(1, LONG_SIDE / max(picture.shape))
-            picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-            image['height'], image['width'] = picture.shape[:2]
-            path = str(args.out / split / image['file_name'])
-            cv2.imwrite(path, picture, [cv2.IMWRITE_JPEG_QUALITY, 85])
-        for found in coco['annotations']:
-            scale = scales[found['image_id']]
-            found['area'] *= scale**2
-            for points in (found['bbox'], *found['segmentation']):
-                points[:] = [scale * value for value in points]
-        (args.out / f'coco_{split}.json').write_text(json.dumps(coco))
+        file, folder = args.data / f'coco_{split}.json', args.out / split
+        folder.mkdir(parents=True, exist_ok=True)
+        for image in json.loads(file.read_text())['images']:
+            name = image['file_name']
+            thumbnail(args.data / split / name, LONG_SIDE).save(folder / name, quality=85)
+        command = [ROOT / 'data_tools/import_annotations.py', file, folder]  # scales the boxes
+        out = ['--out', args.out / f'coco_{split}.json']
+        subprocess.run([sys.executable, *map(str, (*command, *out))], check=True)
 
 
 def device():

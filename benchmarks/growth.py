@@ -7,12 +7,12 @@
 Each command runs in a process of its own. Every image is another one: noise of its own seed, 320 x 240.
 """
 
-import argparse
 import json
 import os
 import subprocess
 import sys
 import tempfile
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 import numpy as np
@@ -44,9 +44,7 @@ def make(folder, count):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument('command', choices=COMMANDS)
     parser.add_argument('--images', nargs='+', type=int, default=[100, 10_000], help='%(default)s')
     parser.add_argument('--model', help='ONNX file, or config, of a demo')

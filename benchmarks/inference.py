@@ -15,8 +15,9 @@ Without a checkpoint the weights are random and the image is noise. The biases o
 so that 3700 of the 8400 boxes go through NMS: trained weights gave 3200 to 5400 on the validation images.
 """
 
-import functools
+import importlib.util
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -61,14 +62,11 @@ def in_torch(args, folder):
     from mmballoon.inference import prepare
 
     post_process = BaseDenseHead._bbox_post_process.__wrapped__  # without our rule
-    upstream.bbox_head._bbox_post_process = functools.partial(post_process, upstream.bbox_head)
+    upstream.bbox_head._bbox_post_process = partial(post_process, upstream.bbox_head)
     models = {'upstream': (upstream, torch.float32), 'ours': (prepare(load(args)), torch.float32)}
     if reduced_type() == torch.bfloat16:
         models['ours, --amp'] = prepare(load(args), amp=True), torch.bfloat16
-    return {
-        name: (functools.partial(inference_detector, model), dtype)
-        for name, (model, dtype) in models.items()
-    }
+    return {name: (partial(inference_detector, m), dtype) for name, (m, dtype) in models.items()}
 
 
 def in_files(args, folder):
@@ -79,15 +77,13 @@ def in_files(args, folder):
     (folder / 'float32.onnx').write_bytes(content)
     (folder / 'int8.onnx').write_bytes(int8.quantize(content, images(args)))
     rows = [('float32', 'onnxruntime', torch.float32), ('int8', 'onnxruntime', None)]
-    rows += [('float32', 'openvino-float32', torch.float32), ('int8', 'openvino-float32', None)]
-    if reduced_type() == torch.bfloat16:
-        rows.append(('float32', 'openvino-bfloat16', torch.bfloat16))
+    if importlib.util.find_spec('openvino'):
+        rows += [('float32', 'openvino-float32', torch.float32), ('int8', 'openvino-float32', None)]
+        if reduced_type() == torch.bfloat16:
+            rows.append(('float32', 'openvino-bfloat16', torch.bfloat16))
     sides = {}
     for file, runtime, dtype in rows:
-        try:
-            side = Detector(str(folder / f'{file}.onnx'), torch.get_num_threads(), runtime)
-        except ModuleNotFoundError:
-            continue
+        side = Detector(str(folder / f'{file}.onnx'), torch.get_num_threads(), runtime)
         sides[f'{side.name}, {"8-bit file" if file == "int8" else "file"}'] = side, dtype
     return sides
 
@@ -99,7 +95,7 @@ def peers(args, folder):
     for name in PEERS:
         YOLO(f'{name}.yaml').save(folder / f'{name}.pt')
         path = YOLO(folder / f'{name}.pt').export(format='onnx', imgsz=args.size)
-        sides[f'{name}, ONNX Runtime'] = functools.partial(YOLO(path), verbose=False), None
+        sides[f'{name}, ONNX Runtime'] = partial(YOLO(path), verbose=False), None
     return sides
 
 
@@ -118,9 +114,8 @@ def images(args):
 def main(argv=None):
     parser = make_parser(__doc__, batch_size=1, repeats=30)
     parser.add_argument('--checkpoint', help='of configs/my_rtmdet_tiny.py or a recipe on it')
-    parser.add_argument(
-        '--images', nargs='+', help='image files or folders; every repeat takes all'
-    )
+    about = 'image files or folders; every repeat takes all'
+    parser.add_argument('--images', nargs='+', help=about)
     args = parser.parse_args(argv)
     sides, pictures = {}, images(args)
     args.batch_size = len(pictures)  # one call detects on each of them, one by one

@@ -72,9 +72,8 @@ def evaluations(images):
     annotations, results = [], ([], [])
     for key, (truth, detections) in enumerate(images, start=1):
         for a in truth:
-            annotations.append(
-                dict(a, id=len(annotations) + 1, image_id=key, category_id=1, iscrowd=0)
-            )
+            ids = dict(id=len(annotations) + 1, image_id=key, category_id=1)
+            annotations.append(dict(a, **ids, iscrowd=0))
         for rows, found in zip(results, detections):
             rows += [dict(d, image_id=key, category_id=1) for d in found]
     keys = range(1, len(images) + 1)
@@ -131,11 +130,10 @@ def coverage(objects, quality, images, sets):
 
 def main(argv=None):
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument(
-        '--images', type=int, nargs='+', default=[13, 30, 100], help='(%(default)s)'
-    )
-    parser.add_argument('--objects', nargs='+', choices=OBJECTS, default=OBJECTS, help='(both)')
-    parser.add_argument('--sets', type=int, default=400, help='for each row (%(default)s)')
+    add = parser.add_argument
+    add('--images', type=int, nargs='+', default=[13, 30, 100], help='(%(default)s)')
+    add('--objects', nargs='+', choices=OBJECTS, default=OBJECTS, help='(both)')
+    add('--sets', type=int, default=400, help='for each row (%(default)s)')
     args = parser.parse_args(argv)
     print('| images | objects | mAP |', ' | '.join(COLUMNS), '|')
     print('|', ' | '.join(['---'] * (3 + len(COLUMNS))), '|')
@@ -145,11 +143,9 @@ def main(argv=None):
                 true, holds = coverage(objects, quality, images, args.sets)
                 cells = [str(images), objects, f'{true["AP"]:.2f}']
                 for name in COLUMNS:
-                    share = 100 * np.mean(holds[name]) if holds[name] else None
-                    few = len(holds[name]) < 0.9 * args.sets
-                    cells.append(
-                        'too few' if few else f'{share:.1f}' + '*' * (not 92 <= share <= 98)
-                    )
+                    share = 100 * np.mean(holds[name] or [0])
+                    text = f'{share:.1f}' + '*' * (not 92 <= share <= 98)
+                    cells.append(text if len(holds[name]) >= 0.9 * args.sets else 'too few')
                 print('|', ' | '.join(cells), '|', flush=True)
 
 

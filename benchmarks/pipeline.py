@@ -57,10 +57,8 @@ def main(argv=None):
     register_all_modules()
     cv2.setNumThreads(1)
     for prefix, (base, config) in CONFIGS.items():
-        theirs, ours = (
-            get_config(f'mmdet::rtmdet/{base}'),
-            Config.fromfile(ROOT / 'configs' / config),
-        )
+        theirs = get_config(f'mmdet::rtmdet/{base}')
+        ours = Config.fromfile(ROOT / 'configs' / config)
         dataset = dict(ours.train_dataloader.dataset, data_root=str(args.data_root))
         for stage, key in STAGES.items():
             sides = [DATASETS.build(dict(dataset, pipeline=cfg[key])) for cfg in (theirs, ours)]

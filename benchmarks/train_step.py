@@ -10,8 +10,8 @@ per image), same optimizer; both sides in this process, in turn. The fraction is
 two large matrices reaches here in the same number type.
 """
 
-import argparse
 import statistics
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 import torch
@@ -94,9 +94,8 @@ def compare(what, sides, args):
     flops = counter.get_total_flops()
     gpu = torch.cuda.is_available()
     device = torch.cuda.get_device_name() if gpu else f'CPU, {torch.get_num_threads()} threads'
-    print(
-        f'RTMDet-tiny, {what}, {args.size} px, batch {args.batch_size}: {flops / 1e9:.1f} GFLOP; {device}'
-    )
+    print(f'RTMDet-tiny, {what}, {args.size} px, batch {args.batch_size}: '
+          f'{flops / 1e9:.1f} GFLOP; {device}')  # fmt: skip
     for function, _ in sides.values():
         function()  # not counted: caches, and what is compiled at first sight
         function()
@@ -106,24 +105,18 @@ def compare(what, sides, args):
         line = f'{name}: {1000 * median / args.batch_size:.0f} ms per image'
         if dtype:
             rate, limit = flops / median, matmul_rate(dtype)
-            line += (
-                f', {rate / 1e9:.0f} GFLOP/s, which is {rate / limit:.0%} of {limit / 1e9:.0f} '
-                f'in a {str(dtype)[6:]} matrix product'
-            )
+            line += f', {rate / 1e9:.0f} GFLOP/s, which is {rate / limit:.0%} of '
+            line += f'{limit / 1e9:.0f} in a {str(dtype)[6:]} matrix product'
         print(line, flush=True)
     for i, name in enumerate(list(sides)[1:], 1):
         ratios = sorted(row[0] / row[i] for row in runs)
-        print(
-            f'{name}: {statistics.median(ratios):.2f} times as fast as upstream '
-            f'({ratios[0]:.2f} to {ratios[-1]:.2f} over {args.repeats} repeats)'
-        )
+        spread = f'{ratios[0]:.2f} to {ratios[-1]:.2f} over {args.repeats} repeats'
+        print(f'{name}: {statistics.median(ratios):.2f} times as fast as upstream ({spread})')
 
 
 def make_parser(description, batch_size, repeats):
     """The options that both model benchmarks take."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(description=description, formatter_class=RawDescriptionHelpFormatter)
     for name, default in (('size', 640), ('batch-size', batch_size), ('repeats', repeats)):
         parser.add_argument(f'--{name}', type=int, default=default, help='(%(default)s)')
     return parser

@@ -30,12 +30,8 @@ def parse_args(argv=None):
     about = 'COCO files ($BALLOON_ROOT/coco_{train,val}.json)'
     add = parser.add_argument
     add('annotations', nargs='*', type=Path, default=files, help=about)
-    add(
-        '--images',
-        nargs='+',
-        type=Path,
-        help="each file's images (default: NAME/ of coco_NAME.json)",
-    )
+    about = "each file's images (default: NAME/ of coco_NAME.json)"
+    add('--images', nargs='+', type=Path, help=about)
     add('--masks', action='store_true', help='for a recipe that needs an outline of each object')
     add('--img-size', type=int, default=640, help="the network's input in pixels (%(default)s)")
     add('--out', type=Path, default=out, help='where the PNGs go (%(default)s)')

@@ -25,11 +25,10 @@ from mmballoon.data.formats import READERS
 
 def parse_args(argv=None):
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument(
-        'annotation', type=Path, help='dataset, folder of annotations, or COCO file'
-    )
-    parser.add_argument('images', nargs='?', type=Path, help='folder of the images, if elsewhere')
-    parser.add_argument('--format', choices=READERS, help='(default: from the files)')
+    add = parser.add_argument
+    add('annotation', type=Path, help='dataset, folder of annotations, or COCO file')
+    add('images', nargs='?', type=Path, help='folder of the images, if elsewhere')
+    add('--format', choices=READERS, help='(default: from the files)')
     add_arguments(parser)
     args = parser.parse_intermixed_args(argv)
     check_arguments(parser, args)
@@ -58,9 +57,8 @@ def main(argv=None):
         whole = top.is_dir() and not args.images and not args.split and not args.format
         splits = find_splits(chosen) if whole else {}
         if len(splits) > 1 and args.out:
-            raise UserError(
-                top, f'it has {" and ".join(splits)}', 'drop --out, or name one of them'
-            )
+            found = f'it has {" and ".join(splits)}'
+            raise UserError(top, found, 'drop --out, or name one of them')
         if not splits or args.out:
             if not splits:
                 folder = args.images or (top if top.is_dir() else top.parent)

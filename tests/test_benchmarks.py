@@ -5,8 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import zipfile
-from xml.etree import ElementTree
 
 import annotation_cost
 import cv2
@@ -14,7 +12,6 @@ import false_alarms
 import gpu
 import numpy as np
 import pytest
-import trees
 from conftest import ROOT, run
 
 
@@ -77,41 +74,20 @@ def test_photographs_that_travel_are_smaller(tiny_data, tmp_path, monkeypatch):
             json.loads((root / f'coco_{split}.json').read_text())
             for root in (tiny_data.root, tmp_path)
         )
-        sizes = {image['id']: max(image['width'], image['height']) for image in old['images']}
+        sizes = {image['id']: (image['width'], image['height']) for image in old['images']}
         for image in new['images']:
             picture = cv2.imread(str(tmp_path / split / image['file_name']))
             assert (
                 picture.shape[:2] == (image['height'], image['width']) and max(picture.shape) == 160
             )
-        for before, after in zip(old['annotations'], new['annotations']):
-            scale = 160 / sizes[before['image_id']]
-            np.testing.assert_allclose(after['bbox'], np.multiply(before['bbox'], scale))
-            np.testing.assert_allclose(after['area'], before['area'] * scale**2)
-            np.testing.assert_allclose(
-                after['segmentation'][0], np.multiply(before['segmentation'][0], scale)
-            )
-
-
-def test_trees_are_cut_into_tiles(tmp_path):
-    """One tree is within the first tile; the other lies mostly in the second, and is cut at its edge."""
-    boxes = '<bndbox><xmin>{}</xmin><ymin>10</ymin><xmax>{}</xmax><ymax>60</ymax></bndbox>'
-    found = ''.join(f'<object>{boxes.format(x, x + 40)}</object>' for x in (20, 390))
-    text = f'<annotation><filename/><size><width/><height/></size>{found}</annotation>'
-    wheel, image = tmp_path / 'wheel.whl', np.zeros((400, 800, 3), np.uint8)
-    with zipfile.ZipFile(wheel, 'w') as archive:
-        for stem in sum(trees.SPLITS.values(), []):
-            archive.writestr(
-                f'deepforest/data/{stem}.png', cv2.imencode('.png', image)[1].tobytes()
-            )
-            archive.writestr(f'deepforest/data/{stem}.xml', text)
-    trees.main(wheel, tmp_path / 'out')
-    (stem,) = trees.SPLITS['train']
-    for x, expected in ((0, [20, 60]), (400, [0, 30])):
-        root = ElementTree.parse(tmp_path / f'out/train/{stem}_0_{x}.xml')
-        edges = [float(root.find(f'object/bndbox/{side}').text) for side in ('xmin', 'xmax')]
-        assert len(root.findall('object')) == 1 and edges == expected
-        assert cv2.imread(str(tmp_path / f'out/train/{stem}_0_{x}.png')).shape == (400, 400, 3)
-    assert len(list((tmp_path / 'out/val').glob('*.png'))) == 4
+        small = {image['id']: (image['width'], image['height']) for image in new['images']}
+        for before, after in zip(old['annotations'], new['annotations'], strict=True):
+            key = before['image_id']
+            scale = np.divide(small[key], sizes[key])
+            points = np.reshape(before['segmentation'][0], (-1, 2)) * scale
+            np.testing.assert_allclose(after['bbox'], np.multiply(before['bbox'], [*scale, *scale]))
+            np.testing.assert_allclose(after['area'], before['area'] * scale.prod())
+            np.testing.assert_allclose(after['segmentation'][0], points.ravel())
 
 
 def test_work_that_suggestions_leave():

@@ -10,6 +10,8 @@ from mmballoon.cli import UserError
 from mmballoon.report.split import image_files, to_results
 
 ANOTHER = 'pass the config that tools/test.py detected with'
+# What reading something else ends in
+BROKEN = (AttributeError, EOFError, LookupError, TypeError, ValueError, pickle.PickleError)
 # What MMDetection's files hold besides plain values: tensors, and numbers of numpy.
 ALLOWED = {
     'torch._utils': ('_rebuild_tensor_v2',),
@@ -55,14 +57,7 @@ def read_results(path, part):
             reason = f'nothing about {len(missing)} of the {len(part.images)} images of the config'
             raise UserError(path, reason, ANOTHER)
         return to_results(part, found, list(part.names.values()))
-    except (
-        AttributeError,
-        EOFError,
-        LookupError,
-        TypeError,
-        ValueError,
-        pickle.PickleError,
-    ) as error:
+    except BROKEN as error:
         found = f'not a file of detections ({type(error).__name__}: {error})'
         advice = 'pass results.pkl of tools/test.py --out, or a COCO results JSON'
         raise UserError(path, found, advice) from None
