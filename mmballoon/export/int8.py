@@ -6,10 +6,11 @@ import tempfile
 from functools import partial
 from pathlib import Path
 from timeit import timeit
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
-from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+from onnxruntime.quantization import QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from mmballoon.cli import read_image
@@ -26,18 +27,6 @@ def training_images(cfg):
     return (read_image(file) for file in files[:: -(-len(files) // IMAGES)])
 
 
-class Calibration(CalibrationDataReader):
-    """The letterboxed images, one per call, then None."""
-
-    def __init__(self, images, detector):
-        self.images = iter(images)
-        self.detector = detector
-
-    def get_next(self):
-        image = next(self.images, None)
-        return None if image is None else {'images': self.detector.letterbox(image)[0][None]}
-
-
 def quantize(content, images):
     """Quantise the convolutions of an exported file (bytes), calibrated on images.
 
@@ -51,10 +40,11 @@ def quantize(content, images):
         whole.write_bytes(content)
         detector = Detector(str(whole))
         quant_pre_process(whole, prepared, skip_symbolic_shape=True)
+        inputs = ({'images': detector.letterbox(image)[0][None]} for image in images)
         quantize_static(
             prepared,
             small,
-            Calibration(images, detector),
+            SimpleNamespace(get_next=lambda: next(inputs, None)),
             op_types_to_quantize=['Conv'],
             per_channel=True,
             activation_type=QuantType.QUInt8,

@@ -13,14 +13,11 @@ ANOTHER = 'pass the config that tools/test.py detected with'
 # What reading something else ends in
 BROKEN = (AttributeError, EOFError, LookupError, TypeError, ValueError, pickle.PickleError)
 # What MMDetection's files hold besides plain values: tensors, and numbers of numpy.
-ALLOWED = {
-    'torch._utils': ('_rebuild_tensor_v2',),
-    'collections': ('OrderedDict',),
-    'numpy': ('dtype',),
-    'numpy._core.multiarray': ('scalar', '_reconstruct'),
-    'numpy.core.multiarray': ('scalar', '_reconstruct'),
-    '_codecs': ('encode',),
-}
+ALLOWED = (
+    'torch._utils._rebuild_tensor_v2', 'collections.OrderedDict', 'numpy.dtype', '_codecs.encode',
+    'numpy._core.multiarray.scalar', 'numpy._core.multiarray._reconstruct',
+    'numpy.core.multiarray.scalar', 'numpy.core.multiarray._reconstruct',
+)  # fmt: skip
 
 
 class Restricted(pickle.Unpickler):
@@ -31,7 +28,7 @@ class Restricted(pickle.Unpickler):
             import torch
 
             return lambda data: torch.load(io.BytesIO(data), weights_only=True)
-        if name in ALLOWED.get(module, ()):
+        if f'{module}.{name}' in ALLOWED:
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f'it holds {module}.{name}, which is no tensor or number')
 
