@@ -54,17 +54,11 @@ def explain(box_am, path, args):
     from mmcv import imread
     from pytorch_grad_cam.utils.image import show_cam_on_image
 
-    from mmballoon.explain.figure import draw_detections
+    from mmballoon.explain.demo import draw_detections
 
     image = imread(path)
-    if args.target_layers:
-        groups = [args.target_layers]
-    elif args.method == 'layercam':
-        groups = [['backbone']]
-    else:
-        groups = [[name] for name in box_am.default_layers()]
-    names = [name for group in groups for name in group]
-    sample = box_am.detect(image, names)
+    groups = [args.target_layers] if args.target_layers else box_am.default_layers()
+    sample = box_am.detect(image, sum(groups, []))
     scores = sample.pred_instances.scores
     instances = sample.pred_instances[scores >= args.score_thr]
     if args.topk > 0:

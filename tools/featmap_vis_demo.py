@@ -73,8 +73,7 @@ def run(args):
     from mmcv import imread
     from mmdet.apis import inference_detector, init_detector
 
-    from mmballoon.explain.demo import draw_figures, load_config
-    from mmballoon.explain.figure import draw_detections
+    from mmballoon.explain.demo import draw_detections, draw_figures, load_config
     from mmballoon.explain.maps import capture_outputs, find_layer
     from mmballoon.inference import prepare
 

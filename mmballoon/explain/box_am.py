@@ -122,16 +122,18 @@ class BoxAM:
         return UserError(name, found, '--method eigencam, which works with any detector')
 
     def default_layers(self):
-        """The names of DEFAULT_LAYERS that this detector has.
+        """[[name]] of the DEFAULT_LAYERS that this detector has; for layercam, the whole backbone.
 
         Raises:
             UserError: it has none.
         """
+        if self.method == 'layercam':
+            return [['backbone']]
         known = {bracketed(name) for name, _ in self.detector.named_modules()}
-        names = [name for name in DEFAULT_LAYERS if name in known]
-        if not names:
+        layers = [[name] for name in DEFAULT_LAYERS if name in known]
+        if not layers:
             raise UserError('--target-layers', 'no layer is named', '--preview-model lists them')
-        return names
+        return layers
 
     def detect(self, image, names=()):
         """Detections on an image ((H, W, 3) uint8 BGR): a DetDataSample, boxes [x1, y1, x2, y2] in pixels.

@@ -1,4 +1,4 @@
-"""What the two map demos share: their arguments, and the loop over the images."""
+"""What the two map demos share: their arguments, the loop over the images, and the figures."""
 
 import logging
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
@@ -7,6 +7,8 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 from mmengine.logging import MMLogger
 from tqdm import tqdm
+
+from mmballoon.cli import atomic_write
 
 
 def make_parser(description):
@@ -43,8 +45,6 @@ def draw_figures(images, out_dir, draw):
     images: paths (str). draw: function from a path to the panels [(title, RGB image)] of its figure,
     or to [] if there is nothing to draw. Returns the number of figures.
     """
-    from mmballoon.explain.figure import save_figure  # imports mmdet, which --help does not need
-
     saved = []
     for path in tqdm(images, disable=len(images) == 1):
         panels = draw(path)
@@ -54,3 +54,37 @@ def draw_figures(images, out_dir, draw):
     for path in saved:
         print(f'saved: {path}')
     return len(saved)
+
+
+def draw_detections(model, image, sample, score_thr=0.0):
+    """The image ((H, W, 3) uint8 RGB) with the boxes of a DetDataSample, drawn by MMDetection."""
+    from mmdet.visualization import DetLocalVisualizer  # takes seconds, and --help does not need it
+
+    visualizer = DetLocalVisualizer()
+    visualizer.dataset_meta = model.dataset_meta
+    visualizer.add_datasample('', image, sample, draw_gt=False, pred_score_thr=score_thr)
+    return visualizer.get_image()
+
+
+def save_figure(panels, path):
+    """Save titled images as one JPEG at ``path`` (Path).
+
+    panels: [(title, image)], images (H, W, 3) uint8 RGB of one size; four in two rows, more in rows
+    of three.
+    """
+    from matplotlib.figure import Figure
+
+    columns = {1: 1, 2: 2, 3: 3, 4: 2}.get(len(panels), 3)
+    rows = -(-len(panels) // columns)
+    height, width = panels[0][1].shape[:2]
+    inches = (4.6 if len(panels) > 1 else 7) / max(height, width)  # per pixel
+    size = columns * (width * inches + 0.1), rows * (height * inches + 0.35)
+    figure = Figure(figsize=size, layout='constrained')
+    for axes in figure.subplots(rows, columns, squeeze=False).flat:
+        axes.axis('off')
+    for axes, (title, image) in zip(figure.axes, panels):
+        axes.imshow(image)
+        axes.set_title(title, fontsize=9)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as file:
+        figure.savefig(file, format='jpg', dpi=120, pil_kwargs=dict(quality=88))
