@@ -148,3 +148,11 @@ def network_sizes(part, img_size):
         areas = [max(0, a['bbox'][2] * a['bbox'][3]) for a in part.boxes.get(key, ())]
         sizes += [area**0.5 * scale for area in areas]
     return sizes
+
+
+def datasets(dataset):
+    """The plain datasets (list of dicts) in a dataset of a config: those of a ConcatDataset, or that
+    inside a RepeatDataset and the like.
+    """
+    inside = dataset.get('datasets') or [dataset[k] for k in ('dataset',) if dataset.get(k)]
+    return [plain for one in inside for plain in datasets(one)] or [dataset]

@@ -24,9 +24,10 @@ from mmengine.runner import CheckpointLoader
 from mmballoon.cli import UserError, atomic_write, check_ours
 from mmballoon.colors import palette
 from mmballoon.data import checks, coco
+from mmballoon.data.coco import datasets
 from mmballoon.report import numbers, review
 from mmballoon.report.results import read_results
-from mmballoon.report.split import annotation_file, datasets, image_files, load_split, to_coco
+from mmballoon.report.split import annotation_file, image_files, load_split, to_coco
 from mmballoon.train.rules.classes import check_checkpoint
 
 # What the files of a report hold; other files of these names are not replaced.

@@ -4,17 +4,7 @@ from pathlib import Path
 
 from mmballoon.cli import UserError
 from mmballoon.data import coco
-
-
-def datasets(dataset):
-    """The plain datasets (list of configs) in a dataset of a config: those of a ConcatDataset, or
-    that inside a RepeatDataset and the like.
-    """
-    if 'datasets' in dataset:
-        return [plain for one in dataset.datasets for plain in datasets(one)]
-    if 'ann_file' not in dataset and 'dataset' in dataset:
-        return datasets(dataset.dataset)
-    return [dataset]
+from mmballoon.data.coco import datasets
 
 
 def annotation_file(plain):

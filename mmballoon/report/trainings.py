@@ -25,7 +25,8 @@ except ImportError:  # Windows
 
 from mmballoon.cli import UserError, atomic_write
 from mmballoon.data import folds
-from mmballoon.report.split import annotation_file, datasets, load_split, to_coco
+from mmballoon.data.coco import datasets
+from mmballoon.report.split import annotation_file, load_split, to_coco
 
 SHARES = (25, 50)  # per cent of a fold's training images, for the learning curve
 TOOLS = Path(__file__).parents[2] / 'tools'

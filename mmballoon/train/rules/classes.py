@@ -20,7 +20,7 @@ from mmdet.registry import DATASETS
 from mmengine.runner import Runner
 
 from mmballoon.cli import UserError
-from mmballoon.data.coco import read_json
+from mmballoon.data.coco import datasets, read_json
 from mmballoon.train.rules import instead
 from mmballoon.train.rules.weights_match import loads_whole_model
 
@@ -44,14 +44,8 @@ class CocoFile:
     filter_cfg: dict
 
 
-def innermost(dataset):
-    """The datasets (dicts) inside wrappers such as ConcatDataset and RepeatDataset."""
-    inside = dataset.get('datasets') or [dataset[k] for k in ('dataset',) if dataset.get(k)]
-    return [leaf for part in inside for leaf in innermost(part)] or [dataset]
-
-
 def coco_file(dataset):
-    """CocoFile of an innermost dataset, or None where it has no COCO file that can be read."""
+    """CocoFile of a plain dataset, or None where it has no COCO file that can be read."""
     path = Path(dataset.get('data_root') or '', dataset.get('ann_file') or '')
     kind = DATASETS.get(dataset.get('type', ''))
     if path.suffix != '.json' or not path.is_file() or not hasattr(kind, '_load_metainfo'):
@@ -97,7 +91,7 @@ def check_outlines(path, annotations, masks):
 def coco_files(cfg, split):
     """[CocoFile] of the data loader of a split of a Config."""
     loader = cfg.get(f'{split}_dataloader')
-    files = map(coco_file, innermost(loader['dataset']) if loader else ())
+    files = map(coco_file, datasets(loader['dataset']) if loader else ())
     return [file for file in files if file]
 
 
@@ -162,7 +156,7 @@ def check_checkpoint(cfg, meta):
     trained = meta.get('classes') or meta.get('CLASSES')
     loaders = [cfg[key] for key in cfg if key.endswith('_dataloader') and cfg[key]]
     leaves = [
-        leaf.get('metainfo', {}) for loader in loaders for leaf in innermost(loader['dataset'])
+        leaf.get('metainfo', {}) for loader in loaders for leaf in datasets(loader['dataset'])
     ]
     (named, *_) = [leaf['classes'] for leaf in leaves if 'classes' in leaf] or [None]
     if not trained or not named or isinstance(named, str) or [*trained] == [*named]:
