@@ -89,8 +89,9 @@ def build(model, half=False):
             custom_translation_table={torch.ops.mmballoon.suppress.default: suppress_in_onnx},
             verbose=False,
         )
-    strip(program.model_proto)
-    return finish(program.model_proto, metadata)
+    proto = program.model_proto  # made anew each time
+    strip(proto)
+    return finish(proto, metadata)
 
 
 def suppress_in_onnx(boxes, scores, iou_threshold: float, score_threshold: float):
