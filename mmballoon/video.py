@@ -10,9 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmballoon.cli import UserError
+from mmballoon.cli import IMG_EXTENSIONS, UserError
 
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')
 CODECS = ('avc1', 'vp09', 'mp4v')  # H.264, VP9 (both play in browsers), MPEG-4 (does not)
 FOLDER_FPS = 25
 
@@ -31,7 +30,7 @@ class Source:
         self.path, folder = path, Path(path)
         self.camera, self.capture = str(path).isdecimal(), None
         if folder.is_dir():
-            self.files = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+            self.files = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMG_EXTENSIONS)
             self.count, self.fps = len(self.files), FOLDER_FPS
         elif self.camera or folder.is_file():
             self.capture = cv2.VideoCapture(int(path) if self.camera else str(path))

@@ -18,9 +18,9 @@ and MMYOLO. docs/visualization.md explains how to read the maps.
 import sys
 
 from mmballoon.cli import list_images, pick_device, report_errors
+from mmballoon.data.coco import STRIDES
 
 METHODS = ['gradcam', 'gradcam++', 'layercam', 'eigencam', 'ablationcam']
-STRIDES = (8, 16, 32)  # of the neck's outputs
 
 
 def parse_args(argv=None):
@@ -83,7 +83,7 @@ def explain(box_am, path, args):
         overlay = show_cam_on_image(image[..., ::-1] / 255, heat, use_rgb=True)
         panels.append((title, draw_detections(box_am.detector, overlay, sample)))
     if blank:
-        strides = box_am.strides(image, instances)
+        strides = box_am.strides(image, instances)  # of the neck's outputs
         layers = [f'neck.out_convs[{STRIDES.index(s)}]' for s in strides if s in STRIDES]
         made_at = ', '.join(str(stride) for stride in strides)
         note(path, f'the map of {", ".join(blank)} is blank, because the detections were made at '
