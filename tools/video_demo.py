@@ -54,9 +54,9 @@ def run(args):
     draw = partial(draw_boxes, classes=classes, palette=colors, thresholds=args.score_thr(classes))
 
     def detect(frames):
-        found = [s.pred_instances.cpu().numpy() for s in inference_detector(model, frames)]
-        columns = [name for name in ('bboxes', 'scores', 'labels', 'masks') if name in found[0]]
-        return [[instances[name] for name in columns] for instances in found]
+        instances = [s.pred_instances.cpu().numpy() for s in inference_detector(model, frames)]
+        columns = [name for name in ('bboxes', 'scores', 'labels', 'masks') if name in instances[0]]
+        return [[item[name] for name in columns] for item in instances]
 
     writer = Writer(args.out, source.fps) if args.out else None
     batch = 8 if device.startswith('cuda') and not source.camera else 1

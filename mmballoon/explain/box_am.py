@@ -243,11 +243,11 @@ class BoxAM:
 
         outputs: [(1, anchors * classes, h, w)] before the sigmoid, one of each level.
         """
-        found = []
+        origins = []
         for score, label in zip(instances.scores, instances.labels):
             step = self.detector.bbox_head.cls_out_channels
             of_class = [level.sigmoid()[0, label::step] for level in outputs]
             distances = [(level - score).abs() for level in of_class]
             level = int(np.argmin([distance.min().item() for distance in distances]))
-            found.append((level, of_class[level].flatten()[distances[level].argmin()]))
-        return found
+            origins.append((level, of_class[level].flatten()[distances[level].argmin()]))
+        return origins

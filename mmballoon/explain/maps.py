@@ -48,13 +48,13 @@ def capture_outputs(layers, forward):
 
     An output is the list of its tensors, nested ones flattened; a layer called n times has n outputs.
     """
-    found, handles = [], []
+    captured, handles = [], []
     for layer in layers:
         outputs = []
-        found.append(outputs)
+        captured.append(outputs)
         handles.append(layer.register_forward_hook(partial(_keep, outputs)))
     try:
-        return forward(), found
+        return forward(), captured
     finally:
         for handle in handles:
             handle.remove()

@@ -38,8 +38,8 @@ def detect(path, part, runtime=None):
     if not set(classes) & set(names):
         reason = f'it detects {", ".join(classes)}, and the config has {", ".join(names)}'
         raise UserError(path, reason, 'use the config that the file was exported with')
-    found = {key: detector(read_image(file)) for file, key in image_files(part).items()}
-    return to_results(part, found, classes)
+    detected = {key: detector(read_image(file)) for file, key in image_files(part).items()}
+    return to_results(part, detected, classes)
 
 
 def check(model, detector, files=None):
@@ -87,10 +87,11 @@ def compare(model, detector, files=None):
     part = None if files else load_split(model.cfg.val_dataloader.dataset)
     files = files or list(image_files(part))
     masks, score_thr = 'mask_thr' in detector.metadata, detector.metadata['score_thr']
+    columns = ['bboxes', 'scores', 'labels'] + ['masks'] * masks
     results, rows = [], []
     for file in files:
-        found = inference_detector(model, str(file)).pred_instances.numpy()
-        in_torch = found.bboxes, found.scores, found.labels, *([found.masks] if masks else [])
+        instances = inference_detector(model, str(file)).pred_instances.numpy()
+        in_torch = [instances[name] for name in columns]
         sides = in_torch, detector(read_image(file), masks)
         rows += [differences(*pair, score_thr) for pair in (sides, sides[::-1])]
         results.append([side[:3] for side in sides])  # not the masks, which are large
@@ -101,8 +102,8 @@ def compare(model, detector, files=None):
     *limits, map_limit, share = LIMITS[dtype]
     if not len(rows):
         raise UserError(f'{len(files)} images', 'no detections to compare', '--images FOLDER')
-    box, score, mask = found = np.quantile(rows, share, axis=0, method='higher')
-    agree = (found <= limits).all()
+    box, score, mask = largest = np.quantile(rows, share, axis=0, method='higher')
+    agree = (largest <= limits).all()
     figures = f'{len(files)} images: {share:.1%} of the boxes within {box:.2g} px'
     figures += f' and of the scores within {score:.2g}'
     if masks:

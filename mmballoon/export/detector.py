@@ -90,12 +90,12 @@ class Detector:
         """
         canvas, scale = self.letterbox(image)
         boxes, scores, labels, *logits = self.run(canvas[None])
-        found = labels[0] >= 0
-        boxes = (boxes[0, found] / scale).astype(np.float32)
-        detections = boxes, scores[0, found], labels[0, found]
+        used = labels[0] >= 0
+        boxes = (boxes[0, used] / scale).astype(np.float32)
+        detections = boxes, scores[0, used], labels[0, used]
         if not masks:
             return detections
-        return *detections, self._enlarge(logits[0][0, found], scale, *image.shape[:2])
+        return *detections, self._enlarge(logits[0][0, used], scale, *image.shape[:2])
 
     def _enlarge(self, logits, scale, height, width):
         """Masks (K, height, width) bool of an image, from logits (K, h, w) of the padded square."""

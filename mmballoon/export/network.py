@@ -16,9 +16,9 @@ def suppress(
     """
     kept = torch.zeros_like(scores)
     for image, label in torch.cartesian_prod(*map(torch.arange, scores.shape[:2])):
-        found = (scores[image, label] > score_threshold).nonzero()[:, 0]
-        best = torchvision.ops.nms(boxes[image, found], scores[image, label, found], iou_threshold)
-        kept[image, label, found[best]] = scores[image, label, found[best]]
+        above = (scores[image, label] > score_threshold).nonzero()[:, 0]
+        best = torchvision.ops.nms(boxes[image, above], scores[image, label, above], iou_threshold)
+        kept[image, label, above[best]] = scores[image, label, above[best]]
     return kept
 
 
@@ -106,11 +106,11 @@ class Network(nn.Module):
         kept = suppress(boxes, scores, nms['iou_threshold'], self.test_cfg['score_thr'])
         places = min(self.test_cfg['max_per_img'], scores.shape[1] * scores.shape[2])
         scores, index = kept.flatten(1).topk(places)
-        found = scores > 0
-        labels = torch.where(found, index // boxes.shape[1], -1)
+        used = scores > 0
+        labels = torch.where(used, index // boxes.shape[1], -1)
         index = index % boxes.shape[1]
         boxes = boxes.gather(1, index[..., None].expand(-1, -1, 4))
-        return torch.where(found[..., None], boxes, 0), scores, labels, index
+        return torch.where(used[..., None], boxes, 0), scores, labels, index
 
     def draw_masks(self, all_kernels, features, index):
         """Logits (N, K, h, w) of the masks of the priors ``index`` (N, K).

@@ -96,7 +96,7 @@ def build(model, half=False):
 
 def suppress_in_onnx(boxes, scores, iou_threshold: float, score_threshold: float):
     """``suppress`` of network.py in ONNX's operators."""
-    found = op.NonMaxSuppression(
+    kept = op.NonMaxSuppression(
         boxes,
         scores,
         op.Constant(value_int=2**31 - 1),  # no limit per class; max_per_img comes later
@@ -104,7 +104,7 @@ def suppress_in_onnx(boxes, scores, iou_threshold: float, score_threshold: float
         op.Constant(value_float=score_threshold),
     )  # (number of boxes, 3): image, class, prior
     nothing = op.Mul(scores, op.Constant(value_float=0.0))
-    return op.ScatterND(nothing, found, op.GatherND(scores, found))
+    return op.ScatterND(nothing, kept, op.GatherND(scores, kept))
 
 
 def strip(proto):
@@ -120,8 +120,8 @@ def strip(proto):
 def add_metadata(content, **entries):
     """The file (bytes) with more entries in its metadata."""
     proto = onnx.load_from_string(content)
-    (found,) = (json.loads(p.value) for p in proto.metadata_props if p.key == 'detector')
-    return finish(proto, found | entries)
+    (metadata,) = (json.loads(p.value) for p in proto.metadata_props if p.key == 'detector')
+    return finish(proto, metadata | entries)
 
 
 def finish(proto, metadata):

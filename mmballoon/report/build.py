@@ -55,11 +55,11 @@ def build(args, detect_onnx=None, cross=None, sources=None):
         if not path.is_file():
             raise UserError(path, 'no such file', 'check the path')
     part = load_split(cfg.test_dataloader.dataset)
-    found = detections(cfg, part, args.predictions or args.checkpoint, detect_onnx)
+    ours = detections(cfg, part, args.predictions or args.checkpoint, detect_onnx)
     other = detections(cfg, part, args.compare, detect_onnx) if args.compare else None
     pipeline = get_test_pipeline_cfg(cfg)
     size = next((int(np.max(step.scale)) for step in pipeline if 'scale' in step), 640)
-    result = numbers.measure(to_coco(part), found, other, size)
+    result = numbers.measure(to_coco(part), ours, other, size)
     result['made'] = provenance(cfg, files)
     result['cross'] = cross
     folder, weights = next(iter(image_files(part))).parent, args.checkpoint or Path('CHECKPOINT')
@@ -102,16 +102,16 @@ def detections(cfg, part, path, detect_onnx):
         return detect_onnx(path, part)
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         file = path if path.suffix in ('.pkl', '.pickle', '.json') else run_test(cfg, path, folder)
-        found = read_results(file, part)
-    foreign = {d['image_id'] for d in found} - part.images.keys()
+        rows = read_results(file, part)
+    foreign = {d['image_id'] for d in rows} - part.images.keys()
     if foreign:
         reason = f'detections in image {min(foreign)}, which the annotations do not have'
         raise UserError(path, reason, 'detect with this config')
-    unknown = {d['category_id'] for d in found} - part.names.keys() - part.left_out
+    unknown = {d['category_id'] for d in rows} - part.names.keys() - part.left_out
     if unknown:
         reason = f'category id {min(unknown)}, which the annotations do not have ({[*part.names]})'
         raise UserError(path, reason, 'write the category ids of the COCO file')
-    return [d for d in found if d['category_id'] in part.names]
+    return [d for d in rows if d['category_id'] in part.names]
 
 
 def run_test(cfg, checkpoint, folder):

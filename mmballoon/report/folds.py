@@ -66,7 +66,7 @@ def learning_curve(data, detections, folds, sizes):
     truth = hotcoco.COCO(data)
     keys = [image['id'] for image in data['images']]
     rest = {str(i): [key for key in keys if key not in set(fold)] for i, fold in enumerate(folds)}
-    rows = [evaluate(truth, found).slice_by(rest) for found in detections]
+    rows = [evaluate(truth, some).slice_by(rest) for some in detections]
     measured = [row['_overall']['AP'] for row in rows]
     left_out = np.array([[row[name]['AP'] for row in rows] for name in rest])  # (folds, S)
     fits = [fit(sizes, values) for values in (measured, *left_out)]

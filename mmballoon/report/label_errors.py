@@ -24,21 +24,21 @@ def suspects(data, detections):
     'category_id', 'bbox' and 'score', of the detection or, where 'score' is None, of the annotation.
     'truth' is the annotation that a detection disagrees with, and 'iou' is the overlap of the two.
     """
-    objects, found = defaultdict(list), defaultdict(list)
+    objects, detected = defaultdict(list), defaultdict(list)
     for a in data['annotations']:
         objects[a['image_id']].append(a)
     order = sorted((d for d in detections if d['score'] >= LEAST), key=lambda d: -d['score'])
     for i, d in enumerate(order):
-        found[d['image_id']].append(dict(d, order=i))
-    ious = {key: overlaps(found[key], objects[key]) for key in objects.keys() | found.keys()}
+        detected[d['image_id']].append(dict(d, order=i))
+    ious = {key: overlaps(detected[key], objects[key]) for key in objects.keys() | detected.keys()}
     hit = np.zeros(len(order))
     for key, values in ious.items():
-        hit[[d['order'] for d in found[key]]] = values.max(1, initial=0) >= IOU
+        hit[[d['order'] for d in detected[key]]] = values.max(1, initial=0) >= IOU
     trust = _nearby_mean(np.arange(len(order)), hit, np.array([d['score'] for d in order]))
     rows, found_with = [], {}
     for key, values in ious.items():
-        here = trust[[d['order'] for d in found[key]]]
-        rows += _compare(objects[key], found[key], here, values, found_with)
+        here = trust[[d['order'] for d in detected[key]]]
+        rows += _compare(objects[key], detected[key], here, values, found_with)
     plain = [a for a in data['annotations'] if not a['iscrowd']]
     sizes = np.array([np.log(max(1, a['bbox'][2] * a['bbox'][3])) for a in plain])
     usual = _nearby_mean(sizes, np.array([found_with[a['id']] for a in plain]))
@@ -65,14 +65,14 @@ def _nearby_mean(positions, values, prior=None):
     return means
 
 
-def _compare(objects, found, trust, ious, found_with):
+def _compare(objects, detected, trust, ious, found_with):
     """Suspects of one image; notes in ``found_with`` the trust in the best detection that touches an
-    annotation, by its id. found: best score first; trust: one for each; ious: (D, A).
+    annotation, by its id. detected: best score first; trust: one for each; ious: (D, A).
     """
-    nearest = ious.argmax(1) if objects else np.zeros(len(found), int)
+    nearest = ious.argmax(1) if objects else np.zeros(len(detected), int)
     for j, a in enumerate(objects):
         near = [i for i in np.flatnonzero(nearest == j) if ious[i, j] >= BACKGROUND]
-        same = [i for i in near if found[i]['category_id'] == a['category_id']]
+        same = [i for i in near if detected[i]['category_id'] == a['category_id']]
         own = max((trust[i] for i in same if ious[i, j] >= IOU), default=0)
         found_with[a['id']] = max((trust[i] for i in near), default=0)
         doubts = [(trust[i] * (1 - ious[i, j]), 'moved', i) for i in same[:1]]
@@ -80,19 +80,19 @@ def _compare(objects, found, trust, ious, found_with):
         doubts += [(trust[i] * (1 - own), 'wrong_label', i) for i in other]
         if doubts and not a['iscrowd']:
             doubt, kind, i = max(doubts)
-            yield entry(kind, found[i], a, ious[i, j], suspicion=doubt)
-    alone = [i for i in range(len(found)) if not objects or ious[i].max() < BACKGROUND]
-    boxes = [found[i] for i in alone]
+            yield entry(kind, detected[i], a, ious[i, j], suspicion=doubt)
+    alone = [i for i in range(len(detected)) if not objects or ious[i].max() < BACKGROUND]
+    boxes = [detected[i] for i in alone]
     covered = np.triu(overlaps(boxes, boxes), 1).max(0, initial=0) >= IOU  # by a better one
     for i in np.array(alone, int)[~covered]:
-        yield entry('missing_annotation', found[i], suspicion=trust[i])
+        yield entry('missing_annotation', detected[i], suspicion=trust[i])
 
 
-def overlaps(found, objects):
+def overlaps(detected, objects):
     """(D, A) IoU of detections and objects; where an object is a crowd, the part of the detection."""
-    if not found or not objects:
-        return np.zeros((len(found), len(objects)))
-    boxes = (np.array([item['bbox'] for item in items], float) for items in (found, objects))
+    if not detected or not objects:
+        return np.zeros((len(detected), len(objects)))
+    boxes = (np.array([item['bbox'] for item in items], float) for items in (detected, objects))
     return hotcoco.mask.iou(*boxes, [bool(item.get('iscrowd')) for item in objects])
 
 

@@ -40,7 +40,7 @@ def measure(data, detections, other, img_size):
         best = threshold_curve(own, counts[category['id']])['best']
         if best:
             thresholds[category['name']] = best['score']
-    found = failures(status, data, shown)
+    failed = failures(status, data, shown)
     confusion = at_threshold.confusion_matrix(IOU)
     costs = whole.tide_errors(IOU, BACKGROUND)['delta_ap'] if objects and detections else {}
     return dict(
@@ -53,9 +53,9 @@ def measure(data, detections, other, img_size):
         threshold=curve,
         thresholds=thresholds,
         shown=shown,
-        failures=found,
-        kinds=Counter(f['kind'] for f in found),
-        missed=Counter(size_name(f['bbox']) for f in found if f['kind'] == 'missed'),
+        failures=failed,
+        kinds=Counter(f['kind'] for f in failed),
+        missed=Counter(size_name(f['bbox']) for f in failed if f['kind'] == 'missed'),
         per_image=status['img_summary'],
         tide={kind: costs[name] for kind, name in TIDE.items() if name in costs},
         calibration=whole.calibration(),
@@ -115,19 +115,19 @@ def failures(status, data, detections):
     objects = {}
     for a in data['annotations']:
         objects.setdefault(a['image_id'], []).append(a)
-    found, touched = [], set()
+    surplus, touched = [], set()
     for i, detection in enumerate(detections, start=1):
         if status['dt_status'].get(i) == 'fp':
             kind, near, iou = _judge(detection, objects.get(detection['image_id'], []))
             touched.add(near and near['id'])
-            found.append(entry(kind, detection, near, iou))
+            surplus.append(entry(kind, detection, near, iou))
     missed = [
         entry('missed', a)
         for a in data['annotations']
         if status['gt_status'].get(a['id']) == 'fn' and a['id'] not in touched
     ]
     missed.sort(key=lambda f: -f['bbox'][2] * f['bbox'][3])
-    return missed + sorted(found, key=lambda f: -f['score'])
+    return missed + sorted(surplus, key=lambda f: -f['score'])
 
 
 def size_name(bbox):

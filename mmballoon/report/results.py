@@ -44,16 +44,16 @@ def read_results(path, part):
             return [_row(**row) for row in json.loads(path.read_text(encoding='utf-8'))]
         with open(path, 'rb') as file:
             samples = Restricted(file).load()
-        files, found = image_files(part), {}
+        files, detected = image_files(part), {}
         for sample in samples:
             instances = sample['pred_instances']
             columns = [instances[name] for name in ('bboxes', 'scores', 'labels')]
-            found[_image_of(sample, part, files)] = columns
-        missing = part.images.keys() - found.keys()
+            detected[_image_of(sample, part, files)] = columns
+        missing = part.images.keys() - detected.keys()
         if missing:
             reason = f'nothing about {len(missing)} of the {len(part.images)} images of the config'
             raise UserError(path, reason, ANOTHER)
-        return to_results(part, found, list(part.names.values()))
+        return to_results(part, detected, list(part.names.values()))
     except BROKEN as error:
         found = f'not a file of detections ({type(error).__name__}: {error})'
         advice = 'pass results.pkl of tools/test.py --out, or a COCO results JSON'
