@@ -123,7 +123,7 @@ def summary(report):
 def main(argv=None):
     with report_errors():
         args = parse_args(argv)
-        from mmballoon.report import folds, review
+        from mmballoon.report import cross_validation, review
 
         review.check(args)
         folder = args.work_dir or Path('work_dirs', f'{Path(args.config).stem}_folds')
@@ -132,10 +132,10 @@ def main(argv=None):
         from mmballoon.report.split import to_coco
 
         compare = other_predictions(folder, args) if args.compare else None
-        cross = folds.summarise(to_coco(part), results[100][1], dealt)
+        cross = cross_validation.summarise(to_coco(part), results[100][1], dealt)
         if args.learning_curve:
             sizes, found = zip(*results.values())
-            cross['curve'] = folds.learning_curve(to_coco(part), found, dealt, sizes)
+            cross['curve'] = cross_validation.learning_curve(to_coco(part), found, dealt, sizes)
         predictions, out = folder / 'predictions.json', folder / 'report'
         inputs = dict(vars(args), config=str(folder / 'config.py'), checkpoint=None)
         inputs.update(predictions=predictions, compare=compare, out=out)

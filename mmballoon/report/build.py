@@ -38,9 +38,9 @@ PACKAGES = ('hotcoco', 'numpy', 'torch', 'mmengine', 'mmdet')
 def build(args, detect_onnx=None, cross=None, sources=None):
     """Write report.html and report.json for tools/report.py's arguments, and --review; yields lines of text.
 
-    detect_onnx: a function of an exported file and a Part that returns COCO result dicts. cross: what
-    ``mmballoon.report.folds`` says, where the detections are those of a cross-validation; sources: in that
-    case, the person's own datasets (configs), from which the folds were made.
+    detect_onnx: a function of an exported file and a Part that returns COCO result dicts. For the
+    detections of a cross-validation, cross: what ``mmballoon.report.cross_validation`` says of them, and
+    sources: the person's own datasets (configs), from which the folds were made.
     """
     from mmdet.utils import get_test_pipeline_cfg
 

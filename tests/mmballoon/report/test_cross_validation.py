@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmballoon.report import folds
+from mmballoon.report import cross_validation
 
 FOLDS = [[i, i + 1] for i in range(1, 21, 2)]
 KEYS = range(1, 21)
@@ -32,11 +32,11 @@ def test_a_fold_with_lower_scores_costs():
     data = make_data()
     found = detect(data, 0.9)
     wrong = [dict(d, bbox=[500, 400, 30, 30], score=d['score'] - 0.3) for d in found[::3]]
-    alike = folds.summarise(data, found + wrong, FOLDS)
+    alike = cross_validation.summarise(data, found + wrong, FOLDS)
     low = [
         dict(d, score=d['score'] / 4 if d['image_id'] > 10 else d['score']) for d in found + wrong
     ]
-    unlike = folds.summarise(data, low, FOLDS)
+    unlike = cross_validation.summarise(data, low, FOLDS)
     assert unlike['mean'] == pytest.approx(alike['mean'])  # within each fold, the order is the same
     assert [row['objects'] for row in alike['rows']] == [8] * 10
     assert unlike['aligned']['low'] > 0 and unlike['aligned']['value'] > alike['aligned']['value']
@@ -47,7 +47,7 @@ def test_the_power_law_is_found():
     """1 - mAP of 0.6, 0.42, 0.3 at 4, 8, 16 images: half for four times as many, so 0.19 at 40."""
     data = make_data(objects=10)
     found = [detect(data, share, seed=1) for share in (0.4, 0.58, 0.7)]
-    curve = folds.learning_curve(data, found, FOLDS, [4, 8, 16])
+    curve = cross_validation.learning_curve(data, found, FOLDS, [4, 8, 16])
     assert curve['measured'] == pytest.approx([0.4, 0.58, 0.7], abs=0.05)
     assert [row['images'] for row in curve['forecast']] == [20, 40, 40]
     for row in curve['forecast']:
@@ -60,11 +60,11 @@ def test_the_power_law_is_found():
 def test_no_forecast_where_the_curve_is_flat(shares):
     data = make_data()
     found = [detect(data, share, seed=i) for i, share in enumerate(shares)]
-    curve = folds.learning_curve(data, found, FOLDS, [4, 8, 16])
+    curve = cross_validation.learning_curve(data, found, FOLDS, [4, 8, 16])
     assert curve['forecast'] == [] and curve['drawn']['band'] == []
 
 
 def test_the_interval_of_the_jackknife():
     """Values 1 to 4 without each of 4 folds: standard error 3 * sqrt(5/12) = 1.936, t(3) = 3.182."""
-    row = folds.with_interval([2.5, 1, 2, 3, 4])
+    row = cross_validation.with_interval([2.5, 1, 2, 3, 4])
     assert row['high'] - row['value'] == pytest.approx(3.182 * 1.936, rel=1e-3)
