@@ -22,10 +22,7 @@ ROOT = Path(__file__).parents[1]
 OURS = ROOT / 'configs/my_rtmdet_tiny.py'
 LONG_SIDE = 1280  # pixels of the photographs that travel
 WARM = 3  # iterations that are not measured
-
-
-def say(text):
-    print(text, flush=True)
+say = functools.partial(print, flush=True)
 
 
 def shrink(args):

@@ -87,14 +87,11 @@ def evaluations(images):
 
 
 def f1_row(evaluation, detections, threshold):
-    """({'value', 'low', 'high'}) of the F1 at a score threshold."""
+    """{'value', 'low', 'high'} of the F1 at a score threshold."""
     truth = evaluation.coco_gt
-    shown = [d for d in detections if d['score'] >= threshold]
-    counts = numbers.evaluate(truth, shown).image_diagnostics(numbers.IOU)['img_summary']
-    annotations = truth.dataset['annotations']
-    low, high = intervals.f1(counts, len({a['image_id'] for a in annotations}))
-    hits, boxes = sum(c['tp'] for c in counts.values()), len(shown) + len(annotations)
-    return dict(value=2 * hits / boxes, low=low, high=high)
+    shown = numbers.evaluate(truth, [d for d in detections if d['score'] >= threshold])
+    images = len({a['image_id'] for a in truth.dataset['annotations']})
+    return intervals.f1(shown.image_diagnostics(numbers.IOU)['img_summary'], images)
 
 
 def threshold_curve(evaluation, detections):

@@ -55,11 +55,13 @@ def metrics(evaluation, other=None):
 
 
 def f1(counts, images):
-    """(low, high) of the F1 of {image id: {'tp', 'fp', 'fn'}}; images: how many have objects."""
+    """{'value', 'low', 'high'} of the F1 of {image id: {'tp', 'fp', 'fn'}}; images: how many have objects."""
     tp = np.array([row['tp'] for row in counts.values()])
     boxes = np.array([2 * row['tp'] + row['fp'] + row['fn'] for row in counts.values()])
     left_out = 2 * (tp.sum() - tp) / np.maximum(1, boxes.sum() - boxes)
-    return share(2 * tp.sum() / max(1, boxes.sum()), left_out, images, boxes.sum() / 2)
+    value = 2 * tp.sum() / max(1, boxes.sum())
+    low, high = share(value, left_out, images, boxes.sum() / 2)
+    return dict(value=float(value), low=low, high=high)
 
 
 def share(value, left_out, images, objects):

@@ -32,8 +32,8 @@ def measure(data, detections, other, img_size):
     at_threshold = evaluate(truth, shown)
     status = at_threshold.image_diagnostics(IOU)
     if curve['best']:
-        low, high = intervals.f1(status['img_summary'], len({a['image_id'] for a in objects}))
-        curve['best'] |= dict(low=low, high=high)
+        images = len({a['image_id'] for a in objects})
+        curve['best'] |= intervals.f1(status['img_summary'], images)
     counts, thresholds = Counter(a['category_id'] for a in objects), {}
     for category in data['categories']:
         own = [pair for pair in matched if pair[0]['category_id'] == category['id']]
