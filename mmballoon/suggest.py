@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from mmballoon.cli import UserError, pick_device
+from mmballoon.cli import UserError, pick_device, read_image
 from mmballoon.data.checks import BITS, NEAR, difference_hash
 from mmballoon.data.coco import thumbnail
 from mmballoon.data.files import added_files
@@ -50,7 +50,7 @@ def suggest(args):
         found = 'no image that has no annotations yet'
         raise UserError(args.images, found, 'name the folder of the images')
     detect, classes = load_detector(args)
-    found = {n: detect(cv2.imread(str(args.images / n))) for n in tqdm(sizes, disable=None)}
+    found = {n: detect(read_image(args.images / n)) for n in tqdm(sizes, disable=None)}
     threshold, why = choose_threshold(args)
     images = {
         name: [region for region in found[name] if region['score'] >= threshold]
@@ -62,7 +62,11 @@ def suggest(args):
     elif args.format == 'coco':
         texts = {args.out: _json(to_coco(images, sizes, classes))}
     else:
-        texts = dict(to_labelme(args, name, sizes[name], r) for name, r in images.items())
+        files = [to_labelme(args, name, sizes[name], r) for name, r in images.items()]
+        texts = dict(files)
+        if len(texts) < len(files):
+            found = 'images of one name, such as a.jpg and a.png, would have one file'
+            raise UserError(args.images, found, 'rename one of each, or choose another --format')
     with added_files() as add:
         for path, text in texts.items():
             add(path, text.encode())

@@ -39,6 +39,8 @@ def parse_args(argv=None):
     args = parser.parse_args(argv)
     if args.model.endswith('.py') and not args.weights:
         parser.error(f'{args.model} needs --weights CHECKPOINT')
+    if args.top is not None and args.top < 1:
+        parser.error('--top takes a number of images')
     if args.extend and args.format != 'via':
         parser.error('--extend takes a file of VIA, and writes one')
     default = dict(via='suggestions.json', coco='suggestions_coco.json', labelme='labelme')

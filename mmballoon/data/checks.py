@@ -70,6 +70,8 @@ def check_boxes(part, masks=False):
                 first.setdefault(absent, where)
             if not np.isfinite(a['bbox']).all() or w <= 0 or h <= 0:
                 part.problems.append(f'{label} has no size')
+            elif max(w, h) < 1:
+                part.problems.append(f'{label} is smaller than a pixel')
             elif x < 0 or y < 0 or x + w > image['width'] + 1e-6 or y + h > image['height'] + 1e-6:
                 size = f'{image["width"]} x {image["height"]}'
                 part.problems.append(f'{label} leaves the image ({size})')

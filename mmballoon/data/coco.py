@@ -14,6 +14,7 @@ STRIDES = (8, 16, 32)  # RTMDet's
 THUMBNAIL = 240  # pixels
 JOINS = 'python data_tools/import_annotations.py makes them one'
 CONVERT = 'python data_tools/balloon2coco.py'
+IMPORT = 'convert it with python data_tools/import_annotations.py'
 ID = (int, str)
 # Table of a COCO file -> what each of its rows must have -> the types that it may have.
 TABLES = dict(
@@ -52,19 +53,27 @@ class Part:
 
 
 def read_json(path):
-    """A COCO file (dict) whose tables have what they must have.
+    """A COCO file (dict) whose tables have what they must have; raises a UserError as check_rows does."""
+    try:
+        data = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(path, 'no such file', CONVERT) from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(path, f'not COCO JSON ({error})', CONVERT) from None
+    check_rows(path, data)
+    return data
+
+
+def check_rows(path, data, advice=IMPORT):
+    """Check the tables of a COCO file.
 
     Raises:
         UserError: the first thing that is missing, or a row that names what is not there.
     """
     try:
-        data = json.loads(path.read_bytes())
         _check_rows(data)
-    except FileNotFoundError:
-        raise UserError(path, 'no such file', CONVERT) from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(path, f'not COCO JSON ({error})', CONVERT) from None
-    return data
+    except ValueError as error:
+        raise UserError(path, f'not COCO JSON ({error})', advice) from None
 
 
 def _check_rows(data):
@@ -86,11 +95,11 @@ def _check_rows(data):
 
 
 def ids_twice(data):
-    """Texts about ids that occur twice in a COCO file: one row would hide the other."""
-    for table in TABLES:
-        counts = Counter(row.get('id') for row in data[table])
+    """Texts about ids and images that occur twice in a COCO file: one row would hide the other."""
+    for table, column in [*((table, 'id') for table in TABLES), ('images', 'file_name')]:
+        counts = Counter(row.get(column) for row in data[table])
         for key in [key for key, count in counts.items() if count > 1 and key is not None]:
-            yield f'id {key} occurs {counts[key]} times in {table}'
+            yield f'{column} {key} occurs {counts[key]} times in {table}'
 
 
 def load(path, folder=None):
@@ -103,6 +112,7 @@ def load(path, folder=None):
         for a in data['annotations']:
             if len(a['bbox']) != 4:
                 raise ValueError(f'annotation {a.get("id")} has a box without 4 numbers')
+            a = {key: value for key, value in a.items() if value is not None}
             if 'area' in a:
                 a['area'] = float(a['area'])
             boxes[a['image_id']].append(dict(a, bbox=[float(v) for v in a['bbox']]))
@@ -114,7 +124,7 @@ def load(path, folder=None):
         if not data['images']:
             raise ValueError('no image in it')
     except (ValueError, TypeError, OverflowError) as error:
-        raise UserError(path, f'not COCO JSON ({error})', CONVERT) from None
+        raise UserError(path, f'not COCO JSON ({error})', IMPORT) from None
     name, images = path.stem.removeprefix('coco_'), {image['id']: image for image in data['images']}
     if folder is None:
         folder = path.parent / name if (path.parent / name).is_dir() else path.parent
@@ -124,9 +134,14 @@ def load(path, folder=None):
 
 def _check_outline(annotation):
     rings = annotation.get('segmentation') or []
-    numbers = [float(value) for ring in rings for value in ring] if isinstance(rings, list) else []
-    odd = isinstance(rings, list) and any(len(ring) % 2 or len(ring) < 6 for ring in rings)
-    if odd or isinstance(rings, str) or not all(map(math.isfinite, numbers)):
+    if isinstance(rings, dict):
+        return
+    try:
+        odd = any(len(ring) % 2 or len(ring) < 6 for ring in rings)
+        odd |= not all(math.isfinite(float(value)) for ring in rings for value in ring)
+    except (TypeError, ValueError):
+        odd = True
+    if odd:
         what = 'has a segmentation that is no list of polygons'
         raise ValueError(f'annotation {annotation.get("id")} {what}')
 

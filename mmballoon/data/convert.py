@@ -64,6 +64,11 @@ class Source:
             self.entries.append(replace(entry, filename=name))
         if not self.sizes:
             self._refuse(len(entries))
+        regions = [region for entry in self.entries for region in entry.regions]
+        values = [value for r in regions for points in r.outlines for value in points]
+        if max(values, default=2) <= 1 and any(value % 1 for value in values):
+            found = 'all its coordinates are below 1: shares of width and height, and not pixels?'
+            raise UserError(annotation, found, 'export it with pixels')
         self.findings[UNUSED] = [name for name in images.images() if name not in self.sizes]
 
     def _refuse(self, count):
@@ -145,6 +150,8 @@ def convert(args, sources):
     for line in unused_classes(tallies, classes):
         print(f'note: {line}')
     texts = {path: to_json(path, coco) for path, coco in results.items()}
+    for line in shared_images(jobs):
+        print(f'warning: {line}')
     with linked_images(links(args, jobs)):
         replace_files(texts)
     for path, coco in results.items():
@@ -161,6 +168,19 @@ def divide(args, item):
         raise UserError(source.annotation, found, 'add images')
     parts = zip(SPLITS, split_entries(present, args.split, args.seed))
     return {path.with_name(f'coco_{split}.json'): (source, entries) for split, entries in parts}
+
+
+def shared_images(jobs):
+    """Lines (str) about images that are in several of the COCO files."""
+    images = Counter(
+        os.stat(source.base / entry.filename).st_ino
+        for source, entries in jobs.values()
+        for entry in entries
+        if entry.filename in source.sizes
+    )
+    count = sum(number > 1 for number in images.values())
+    if count:
+        yield f'{count} images are in several splits: what is measured on them is not valid'
 
 
 def links(args, jobs):
@@ -283,6 +303,10 @@ def say(args, results, notes):
     for line in dict.fromkeys([*lines, *notes, *(n for source in sources for n in source.notes)]):
         print(f'note: {line}')
     regions = sum(tally.counts['regions'] for _, tally in results)
+    clipped = sum(tally.counts['  clipped to the image'] for _, tally in results)
+    if clipped > regions / 2:
+        cause = 'are they in pixels, and boxes of COCO x, y, width, height?'
+        print(f'warning: {clipped} of {regions} regions leave the image: {cause}')
     if skipped.total() > regions / 2:
         reason, cause = likely_cause(skipped)
         print(f'warning: {skipped.total()} of {regions} regions skipped ({reason}): {cause}')

@@ -8,14 +8,20 @@ import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from xml.etree import ElementTree
 
 from mmballoon.cli import UserError
 from mmballoon.data.coco import is_own
 from mmballoon.data.formats import parse, text_lines, yaml_files
+from mmballoon.data.images import SUFFIXES, files_of
 
-NAMES = dict(train=('train', 'training'), val=('val', 'valid', 'validation'), test=('test',))
-SUFFIXES = ('.json', '.xml', '.txt', '.csv')
+NAMES = dict(
+    train=('train', 'training', 'trainval'),
+    val=('val', 'valid', 'validation'),
+    test=('test', 'testing'),
+)
+TEXTS = '.json', '.xml', '.txt', '.csv'
 VIA = 'python data_tools/balloon2coco.py {file}'
 # Datumaro (MIT) reads these, each tried with release 1.13.12.
 DATUMARO = (
@@ -97,14 +103,6 @@ def _is_number(word):
         return False
 
 
-def files_of(path, suffixes=SUFFIXES):
-    """A file itself, or the files below a folder, without hidden ones."""
-    if path.is_file():
-        return [path]
-    files = [f for f in sorted(path.rglob('*')) if f.suffix.lower() in suffixes and f.is_file()]
-    return [f for f in files if not any(p.startswith('.') for p in f.relative_to(path).parts)]
-
-
 def detect(path, wanted=None):
     """(key of READERS, annotation files) of a file or folder; ``wanted`` is the key that was asked for.
 
@@ -118,7 +116,7 @@ def detect(path, wanted=None):
     if path.is_file() and wanted:
         return wanted, [path]
     error, files = None, {}
-    for file in files_of(path):
+    for file in files_of(path, TEXTS):
         try:
             kind = kind_of(file)
         except UserError as broken:
@@ -137,7 +135,7 @@ def detect(path, wanted=None):
         raise UserError(path, f'{len(coco)} COCO files ({names})', 'name one of them')
     for kind, _, _, advice in KINDS:
         for file in files.get(kind, ())[:1] if advice else ():
-            advice = advice.format(folder=file.parent, file=file)
+            advice = advice.format(folder=quote(str(file.parent)), file=quote(str(file)))
             raise UserError(file, f'this is {kind}, which is not read here', advice)
     if error:
         raise error
@@ -169,35 +167,54 @@ def find_splits(path) -> dict[str, Split]:
     """
     if path.is_file():
         return _from_yaml(path.parent, path)
-    return _from_yaml(path) or _from_lists(path) or _from_folders(path)
+    splits = _from_yaml(path) or _from_lists(path) or _from_folders(path)
+    return splits if 'train' in splits else {}
 
 
 def _from_yaml(root, chosen=None):
     """Ultralytics: a YAML file with names, and with the images of each split."""
-    for path, about in yaml_files(root):
-        if ('train' in about or 'val' in about) and chosen in (None, path):
-            splits = {}
-            for split in NAMES:
-                places = about.get(split) or []
-                places = [places] if isinstance(places, str) else list(map(str, places))
-                resolved = [_resolve(root, str(about.get('path', '')), place) for place in places]
-                if None in resolved and split != 'test':
-                    found = f'{split}: {places[resolved.index(None)]} is not there'
-                    raise UserError(path, found, 'correct the path in this file')
-                images = [place for place in resolved if place]
-                if images:
-                    splits[split] = _yolo_split(root, images, (path, about))
-            return splits
-    return {}
+    files = [
+        (path, about)
+        for path, about in yaml_files(root)
+        if chosen in (None, path) and about.keys() & NAMES.keys()
+    ]
+    if chosen and not files:
+        raise UserError(chosen, 'no class names with the images of train and val', 'add them')
+    if any(about != files[0][1] for _, about in files):
+        found = ', '.join(path.name for path, _ in files)
+        raise UserError(root, f'{len(files)} files divide it ({found})', 'name one of them')
+    splits = {}
+    for path, about in files[:1]:
+        for split in NAMES:
+            places = about.get(split) or []
+            places = [places] if isinstance(places, str) else list(map(str, places))
+            resolved = [_resolve(root, str(about.get('path', '')), place) for place in places]
+            if None in resolved and split != 'test':
+                found = f'{split}: {places[resolved.index(None)]} is not there'
+                raise UserError(path, found, 'correct the path in this file')
+            images = [place for place in resolved if place]
+            if images:
+                splits[split] = _yolo_split(root, images, (path, about))
+    return splits
 
 
 def _resolve(root, base, place):
     """The path that a YAML file or a list means by ``place``: relative to ``base``, or to ``root`` with
-    fewer and fewer folders in front; None if none of these exists.
+    fewer and fewer folders in front, but not without that of a split; None if none of these exists.
     """
+    place = place.replace('\\', '/')
     parts = [part for part in Path(place).parts if part not in ('..', '.')]
-    shorter = [root.joinpath(*parts[i:]) for i in range(len(parts))]
+    names = sum(NAMES.values(), ())
+    first = next((i for i, part in enumerate(parts) if part.casefold() in names), len(parts) - 1)
+    shorter = [root.joinpath(*parts[i:]) for i in range(first + 1)]
     return next((path for path in (root / base / place, *shorter) if path.exists()), None)
+
+
+def _child(folder, *names):
+    """The file or folder of the first of these names, in upper or lower case, in a folder; or None."""
+    there = sorted(folder.iterdir()) if folder.is_dir() else []
+    there = {path.name.casefold(): path for path in there}
+    return next((there[name] for name in names if name in there), None)
 
 
 def _yolo_split(root, places, names=None):
@@ -233,18 +250,18 @@ def _from_lists(root):
     """CVAT's YOLO (train.txt lists images) and Pascal VOC (ImageSets/Main/train.txt lists stems)."""
     splits = {}
     for split, names in NAMES.items():
-        for name in names:
-            voc, yolo = root / f'ImageSets/Main/{name}.txt', root / f'{name}.txt'
-            if voc.is_file():
-                stems = [_stem(root / 'Annotations', line) for line in _lines(voc)]
-                files = [root / f'Annotations/{stem}.xml' for stem in stems]
-                missing = [file.stem for file in files if not file.is_file()]
-                if missing:
-                    found = f'{len(missing)} images without a file in Annotations: {missing[0]}'
-                    raise UserError(voc, found, 'add them, or take them off the list')
-                splits[split] = Split('voc', files, [root / 'JPEGImages'])
-            elif (root / 'obj.names').is_file() and yolo.is_file():
-                splits[split] = _yolo_split(root, [yolo])
+        lists = [f'{name}.txt' for name in names]
+        voc, yolo = _child(root / 'ImageSets/Main', *lists), _child(root, *lists)
+        if voc:
+            stems = [_stem(root / 'Annotations', line) for line in _lines(voc)]
+            files = [root / f'Annotations/{stem}.xml' for stem in stems]
+            missing = [file.stem for file in files if not file.is_file()]
+            if missing:
+                found = f'{len(missing)} images without a file in Annotations: {missing[0]}'
+                raise UserError(voc, found, 'add them, or take them off the list')
+            splits[split] = Split('voc', files, [root / 'JPEGImages'])
+        elif yolo and (root / 'obj.names').is_file():
+            splits[split] = _yolo_split(root, [yolo])
     return splits
 
 
@@ -255,19 +272,32 @@ def _stem(folder, line):
 
 def _from_folders(root):
     """A folder for each split, below the root or below its images/ and labels/; or COCO's own layout."""
-    splits = {}
+    splits, jsons = {}, [*root.glob('*.json'), *root.glob('annotations/*.json')]
     for split, names in NAMES.items():
-        for images in [root / place / name for name in names for place in ('', 'images')]:
+        places = [path for path in (*root.iterdir(), *root.glob('images/*')) if path.is_dir()]
+        places = [path for path in places if path.name.casefold() in names]
+        places.sort(key=lambda path: (names.index(path.name.casefold()), len(path.parts), path))
+        for images in places:
             inner = images / 'images'
             labels = _labels_of(inner if inner.is_dir() else images)
-            if images.is_dir() and files_of(labels):
+            if files_of(labels, TEXTS):
                 splits[split] = Split(*detect(labels), [images])
                 break
         else:
-            jsons = [*root.glob(f'*{split}*.json'), *root.glob(f'annotations/*{split}*.json')]
-            jsons = [file for file in jsons if not is_own(file) and kind_of(file) == 'coco']
-            if len(jsons) == 1:
-                # Not train/ beside train2017/: this command itself links it.
-                places = [*root.glob(f'{split}?*/'), *root.glob(f'images/{split}*/')]
-                splits[split] = Split('coco', jsons, [p for p in places if p.is_dir()] or [root])
+            files = [file for file in jsons if split in file.stem.casefold()]
+            files = [file for file in files if not is_own(file) and kind_of(file) == 'coco']
+            if len(files) == 1:
+                splits[split] = Split('coco', files, _image_folders(root, split))
     return splits
+
+
+def _image_folders(root, split):
+    """The folders of the images of a split in COCO's layout, such as train2017/; or that of all images."""
+    folders = [path for path in (*root.iterdir(), *root.glob('images/*')) if path.is_dir()]
+    folders = [path for path in folders if path.name.casefold().startswith(split)]
+    target, common = root / split, _child(root, 'images') or root
+    # The images in ``target`` may be links to others, which this command made.
+    names = [path.relative_to(target) for path in files_of(target, SUFFIXES)]
+    if not all((common / name).is_file() for name in names) and folders == [target]:
+        return folders
+    return [path for path in folders if path != target] or [common]

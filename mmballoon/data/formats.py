@@ -8,6 +8,7 @@ but rounds outlines to masks of whole pixels, and ends at the first broken objec
 """
 
 import base64
+import contextlib
 import io
 import json
 import math
@@ -31,7 +32,7 @@ def _entry(objects, read_object, *args, **about):
         except (AttributeError, LookupError, OverflowError, TypeError, ValueError):
             problem = 'broken: not an object of this format', short(item)
             name, region = '', Region('none', {}, problem=problem)
-        region.attributes['class'] = str(name)
+        region.attributes['class'] = '' if name is None else str(name)
         entry.regions.append(region)
     return entry
 
@@ -39,14 +40,16 @@ def _entry(objects, read_object, *args, **about):
 def parse(path, kind, function):
     """What ``function`` makes of the bytes of a file."""
     try:
-        return function(path.read_bytes())
+        data = path.read_bytes()
+        return function(data)
     except FileNotFoundError:
         raise UserError(path, 'no such file', 'check the path') from None
     except UnicodeDecodeError as error:
         raise UserError(path, f'not in UTF-8 (byte {error.start})', 'save it as UTF-8') from None
     except (ValueError, SyntaxError, RecursionError) as error:  # SyntaxError: of ElementTree
         reason = str(error).replace('\n', ' ')
-        advice = 'save it as UTF-8' if 'encoding' in reason else 'export it again'
+        is_utf8 = data.decode(errors='replace').encode() == data and 'encoding' not in reason
+        advice = 'export it again' if is_utf8 else 'save it as UTF-8'
         raise UserError(path, f'not valid {kind} ({reason})', advice) from None
 
 
@@ -67,6 +70,15 @@ def _rect(x, y, width, height):
     return dict(name='rect', x=x, y=y, width=width, height=height)
 
 
+def _turned_rect(x, y, width, height, angle):
+    """Region of a box that is turned around its center by an angle in radians, clockwise."""
+    region = make_region(_rect(x, y, width, height), {})
+    if angle:
+        center = x + width / 2, y + height / 2
+        region.outlines = [turned(points, angle, center) for points in region.outlines]
+    return region
+
+
 def _polygon(xs, ys):
     return dict(name='polygon', all_points_x=list(xs), all_points_y=list(ys))
 
@@ -74,28 +86,62 @@ def _polygon(xs, ys):
 def read_yolo(files, class_names=None, about=None):
     """YOLO: one .txt per image, ``class cx cy width height`` or ``class x y x y ...``, from 0 to 1.
 
-    Class names come from ``about``, the (path, mapping) of a YAML file, else from classes.txt, a .names
-    file or a YAML file with ``names``, beside the files or up to three folders above, else from
-    ``class_names``.
+    Class names come from ``about``, the (path, mapping) of a YAML file, else for each file from
+    classes.txt, a .names file or a YAML file with ``names``, beside it or up to three folders above,
+    else from ``class_names``.
     """
-    source, names, keypoints = _yolo_names(files[0].parent)
+    lists = {folder: _yolo_names(folder) for folder in dict.fromkeys(p.parent for p in files)}
     if about:
         path, mapping = about
-        # A list of names in the dataset itself; another YAML file may divide it in another way.
-        text = source and source.suffix in ('.txt', '.names')
-        if text and path.parent.resolve() in source.resolve().parents and names != mapping['names']:
-            found = f'{", ".join(names.values())}, but {path} names {", ".join(mapping["names"].values())}'
-            raise UserError(source, found, 'correct one of them, or remove it')
-        source, names, keypoints = path, mapping['names'], mapping['keypoints']
-    notes = [f'the class names are those of {source}'] if names else []
-    if not names:
-        source, names = '--classes', dict(enumerate(class_names or []))
-    entries = []
+        for source, names, _ in lists.values():
+            # A list of names in the dataset itself; another YAML file may divide it in another way.
+            text = source and source.suffix not in ('.yaml', '.yml')
+            inside = text and path.parent.resolve() in source.resolve().parents
+            if inside and names != mapping['names']:
+                others = ', '.join(mapping['names'].values())
+                found = f'{", ".join(names.values())}, but {path} names {others}'
+                raise UserError(source, found, 'correct one of them, or remove it')
+        lists = dict.fromkeys(lists, (path, mapping['names'], mapping['keypoints']))
+    sources = dict.fromkeys(str(source) for source, _, _ in lists.values() if source)
+    notes = [f'the class names are those of {", ".join(sources)}'] if sources else []
+    entries, classes, texts = [], {}, {}
     for path in files:
-        lines = [line for line in parse(path, 'text', text_lines) if line.strip()]
+        texts[path] = [line for line in parse(path, 'text', text_lines) if line.strip()]
+    shown, more = _keypoints(line for lines in texts.values() for line in lines)
+    for path, lines in texts.items():
+        source, names, keypoints = lists[path.parent]
+        if not source:
+            source, names = '--classes', dict(enumerate(class_names or []))
+        classes |= dict.fromkeys(names[number] for number in sorted(names))
         image = dict(filename=path.stem, pixels=(1, 1), label=path)
-        entries.append(_entry(lines, _yolo_object, path, source, names, keypoints, **image))
-    return entries, [names[number] for number in sorted(names)], notes
+        about = path, source, names, keypoints or shown
+        entries.append(_entry(lines, _yolo_object, *about, **image))
+    return entries, list(classes), notes + more
+
+
+def _keypoints(lines):
+    """(how many numbers of each object are for keypoints, as the lines themselves show; notes)"""
+    rows = []
+    for line in lines:
+        with contextlib.suppress(ValueError):  # _yolo_object says what is wrong
+            rows.append([float(word) for word in line.split()[1:]])
+    sizes = {len(row) - 4 for row in rows}
+    count = sizes.pop() if len(sizes) == 1 else 0
+    third = {value for row in rows for value in row[6::3]}
+    if count > 0 and count % 3 == 0 and {2} <= third <= {0, 1, 2}:  # not, weakly or well visible
+        return count, ['objects have keypoints: the boxes are taken']
+    # A turned box has 8 numbers, which can hardly be told from two keypoints.
+    if count > 0 and count % 2 == 0 and count != 4 and all(map(_points_in_box, rows)):
+        return 0, ['if the outlines are boxes with keypoints, write kpt_shape to a YAML file']
+    return 0, []
+
+
+def _points_in_box(row):
+    x, y, width, height, *points = row
+    return all(
+        (abs(px - x) <= width / 2 and abs(py - y) <= height / 2) or px == py == 0
+        for px, py in zip(points[::2], points[1::2])
+    )
 
 
 def _yolo_object(line, path, source, names, keypoints):
@@ -125,14 +171,19 @@ def _yolo_object(line, path, source, names, keypoints):
 
 def _yolo_names(folder):
     """(file, {number: class name}, how many numbers of each object are for keypoints)"""
+    found, keypoints = (None, {}), 0
     for place in (folder, *list(folder.resolve().parents)[:3]):
-        for path in (place / 'classes.txt', *sorted(place.glob('*.names'))):
-            if path.is_file():
+        for path in (
+            place / 'classes.txt',
+            *sorted((*place.glob('*.names'), *place.glob('*.labels'))),
+        ):
+            if path.is_file() and not found[0]:
                 names = parse(path, 'text', text_lines)
-                return path, {i: name.strip() for i, name in enumerate(names) if name.strip()}, 0
+                found = path, {i: name.strip() for i, name in enumerate(names) if name.strip()}
         for path, about in yaml_files(place):
-            return path, about['names'], about['keypoints']
-    return None, {}, 0
+            found = found if found[0] else (path, about['names'])
+            keypoints = keypoints or about['keypoints']
+    return *found, keypoints
 
 
 def yaml_files(folder):
@@ -167,7 +218,9 @@ def _read_yaml(data):
             raise ValueError('names is a number')
         names = [names] if isinstance(names, str) else names
         items = names.items() if isinstance(names, dict) else enumerate(names)
-        about |= {'names': {int(number): str(name) for number, name in items}} if items else {}
+        about |= (
+            {'names': {int(number): str(name).strip() for number, name in items}} if items else {}
+        )
         about['keypoints'] = math.prod(int(n) for n in about.get('kpt_shape', ['0']))
     except (yaml.YAMLError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f'no names: {error}') from None
@@ -188,8 +241,7 @@ def read_voc(files, class_names=None):
                 first, odd = 0, f'{path.name} has {corner.tag} {corner.text}'
                 notes = [f'boxes of Pascal VOC are taken as they are: {odd}']
     for path, root in roots.items():
-        objects = [(*item, *item.iterfind('bndbox/*')) for item in root.iterfind('object')]
-        objects = [{child.tag: (child.text or '').strip() for child in item} for item in objects]
+        objects = [_texts(item) for item in root.iterfind('object')]
         pixels = _pixels(root.findtext('size/width'), root.findtext('size/height'))
         name = (root.findtext('filename') or path.stem).strip()
         about = dict(filename=name, pixels=pixels, label=path)
@@ -207,10 +259,24 @@ def _counts_from_one(text):
         return True  # no number at all: no sign of another convention
 
 
+def _texts(item):
+    """{tag: text} of an object of Pascal VOC, with those of its box and of its attributes (CVAT's)."""
+    parts = (*item, *item.iterfind('bndbox/*'), *item.iterfind('robndbox/*'))
+    texts = {part.tag: (part.text or '').strip() for part in parts}
+    for attribute in item.iterfind('attributes/attribute'):
+        texts.setdefault(attribute.findtext('name'), attribute.findtext('value'))
+    return texts
+
+
 def _voc_object(item, first):
-    left, top, right, bottom = (float(item[key]) for key in ('xmin', 'ymin', 'xmax', 'ymax'))
-    rect = _rect(left - first, top - first, right - left + first, bottom - top + first)
-    region = make_region(rect, {})
+    if 'angle' in item:  # roLabelImg
+        x, y, width, height, angle = (float(item[k]) for k in ('cx', 'cy', 'w', 'h', 'angle'))
+        rect = x - width / 2, y - height / 2, width, height
+    else:
+        left, top, right, bottom = (float(item[key]) for key in ('xmin', 'ymin', 'xmax', 'ymax'))
+        rect = left - first, top - first, right - left + first, bottom - top + first
+        angle = math.radians(float(item.get('rotation') or 0))
+    region = _turned_rect(*rect, angle)
     region.crowd = item.get('difficult') in ('1', 'true', 'True')
     return item['name'], region
 
@@ -229,7 +295,7 @@ def read_labelme(files, class_names=None):
             pixels = _pixels(data.get('imageWidth'), data.get('imageHeight'))
             about = dict(filename=name, pixels=pixels, label=path)
             entry = _entry(data['shapes'], _labelme_object, pixels, **about)
-            groups += _join_groups(entry, data['shapes'])
+            groups += _join_groups(entry, data['shapes'], pixels)
             entries.append(entry)
     notes = [f'{groups} objects in several parts (one class and group_id)'] * bool(groups)
     return entries, [], notes
@@ -264,8 +330,11 @@ def _labelme_mask(text, left, top, pixels):
     from PIL import Image
     from pycocotools import mask
 
-    with Image.open(io.BytesIO(base64.b64decode(text))) as image:
-        part = np.asarray(image.convert('L')) > 0
+    try:
+        with Image.open(io.BytesIO(base64.b64decode(text))) as image:
+            part = np.asarray(image.convert('L')) > 0
+    except (Image.DecompressionBombError, OSError, SyntaxError, ValueError):
+        raise Skip('broken: a mask that is no image') from None
     whole = np.zeros(pixels[::-1], np.uint8, order='F')
     height, width = whole[top : top + part.shape[0], left : left + part.shape[1]].shape
     whole[top : top + height, left : left + width] = part[:height, :width]
@@ -276,14 +345,16 @@ def _as_json(mask):
     return dict(size=[int(n) for n in mask['size']], counts=mask['counts'].decode('ascii'))
 
 
-def _join_groups(entry, shapes):
+def _join_groups(entry, shapes, pixels):
     """Join the regions of one class and one group_id; returns how many objects have several parts."""
     first, kept = {}, []
     for region, shape in zip(entry.regions, shapes):
         group = shape.get('group_id') if isinstance(shape, dict) else None
-        if group is not None and not region.problem and not region.mask:
+        if group is not None and not region.problem:
             whole = first.setdefault((region.attributes['class'], str(group)), region)
             if whole is not region:
+                if whole.mask or region.mask:
+                    whole.mask = _joined_masks((whole, region), *pixels)
                 whole.outlines += region.outlines
                 continue
         kept.append(region)
@@ -291,13 +362,31 @@ def _join_groups(entry, shapes):
     return sum(len(region.outlines) > 1 for region in kept)
 
 
+def _joined_masks(regions, width, height):
+    """COCO's run lengths of regions that have such, or outlines."""
+    from pycocotools import mask
+
+    parts = []
+    for region in regions:
+        if region.mask:
+            parts.append(dict(region.mask, counts=region.mask['counts'].encode()))
+        else:
+            parts += mask.frPyObjects(region.outlines, height, width)
+    return _as_json(mask.merge(parts))
+
+
 def read_coco(files, class_names=None):
-    """COCO JSON of another program: any ids, missing areas, absolute paths of images."""
+    """COCO JSON of another program: any ids, missing areas and boxes, absolute paths of images."""
     (path,) = files
-    data = coco.read_json(path)
+    data = parse(path, 'JSON', json.loads)
+    with contextlib.suppress(
+        AttributeError, LookupError, TypeError
+    ):  # check_rows says what is wrong
+        _complete(data)
+    coco.check_rows(path, data, 'export it again; from VIA as JSON, for data_tools/balloon2coco.py')
     for problem in coco.ids_twice(data):
         raise UserError(path, problem, 'give each its own id')
-    names = {category['id']: str(category['name']) for category in data['categories']}
+    names = {category['id']: str(category['name']).strip() for category in data['categories']}
     objects = {image['id']: [] for image in data['images']}
     # CVAT marks all its masks as crowds, and gives each of its annotations attributes.
     all_crowds, taken = all(a.get('iscrowd') for a in data['annotations']), 0
@@ -312,7 +401,8 @@ def read_coco(files, class_names=None):
         entries.append(_entry(objects[image['id']], _coco_object, names, pixels, **about))
     apart = sum(map(_outline_elsewhere, data['annotations']))
     used = {a['category_id'] for a in data['annotations']}
-    parents = {c.get('supercategory') for c in data['categories'] if c['id'] in used}
+    below = [c for c in data['categories'] if c['id'] in used or not used]
+    parents = {c.get('supercategory') for c in below if c.get('supercategory') != c['name']}
     # Roboflow lists the name of the project as a category above the others.
     unused = parents & set(names.values()) - {names[key] for key in used}
     classes = [name for name in dict.fromkeys(names.values()) if name not in unused]
@@ -320,6 +410,20 @@ def read_coco(files, class_names=None):
     notes += [f'{apart} outlines are not where bbox is: the outline is taken'] * bool(apart)
     notes += [f"category '{n}' is above the others and has no object: left out" for n in unused]
     return entries, classes, notes
+
+
+def _complete(data):
+    """Give rows of a COCO file the form that the others have: VIA and LabelMe's scripts write these."""
+    known = {image['id'] for image in data['images']}
+    texts = {str(key): key for key in known}
+    for row in data['annotations']:
+        outline = row.get('segmentation')
+        if outline and isinstance(outline, list) and not isinstance(outline[0], list):
+            row['segmentation'] = [outline]
+        if outline:
+            row.setdefault('bbox', [])
+        if row['image_id'] not in known:
+            row['image_id'] = texts[str(row['image_id'])]
 
 
 def _outline_elsewhere(annotation):
@@ -352,11 +456,8 @@ def _coco_object(annotation, names, pixels):
         region.outlines = [outline for part in parts for outline in part.outlines]
     else:
         x, y, w, h = annotation['bbox']
-        region = make_region(_rect(x, y, w, h), {})
-        angle = math.radians(float(attributes.get('rotation') or 0))  # CVAT's, clockwise
-        if angle:
-            center = x + w / 2, y + h / 2
-            region.outlines = [turned(points, angle, center) for points in region.outlines]
+        angle = math.radians(float(attributes.get('rotation') or 0))  # CVAT's
+        region = _turned_rect(x, y, w, h, angle)
     if isinstance(outline, dict):
         region.mask = _coco_mask(outline, pixels)
     region.crowd = bool(annotation.get('iscrowd'))

@@ -56,6 +56,14 @@ def _has_end_marker(file):
     return b'\xff\xd9' in end
 
 
+def files_of(path, suffixes):
+    """A file itself, or the files below a folder, without hidden ones."""
+    if path.is_file():
+        return [path]
+    files = [f for f in sorted(path.rglob('*')) if f.suffix.lower() in suffixes and f.is_file()]
+    return [f for f in files if not any(p.startswith('.') for p in f.relative_to(path).parts)]
+
+
 class ImageFolder:
     """Finds the image files that annotations mean, in folders below ``base``; paths are relative to it."""
 
@@ -83,6 +91,9 @@ class ImageFolder:
             known = Counter(_folders(name)) + Counter(_folders(str(label or '')))
             shared = [(Counter(_folders(path)) & known).total() for path in found]
             found = [path for path, count in zip(found, shared) if count == max(shared)]
+        if len(found) > 1:  # links to one file, such as an earlier conversion made
+            same = {(self.base / path).stat().st_ino: path for path in sorted(found, key=len)[::-1]}
+            found = [path for path in found if path in same.values()]
         return found
 
     def images(self) -> list[str]:
@@ -92,10 +103,9 @@ class ImageFolder:
     @cached_property
     def _by_name(self):
         found = {}
-        for path in sorted(path for folder in self.folders for path in folder.rglob('*')):
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith('.'):
-                relative = path.relative_to(self.base).as_posix()
-                found.setdefault(_key(relative), []).append(relative)
+        for path in sorted(f for folder in self.folders for f in files_of(folder, SUFFIXES)):
+            relative = path.relative_to(self.base).as_posix()
+            found.setdefault(_key(relative), []).append(relative)
         return found
 
     @cached_property

@@ -46,7 +46,9 @@ def linked_images(targets: dict[Path, tuple[Path, list[str]]]):
                 add(target / name, source / name)
         yield
     for target, (_, names) in targets.items():
-        moved = [n for n in names if any(p.name == n and p.parent != target for p in earlier)]
+        others = [other for other in targets if other != target]
+        new = [name for name in names if target / name not in earlier]
+        moved = [name for name in new if any(other / name in earlier for other in others)]
         if moved:
             print(
                 f'note: {len(moved)} images of {target} were in the other part of an earlier split: '

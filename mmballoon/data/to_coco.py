@@ -106,8 +106,9 @@ def to_coco(
 
 
 def _status(attributes, text_of):
-    """The id and the text of a region's status (set): VIA lets people translate the texts."""
-    return {str(attributes.get('status')), text_of(attributes, 'status')}
+    """The id and the text of a region's status (set), in lower case: people can translate the texts."""
+    marks = attributes.get('status'), text_of(attributes, 'status')
+    return {str(mark).strip().casefold() for mark in marks}
 
 
 def _annotation(region, size, name, classes):

@@ -84,6 +84,8 @@ def parse_via(path, data: bytes) -> tuple[list[Entry], dict]:
         text = data.decode('utf-8-sig')  # with or without a byte order mark
     except UnicodeDecodeError as error:
         found, advice = f'not in UTF-8 (byte {error.start})', 'save it as UTF-8'
+        if data.lstrip().startswith((b'{', b'#filename')):
+            raise UserError(path, found, advice) from None
         if b'\0' in data and data[:2] not in (b'\xff\xfe', b'\xfe\xff'):  # nor in UTF-16
             found, advice = 'not a text file', 'name the annotation file'
         raise NotAnnotations(path, found, advice) from None
@@ -103,8 +105,6 @@ def find_annotation(folder) -> Path:
     if not folder.is_dir():
         advice = 'python data_tools/download_balloon.py, or name your data root with --data-root'
         raise UserError(folder, 'no such folder', f'{advice} or BALLOON_ROOT')
-    if (folder / 'via_region_data.json').is_file():
-        return folder / 'via_region_data.json'
     valid, refused = [], []
     for path in sorted(folder.iterdir()):
         hidden = path.name.startswith('.')  # macOS adds files that start with ._
@@ -117,6 +117,12 @@ def find_annotation(folder) -> Path:
             continue
         except UserError as error:
             refused.append(error)
+    default = folder / 'via_region_data.json'
+    if default.is_file():
+        others = ', '.join(path.name for path in valid if path != default)
+        if others:
+            print(f'note: {default} is read, and not {others} beside it')
+        return default
     if len(valid) == 1:
         return valid[0]
     if valid:
@@ -222,7 +228,9 @@ def _size(value):
 def _read_csv(path, text):
     csv.field_size_limit(1 << 26)  # a long polygon is one field
     start = text[: len(text) - len(text.lstrip())].count('\n')
-    reader = csv.DictReader(io.StringIO(text.lstrip().removeprefix('#'), newline=''))
+    text = text.lstrip().removeprefix('#')
+    delimiter = ';' if text.startswith('filename;') else ','  # Excel's in many languages
+    reader = csv.DictReader(io.StringIO(text, newline=''), delimiter=delimiter)
     if not set(CSV_COLUMNS) <= set(reader.fieldnames or ()):
         what = f'neither VIA JSON nor VIA CSV (columns {", ".join(CSV_COLUMNS)})'
         raise NotAnnotations(path, what, AGAIN)

@@ -142,7 +142,8 @@ def test_what_is_wrong_is_named_and_fails(data, capsys):
                     annotations=[dict(id=1, image_id=9, category_id=1, bbox=[0] * 4)],
                 )
             ),
-            'annotation 1 names image 9 or category 1, which is not there',
+            'annotation 1 names image 9 or category 1, which is not there); next: convert it with python '
+            'data_tools/import_annotations.py',
         ),
     ],
 )
@@ -178,6 +179,9 @@ MENDS = 'import_annotations.py'
     [
         (lambda d: d['annotations'][1].update(id=1), ['id 1 occurs 2 times in annotations']),
         (lambda d: d['images'].append(d['images'][0]), ['id 1 occurs 2 times in images']),
+        (lambda d: d['images'].append(d['images'][0] | dict(id=99)), ['file_name train1.jpg occurs 2 times']),
+        (lambda d: d['annotations'][0].update(area=None), ["1 annotations without 'area', first train1", MENDS]),
+        (lambda d: d['annotations'][0].update(bbox=[0.1, 0.2, 0.3, 0.4]), ['smaller than a pixel']),
         (lambda d: d['annotations'][0].update(id=0), ['has the id 0, with which pycocotools', MENDS]),
         (lambda d: d['annotations'][0].pop('id'), ["1 annotations without 'id', first train1.jpg", MENDS]),
         (lambda d: d['annotations'][0].pop('area'), ["1 annotations without 'area', first train1", MENDS]),

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import csv
 import io
 import json
 import math
@@ -712,6 +713,57 @@ LAYOUTS = {
             (f'annotations/instances_{s}2017.json', coco([{}], categories='bc')),
         )
     },
+    'COCO with a folder for each split': {
+        name: content
+        for s in ('train', 'val', 'test')
+        for name, content in (
+            (f'{s}/a.jpg', (200, 100)),
+            (f'annotations/instances_{s}.json', coco([{}], categories='bc')),
+        )
+    },
+    'COCO with one folder of images': {
+        name: content
+        for s in ('train', 'val', 'test')
+        for name, content in (
+            (f'images/{s}.jpg', (200, 100)),
+            (f'{s}.json', coco([{}], images=[(f'{s}.jpg', 200, 100)], categories='bc')),
+        )
+    },
+    'COCO with the images elsewhere': {
+        name: content
+        for s in ('train', 'val', 'test')
+        for name, content in (
+            (f'zoo/{s}.jpg', (200, 100)),
+            (f'{s}.json', coco([{}], images=[(f'{s}.jpg', 200, 100)], categories='bc')),
+        )
+    },
+    'CVAT COCO with the names of its subsets': {
+        name: content
+        for s in ('Train', 'Validation', 'Test')
+        for name, content in (
+            (f'images/{s}/a.jpg', (200, 100)),
+            (f'annotations/instances_{s}.json', coco([{}], categories='bc')),
+        )
+    },
+    'CVAT YOLO with the names of its subsets': {
+        f'obj_{s}_data/{s}.{suffix}': content
+        for s in ('Train', 'Validation', 'Test')
+        for suffix, content in (('jpg', (200, 100)), ('txt', YOLO))
+    }
+    | {f'{s}.txt': f'data/obj_{s}_data/{s}.jpg\n' for s in ('Train', 'Validation', 'Test')}
+    | {'obj.names': 'b\nc\n'},
+    'VOC in folders with capitals': {
+        f'{s}/a.{suffix}': content
+        for s in ('Train', 'Val', 'Test')
+        for suffix, content in (('jpg', (200, 100)), ('xml', voc([11, 11, 50, 60])))
+    },
+    'Ultralytics with paths of Windows': {
+        f'{kind}/{s}/a.{suffix}': content
+        for s in ('train', 'val', 'test')
+        for kind, suffix, content in (('images', 'jpg', (200, 100)), ('labels', 'txt', YOLO))
+    }
+    | {f'{s}.txt': f'C:\\me\\images\\{s}\\a.jpg\r\n' for s in ('train', 'val')}
+    | {'d.yaml': f'train: train.txt\r\nval: val.txt\r\ntest: images\\test\r\n{YAML}'},
     'LabelMe in folders': {
         f'{s}/a.{suffix}': content
         for s in ('train', 'val', 'test')
@@ -730,10 +782,11 @@ def test_a_whole_data_set_is_converted_in_one_run(run, tmp_path, capsys, name, e
     args = ['ds', '--data-root', str(root)] if elsewhere else ['ds']
     for _ in range(2):  # a second time, over its own files
         import_annotations.main(args)
+    assert 'earlier split' not in capsys.readouterr().out
     for split in ('train', 'val', 'test'):
         data = json.loads((root / f'coco_{split}.json').read_text())
         names = [c['name'] for c in data['categories']]
-        assert names == (['b'] if name in ('VOC', 'LabelMe in folders') else ['b', 'c'])
+        assert names == (['b'] if name.startswith(('VOC', 'LabelMe')) else ['b', 'c'])
         (annotation,) = data['annotations']
         assert annotation['bbox'] == pytest.approx([10, 10, 40, 50])
         (image,) = data['images']
@@ -790,3 +843,290 @@ def test_one_folder_with_images_and_labels_is_split(run, tmp_path):
         assert len(data['images']) == 2 and math.isclose(data['annotations'][0]['area'], 2000)
         for image in data['images']:
             assert (tmp_path / 'root' / split / image['file_name']).is_file()
+
+
+def pair(name, place=''):
+    """An image with its YOLO label (dict) in a split called ``name``."""
+    files = {f'ds/{place}images/{name}/{name}.jpg': (200, 100)}
+    return files | {f'ds/{place}labels/{name}/{name}.txt': YOLO}
+
+
+def voc_pair(name):
+    files = {f'ds/JPEGImages/{name}.jpg': (200, 100)}
+    return files | {f'ds/Annotations/{name}.xml': voc([11, 11, 50, 60], filename=f'{name}.jpg')}
+
+
+class Whole:
+    """What one run without --out printed."""
+
+    def __init__(self, run, root, files, *args):
+        with contextlib.suppress(AssertionError):
+            run(files, 'nothing')  # writes the files
+        self.status, out = 0, io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+            try:
+                import_annotations.main([*args])
+            except SystemExit as stop:
+                self.status = stop.code
+        self.out = out.getvalue()
+
+
+OVERLAP = 'warning: 1 images are in several splits'
+
+
+@pytest.mark.parametrize(
+    'files, splits, message',
+    [
+        # one folder, or one image on both lists
+        ({**pair('train'), 'ds/d.yaml': 'names: [b]\ntrain: images/train\nval: images/train'},
+         ['train', 'val'], OVERLAP),
+        ({**voc_pair('p'), **voc_pair('q'), 'ds/ImageSets/Main/train.txt': 'p\nq\n',
+          'ds/ImageSets/Main/val.txt': 'q\n'}, ['train', 'val'], OVERLAP),
+        # not only the test images
+        ({**voc_pair('p'), **voc_pair('q'), 'ds/ImageSets/Main/trainval.txt': 'p\n',
+          'ds/ImageSets/Main/test.txt': 'q\n'}, ['test', 'train'], 'no validation split'),
+        ({**pair('test'), **pair('more'), 'ds/classes.txt': 'b'}, [], 'coco_ds.json: 2 images'),
+        # the folder that is meant is not there, another one of the same last name is
+        ({**pair('train'), 'ds/images/z.jpg': (200, 100), 'ds/labels/z.txt': YOLO,
+          'ds/d.yaml': 'names: [b]\ntrain: images/train\nval: ../valid/images'}, None,
+         'val: ../valid/images is not there'),
+        # which file divides the data
+        ({**pair('train'), **pair('val'), 'ds/a.yaml': 'names: [b]\ntrain: images/train',
+          'ds/z.yaml': 'names: [zebra]\ntrain: images/val'}, None,
+         'ds: 2 files divide it (a.yaml, z.yaml); next: name one of them'),
+    ],
+)  # fmt: skip
+def test_which_images_a_data_set_has(run, tmp_path, files, splits, message):
+    case = Whole(run, tmp_path, files, 'ds')
+    assert message in case.out
+    written = sorted(path.stem for path in (tmp_path / 'ds').glob('coco_*.json'))
+    assert written == [f'coco_{split}' for split in splits or ()]
+    assert case.status == (2 if splits is None else 0)
+
+
+def test_a_yaml_file_without_names_is_not_passed_over(run, tmp_path):
+    files = {**pair('train'), 'ds/classes.txt': 'b', 'ds/my.yaml': 'train: images/train\nnc: 1'}
+    case = Whole(run, tmp_path, files, 'ds/my.yaml')
+    assert case.status == 2 and 'ds/my.yaml: no class names' in case.out
+
+
+def test_a_category_above_the_others_where_a_split_has_no_object(run, tmp_path):
+    names = [dict(id=0, name='project', supercategory='none')]
+    names += [dict(id=1, name='ball', supercategory='project')]
+    for rows in ([dict(category_id=1)], []):
+        case = run({**IMAGE, 'c.json': coco(rows, categories=names)}, 'c.json', 'i')
+        assert case.classes == ['ball']
+    same = [dict(id=1, name='person', supercategory='person')]  # COCO's own
+    assert run({**IMAGE, 'c.json': coco([], categories=same)}, 'c.json', 'i').classes == ['person']
+
+
+# ---- classes of YOLO
+
+
+def test_each_folder_of_labels_has_its_own_class_names(run):
+    files = {f'i/{f}/{f}.jpg': (200, 100) for f in 'pq'}
+    files |= {f'l/{f}/{f}.txt': YOLO for f in 'pq'}
+    files |= {'l/p/classes.txt': 'cat\ndog\n', 'l/q/classes.txt': 'dog\ncat\n'}  # labelImg's
+    case = run(files, 'l', 'i')
+    assert [row[:2] for row in case.objects] == [('p/p.jpg', 'cat'), ('q/q.jpg', 'dog')]
+    assert 'l/p/classes.txt, l/q/classes.txt' in case.out
+
+
+POINTS = ' 0.15 0.4 2 0.1 0.3 1 0.2 0.3 2 0.0 0.0 0'  # x, y and whether it is visible
+
+
+@pytest.mark.parametrize(
+    'line, files, box, message',
+    [
+        (f'{YOLO} .4 .4 .4 .4', {'data.yaml': 'names: [b]\nkpt_shape: [2, 2]'}, BOX, ''),
+        (YOLO + POINTS, {}, BOX, 'objects have keypoints: the boxes are taken'),
+        (YOLO + POINTS[: POINTS.index(' 0.0')], {}, BOX, 'objects have keypoints'),
+        (YOLO + ' 0.1 0.3 0.2 0.4 0.15 0.3', {}, None, 'boxes with keypoints, write kpt_shape'),
+        ('0 .05 .1 .25 .1 .25 .6 .05 .6', {}, BOX, ''),  # an outline
+    ],
+)
+def test_keypoints_that_the_list_of_names_does_not_tell(run, line, files, box, message):
+    case = run({**IMAGE, 'l/a.txt': line, 'l/classes.txt': 'b', **files}, 'l', 'i')
+    assert box in (None, *case.objects) and message in case.out
+    assert ('keypoints' in case.out) == bool(message)
+
+
+@pytest.mark.parametrize(
+    'files, args, classes',
+    [
+        ({'l/a.txt': YOLO, 'data.yaml': "names: ['ball ', ' mug']"}, ('l',), ['ball', 'mug']),
+        ({'c.json': coco([{}], categories=['ball ', 'mug'])}, ('c.json',), ['ball', 'mug']),
+        ({'l/a.txt': YOLO, 'l/_darknet.labels': 'ball\nmug\n'}, ('l',), ['ball', 'mug']),
+        (
+            {'l/a.json': labelme(dict(points=SQUARE), dict(points=SQUARE, label=None))},
+            ('l',),
+            ['b'],
+        ),
+    ],
+)
+def test_names_of_classes_are_trimmed(run, files, args, classes):
+    case = run({**IMAGE, **files}, *args, 'i')
+    assert case.classes == classes and len(case.objects) == 1 and case.objects[0][1] == classes[0]
+
+
+# ---- the same faults in other formats
+
+
+def group(*shapes):
+    return labelme(*(dict(group_id=1, **shape) for shape in shapes))
+
+
+@pytest.mark.parametrize(
+    'shapes, area',
+    [
+        ((MASK, MASK | dict(points=[[100, 10], [139, 59]])), 4000),
+        ((MASK, dict(points=[[100, 10], [140, 10], [140, 60], [100, 60]])), 4000),
+        ((dict(points=[[100, 10], [140, 10], [140, 60], [100, 60]]), MASK), 4000),
+    ],
+)
+def test_group_id_joins_masks(run, shapes, area):
+    rows = [s | dict(mask=png(40, 50, (0, 0, 40, 50))) if 'shape_type' in s else s for s in shapes]
+    case = run({**IMAGE, 'l/a.json': group(*rows)}, 'l', 'i')
+    assert case.objects == [('a.jpg', 'b', 10, 10, 130, 50)]
+    assert case.coco['annotations'][0]['area'] == area and '1 objects in several' in case.out
+
+
+def test_a_mask_that_is_no_image(run):
+    case = run({**IMAGE, 'l/a.json': labelme(MASK | dict(mask='eHh4'))}, 'l', 'i')
+    assert case.status == 2 and 'a mask that is no image' in case.out
+
+
+CVAT = '<attributes><attribute><name>rotation</name><value>90.0</value></attribute></attributes>'
+ROTATED = '<robndbox><cx>30</cx><cy>35</cy><w>40</w><h>50</h><angle>1.5708</angle></robndbox>'
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        voc([11, 11, 50, 60]).replace('</object>', f'{CVAT}</object>'),
+        f'<annotation><object><name>b</name>{ROTATED}</object></annotation>',  # roLabelImg's
+    ],
+)
+def test_turned_boxes_of_pascal_voc(run, text):
+    assert run({**IMAGE, 'l/a.xml': text}, 'l', 'i').objects == [('a.jpg', 'b', 5, 15, 50, 40)]
+
+
+@pytest.mark.parametrize(
+    'files, args',
+    [
+        ({'c.json': coco([dict(bbox=[0.05, 0.1, 0.2, 0.5])])}, ('c.json', 'i')),
+        ({'l/a.xml': voc([0.05, 0.1, 0.25, 0.6])}, ('l', 'i')),
+        ({'l/a.json': labelme(dict(points=[[0.1, 0.2], [0.3, 0.2], [0.3, 0.4]]))}, ('l', 'i')),
+    ],
+)
+def test_shares_of_the_size_are_no_pixels(run, files, args):
+    case = run({**IMAGE, **files}, *args)
+    assert case.status == 2 and 'shares of width and height' in case.out
+
+
+def test_corners_in_place_of_a_size_are_noticed(run):
+    data = coco([dict(bbox=[110, 10, 150, 60])])  # x1, y1, x2, y2
+    assert (
+        'warning: 1 of 1 regions leave the image'
+        in run({**IMAGE, 'c.json': data}, 'c.json', 'i').out
+    )
+
+
+CORNERS = [10, 10, 50, 10, 50, 60, 10, 60]
+
+
+def row(**change):
+    """COCO (dict) with one annotation, of which None takes a key away."""
+    data = coco([dict(segmentation=[CORNERS])])
+    data['annotations'][0] |= change
+    for key in [key for key, value in change.items() if value is None]:
+        del data['annotations'][0][key]
+    return data
+
+
+@pytest.mark.parametrize(
+    'data, box, message',
+    [
+        (row(segmentation=CORNERS), BOX, ''),  # VIA's own COCO, which has a text for image_id, too
+        (row(image_id='1'), BOX, ''),
+        (row(bbox=None), BOX, ''),  # LabelMe's script
+        (row(bbox=None, segmentation=None), None, "has no 'bbox'); next: export it again"),
+        (row(category_id=None), None, "has no 'category_id'); next: export it again"),
+        (row(image_id=7), None, 'which is not there); next: export it again'),
+        (coco([{}], images=[('a.jpg', 200, 100)] * 2), None, 'file_name a.jpg occurs 2 times'),
+    ],
+)
+def test_rows_of_coco_with_another_form(run, data, box, message):
+    case = run({**IMAGE, 'c.json': data}, 'c.json', 'i')
+    assert message in case.out and (case.objects == [box] if box else case.status == 2)
+
+
+def test_a_number_and_the_same_number_as_text_are_two_ids(run):
+    images = [dict(id=1, file_name='a.jpg'), dict(id='1', file_name='b.jpg')]
+    data = coco([{}]) | dict(images=images)
+    case = run({**IMAGE, 'i/b.jpg': (200, 100), 'c.json': data}, 'c.json', 'i')
+    assert case.objects == [BOX]
+
+
+@pytest.mark.parametrize(
+    'name, content',
+    [
+        ('l/a.xml', voc([11, 11, 50, 60], name='球')),
+        ('l/a.json', labelme(dict(points=SQUARE, label='球'))),
+        ('c.json', coco([{}], categories='球')),
+        ('l/a.txt', YOLO),
+    ],
+)
+def test_what_is_not_in_utf8(run, name, content):
+    text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+    files = {**IMAGE, name: text.encode('gbk'), 'data.yaml': 'names: [球]'.encode('gbk')}
+    assert '; next: save it as UTF-8' in run(files, name.partition('/')[0], 'i').out
+
+
+def test_a_hidden_folder_has_no_images(run):
+    files = {**IMAGE, 'i/.thumbnails/a.jpg': (20, 10), 'l/a.txt': YOLO, 'l/classes.txt': 'b'}
+    assert run(files, 'l', 'i').objects == [BOX]
+
+
+def test_a_command_of_another_program_is_quoted(run):
+    case = run({**IMAGE, 'my data/a.xml': OTHERS['annotations.xml'][0]}, 'my data', 'i')
+    assert "-i 'my data' -if cvat" in case.out
+
+
+# ---- files of VIA
+
+
+def test_another_file_beside_the_one_that_is_read_is_named(run):
+    text = v.via2([v.entry('a.jpg', v.RECT)])
+    files = {**IMAGE, 'i/via_region_data.json': text, 'i/via_project.json': text}
+    out = run(files, 'i', main=balloon2coco.main).out
+    assert 'i/via_region_data.json is read, and not via_project.json beside it' in out
+
+
+@pytest.mark.parametrize('mark', ['Suggested', ' suggested'])
+def test_a_status_that_a_person_typed(run, mark):
+    text = v.via2([v.entry('a.jpg', (v.RECT, dict(status=mark)))])
+    case = run({**IMAGE, 'i/a.json': text}, 'i', main=balloon2coco.main)
+    assert case.status == 2 and 'not reviewed' in case.out
+
+
+CSV = (
+    '#filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,'
+    'region_attributes\na.jpg,-1,"{}",1,0,"{""name"":""rect"",""x"":10,""y"":10,""width"":40,'
+    '""height"":50}","{""名"":""球""}"\n'
+)
+
+
+def of_excel(text):
+    """CSV as Excel saves it in many languages."""
+    out = io.StringIO()
+    csv.writer(out, delimiter=';').writerows(csv.reader(io.StringIO(text)))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    'text, message', [(CSV.encode('gbk'), 'i/a.csv: not in UTF-8'), (of_excel(CSV), '')]
+)
+def test_csv_of_via_that_another_program_saved(run, text, message):
+    case = run({**IMAGE, 'i/a.csv': text}, 'i', '--class-attribute', '名', main=balloon2coco.main)
+    assert message in case.out and (message or case.objects == [('a.jpg', '球', 10, 10, 40, 50)])

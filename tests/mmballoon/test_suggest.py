@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import runpy
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -89,6 +91,28 @@ def test_nothing_is_replaced_and_mistakes_end_in_one_line(photos, tmp_path):
     (tmp_path / 'photos/broken.png').write_bytes(b'no image')
     with pytest.raises(UserError, match='broken.png: not a readable image'):
         photos(out=tmp_path / 'b')
+
+
+def test_no_file_of_labelme_for_two_images(photos, tmp_path):
+    (tmp_path / 'photos/sure.bmp').write_bytes((tmp_path / 'photos/old.png').read_bytes())
+    with pytest.raises(UserError, match='would have one file'):
+        photos(format='labelme', extend=None)
+    assert not (tmp_path / 'out.json').exists()
+
+
+def test_an_image_that_the_loader_cannot_read(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(cv2, 'imdecode', lambda data, flags: None)
+    with pytest.raises(UserError, match='not a readable image'):
+        photos()
+
+
+@pytest.mark.parametrize('top', ['0', '-1'])
+def test_top_is_a_number_of_images(top, capsys, monkeypatch):
+    command = Path(__file__).parents[2] / 'tools/suggest_annotations.py'
+    monkeypatch.setattr('sys.argv', [str(command), 'photos', 'model.onnx', '--top', top])
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(command), run_name='__main__')
+    assert '--top takes a number of images' in capsys.readouterr().err
 
 
 def test_coco_and_labelme_carry_the_mark(photos, tmp_path):
