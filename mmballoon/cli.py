@@ -72,6 +72,7 @@ BACKEND = 'install this package, or leave this backend out of vis_backends in th
 # (exception types, end of the file name of the functions that raise it, these functions, what to do)
 KNOWN_ERRORS = (
     ('FileNotFoundError JSONDecodeError', 'pycocotools/coco.py', '__init__', NO_ANNOTATIONS),
+    ('AssertionError', 'hooks/checkpoint_hook.py', '__init__', 'correct default_hooks.checkpoint'),
     ('AssertionError', 'hooks/num_class_check_hook.py', '_check_head', WRONG_CLASSES),
     ('ValueError', 'mmengine/dataset/base_dataset.py', '_serialize_data', NO_CATEGORY),
     ('UnpicklingError', 'torch/serialization.py', 'load', UNSAFE),
@@ -341,18 +342,9 @@ def list_images(inputs, decode=True, out=None):
     for path in found:
         if out and path.resolve().parent == Path(out).resolve():
             raise UserError(path, 'its result could replace it', 'choose another --out-dir')
-    broken = [path for path in found if decode and not _decodes(path)]
-    if broken:
-        more = f' (and {len(broken) - 1} more of {len(found)} files)' if len(broken) > 1 else ''
-        raise UserError(broken[0], f'not a readable image{more}', 'replace it or leave it out')
+        if decode:
+            read_image(path)
     return [str(path) for path in found]
-
-
-def _decodes(path):
-    try:
-        return read_image(path) is not None
-    except (OSError, UserError):
-        return False
 
 
 def read_image(path):
@@ -374,9 +366,7 @@ def read_image(path):
 
 
 def picture_suffix(path):
-    """The suffix (str) of the picture that is drawn on an image: its own, or .jpg where OpenCV cannot
-    write that format, or only in grey.
-    """
+    """The suffix (str) of a picture drawn on an image: its own, or .jpg where OpenCV writes it not in colour."""
     import cv2
 
     suffix = Path(path).suffix

@@ -32,14 +32,6 @@ def publish(checkpoint):
     return buffer.getvalue()
 
 
-def is_published(path):
-    """Whether a file has nothing but what ``publish`` writes: a training may need more of it."""
-    import torch
-
-    loaded = torch.load(path, map_location='cpu')
-    return loaded.keys() == {'meta', 'state_dict'} and loaded['meta'].keys() == {'dataset_meta'}
-
-
 def main(argv=None):
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument('checkpoint', help='checkpoint of tools/train.py')
@@ -51,9 +43,10 @@ def main(argv=None):
         from mmballoon.train import rules
 
         rules.apply()
-        if args.out.exists() and not is_published(args.out):
-            advice = 'move it away, or choose another name'
-            raise UserError(args.out, 'not written by this command', advice)
+        from mmballoon.train.rules import weights
+
+        if args.out.exists() and args.out.resolve() != weights.PACKAGED:
+            raise UserError(args.out, 'exists', 'move it away, or choose another name')
         content = publish(args.checkpoint)
         with atomic_write(args.out) as file:
             file.write(content)

@@ -42,11 +42,6 @@ def find_latest_checkpoint(work_dir):
         print_log(
             f'{folder}: --resume takes {chosen and chosen.name}; skipped: {reasons}', 'current'
         )
-    parts = ', '.join(sorted(path.name for path in folder.glob('.*.part')))
-    if parts:
-        print_log(
-            f'{folder}: a write was interrupted and left {parts}; nothing reads it', 'current'
-        )
     return chosen and str(chosen)
 
 

@@ -74,14 +74,15 @@ def test_damage_is_noticed(tmp_path, monkeypatch):
         weights.load_from_package('mmballoon://balloon')
 
 
-def test_only_published_weights_are_replaced(mistake, in_process, tmp_path):
-    """Not the checkpoint itself: without its optimizer it could not be resumed."""
+def test_only_published_weights_are_replaced(mistake, in_process, tmp_path, monkeypatch):
+    """Those in the package, and nothing else: a checkpoint without its optimizer cannot be resumed."""
     path, out = tmp_path / 'epoch_1.pth', tmp_path / 'out.pth'
     meta = dict(dataset_meta=dict(classes=('a',)), epoch=1)
     torch.save(dict(meta=meta, state_dict=dict(w=torch.ones(1)), optimizer={}), path)
     before = path.read_bytes()
-    assert 'not written by this command' in mistake('tools/publish_weights.py', path, path)
+    assert f'{path}: exists' in mistake('tools/publish_weights.py', path, path)
     assert path.read_bytes() == before
+    monkeypatch.setattr(weights, 'PACKAGED', out)
     for _ in range(2):
         assert in_process('tools/publish_weights.py', path, out).status == 0
     assert torch.load(out)['state_dict']['w'].dtype == torch.float16
