@@ -46,7 +46,7 @@ def workers(launcher):
 
 
 def wait_for(condition, *launchers):
-    deadline = time.time() + 240
+    deadline = time.time() + 600
     while not condition():
         for launcher in launchers:
             assert launcher.poll() in (None, 0), launcher.log.read_text()[-3000:]
@@ -57,7 +57,7 @@ def wait_for(condition, *launchers):
 def ends_well(work_dir, *launchers):
     """Every launcher ends by itself with status 0, and all epochs are done."""
     for launcher in launchers:
-        assert launcher.wait(240) == 0, [
+        assert launcher.wait(600) == 0, [
             path.read_text()[-3000:] for path in work_dir.glob('*.txt')
         ]
     lines = launchers[0].log.read_text().splitlines()
@@ -69,6 +69,14 @@ def ends_well(work_dir, *launchers):
 def ports():
     with contextlib.closing(socket.create_server(('127.0.0.1', 0))) as server:
         return server.getsockname()[1]
+
+
+def listens(port):
+    """Whether a process waits for connections at a TCP port (state 0A of Linux's tables)."""
+    rows = [Path(f'/proc/net/{name}').read_text().splitlines()[1:] for name in ('tcp', 'tcp6')]
+    return any(
+        row.split()[1].endswith(f':{port:04X}') and row.split()[3] == '0A' for row in sum(rows, [])
+    )
 
 
 def machine(tiny_data, work_dir, port):
@@ -91,7 +99,7 @@ def test_a_worker_that_is_killed(tiny_data, tmp_path):
 def test_two_machines_and_one_that_dies_and_comes_back(tiny_data, tmp_path):
     port = ports()
     first = machine(tiny_data, tmp_path, port)
-    time.sleep(15)  # so that the first one keeps the list of the machines
+    wait_for(lambda: listens(port), first)  # so that the first one keeps the list of the machines
     second = machine(tiny_data, tmp_path, port)
     wait_for((tmp_path / 'last_checkpoint').exists, first, second)
     assert '[1][1/1]' in first.log.read_text()  # 8 images, 4 in each of two processes
@@ -127,7 +135,7 @@ def test_sigterm_ends_all_processes(tiny_data, tmp_path):
     wait_for((tmp_path / 'last_checkpoint').exists, launcher)
     training = workers(launcher)
     launcher.send_signal(signal.SIGTERM)
-    assert launcher.wait(120)
+    assert launcher.wait(600)
     log = launcher.log.read_text()
     assert 'stopped; every finished epoch is saved, and --resume continues from there' in log, log
     assert not [pid for pid in training if Path(f'/proc/{pid}').exists()]
