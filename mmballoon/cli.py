@@ -67,7 +67,7 @@ TWO_BUILDS = (
 )
 EXPORT_PACKAGES = 'pip install -r requirements-export.txt -c constraints.txt'
 CHECK_PATH = 'check the path (checkpoints are in work_dirs/<config name>/)'
-BACKEND = 'install this package, or leave this backend out of vis_backends in the config'
+PACKAGE = 'install this package, or leave out what needs it in the config'
 
 # (exception types, end of the file name of the functions that raise it, these functions, what to do)
 KNOWN_ERRORS = (
@@ -80,7 +80,6 @@ KNOWN_ERRORS = (
     ('RuntimeError EOFError', 'torch/serialization.py', '__init__ _load _legacy_load', DAMAGED),
     ('FileNotFoundError', 'mmengine/runner/checkpoint.py', 'load_from_local', CHECK_PATH),
     ('FileNotFoundError AssertionError error', 'mmcv/transforms/loading.py', 'transform', NO_IMAGE),
-    ('ImportError', 'mmengine/visualization/vis_backend.py', '_init_env', BACKEND),
     ('ValueError', 'optim/scheduler/param_scheduler.py', '__init__', 'correct its schedule'),
     ('ValueError', 'torch/utils/data/sampler.py', '__init__', 'correct its batch_size'),
     ('RuntimeError', 'torchvision/_meta_registrations.py', '<module>', TWO_BUILDS),
@@ -144,6 +143,8 @@ def explain(error):
         return package_problems()
     types = {cls.__name__ for cls in type(error).__mro__}
     functions = _functions(error)
+    if isinstance(error, ImportError) and re.search(r'/mm(det|engine|yolo)/', functions[-1][0]):
+        return f'{_found(error)}; next: {PACKAGE}'
     for exceptions, file, names, advice in KNOWN_ERRORS:
         if types & set(exceptions.split()) and any(
             f.endswith(file) and name in names.split() for f, name in functions

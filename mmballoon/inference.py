@@ -5,6 +5,7 @@ import functools
 
 import torch
 from mmcv.cnn import ConvModule, fuse_conv_bn
+from mmdet.models import CenterNetHead, CornerHead
 from mmengine.utils import apply_to
 
 from mmballoon.cli import fast_bfloat16
@@ -32,6 +33,8 @@ def prepare(model, fuse=True, amp=False):
         model.extract_feat = _in_bfloat16(model.extract_feat)
         if hasattr(model, 'bbox_head'):
             model.bbox_head.forward = _in_bfloat16(model.bbox_head.forward)
+    if isinstance(getattr(model, 'bbox_head', None), (CenterNetHead, CornerHead)):
+        return model  # they reshape their outputs by view, which does not know this order
     return model.to(memory_format=torch.channels_last)
 
 

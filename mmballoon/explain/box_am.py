@@ -106,7 +106,9 @@ class BoxAM:
 
     def _ignored_losses(self):
         """Names of the losses to ignore; refuses a head that the method does not know."""
-        head = getattr(self.detector, 'bbox_head', self.detector)  # a two-stage detector has none
+        head = (
+            getattr(self.detector, 'bbox_head', None) or self.detector
+        )  # some detectors have none
         families = [f for f in IGNORED_LOSSES if type(head).__name__.lower().startswith(f)]
         if self.needs_grad and not families:
             raise self._unknown(f'{self.method} knows the heads of {", ".join(IGNORED_LOSSES)}')
@@ -118,8 +120,10 @@ class BoxAM:
         return IGNORED_LOSSES[families[0]] if families else []
 
     def _unknown(self, found):
-        name = type(getattr(self.detector, 'bbox_head', self.detector)).__name__
-        return UserError(name, found, '--method eigencam, which works with any detector')
+        head = getattr(self.detector, 'bbox_head', None) or self.detector
+        return UserError(
+            type(head).__name__, found, '--method eigencam, which works with any detector'
+        )
 
     def default_layers(self):
         """[[name]] of the DEFAULT_LAYERS that this detector has; for layercam, the whole backbone.
@@ -206,7 +210,8 @@ class BoxAM:
         outputs, calls = capture_outputs(layers, lambda: self._head(inputs))
         head = self.detector.bbox_head
         # Other heads multiply their scores by a third output, or put them through a softmax.
-        if not isinstance(head, RTMDetHead) and (len(outputs) > 2 or not head.use_sigmoid_cls):
+        plain = len(outputs) == 2 and getattr(head, 'use_sigmoid_cls', False)
+        if not isinstance(head, RTMDetHead) and not plain:
             found = 'its scores are not those of the classes alone, so not for layercam'
             raise self._unknown(found)
         scores = [score for _, score in self._origins(outputs[0], sample.pred_instances)]

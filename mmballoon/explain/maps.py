@@ -72,6 +72,9 @@ def map_to_image(values, metainfo):
     (width, height) with which the pipeline resized it, batch_input_shape (height, width) of the
     padded input, all in pixels.
     """
+    if 'scale_factor' not in metainfo:  # of CenterNet, which pads an image on all sides instead
+        found = 'does not resize the images, so maps cannot be laid on them'
+        raise UserError('the test pipeline of the config', found, 'use another detector')
     (ori_h, ori_w), (in_h, in_w) = metainfo['ori_shape'], metainfo['batch_input_shape']
     x_scale = metainfo['scale_factor'][0] * values.shape[1] / in_w  # cells per pixel of the image
     y_scale = metainfo['scale_factor'][1] * values.shape[0] / in_h

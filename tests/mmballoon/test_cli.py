@@ -126,6 +126,16 @@ def test_the_file_system_says_what_is_wrong(tmp_path, capsys):
     )
 
 
+def test_a_package_that_upstream_asks_for(capsys):
+    code = "def draw():\n    raise ImportError('panopticapi is not installed')\n\n\ndraw()"
+    with pytest.raises(SystemExit) as stop, report_errors():
+        exec(compile(code, '/a/mmdet/visualization/local_visualizer.py', 'exec'), {})
+    found = 'error: panopticapi is not installed; next: install this package'
+    assert stop.value.code == 2 and capsys.readouterr().err.startswith(found)
+    with pytest.raises(ImportError), report_errors():
+        exec(compile(code, '/a/mine/local_visualizer.py', 'exec'), {})
+
+
 def test_what_is_no_file_is_not_replaced(tmp_path):
     """Whoever is root in a container would replace /dev/null for everybody."""
     os.mkfifo(tmp_path / 'null')

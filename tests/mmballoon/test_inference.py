@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmdet.apis import init_detector
+from mmdet.models import CenterNetHead
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.structures import DetDataSample
 from mmengine.config import Config, ConfigDict
@@ -67,6 +68,14 @@ def test_nms_of_the_best_boxes_gives_the_same_boxes(boxes, spread):
     assert len(found) and torch.equal(found.bboxes, expected.bboxes)
     assert torch.equal(found.scores, expected.scores)
     assert calls == {5000: {3000: [40], 40: [40, 5000]}, 30: {3000: [30], 40: [30]}}[boxes][spread]
+
+
+def test_a_head_that_views_its_outputs_gets_them_in_its_order():
+    model = torch.nn.Module()
+    model.bbox_head = CenterNetHead(in_channels=8, feat_channels=8, num_classes=2)
+    prepare(model, fuse=False)
+    heat = model.bbox_head.eval()((torch.rand(1, 8, 6, 6),))[0][0]
+    assert heat.view(1, -1).shape == (1, 72)  # as get_topk_from_heatmap does
 
 
 @pytest.mark.parametrize(
