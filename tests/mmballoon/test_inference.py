@@ -5,6 +5,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 import torch
+from mmcv.cnn import ConvModule
 from mmdet.apis import init_detector
 from mmdet.models import CenterNetHead
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
@@ -68,6 +69,19 @@ def test_nms_of_the_best_boxes_gives_the_same_boxes(boxes, spread):
     assert len(found) and torch.equal(found.bboxes, expected.bboxes)
     assert torch.equal(found.scores, expected.scores)
     assert calls == {5000: {3000: [40], 40: [40, 5000]}, 30: {3000: [30], 40: [30]}}[boxes][spread]
+
+
+@pytest.mark.parametrize('order', [('conv', 'norm', 'act'), ('norm', 'act', 'conv')])
+def test_the_same_outputs_in_every_order_of_the_layers(order):
+    """NAS-FCOS normalises first: its normalisation must not be fused into the convolution that follows."""
+    module = ConvModule(4, 4, 1, norm_cfg=dict(type='BN'), order=order).eval()
+    module.bn.running_mean.uniform_(1, 2)
+    image = torch.rand(1, 4, 3, 3)
+    with torch.no_grad():
+        expected = module(image)
+        found = prepare(torch.nn.Sequential(module))(image)
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert isinstance(module.bn, torch.nn.Identity) == (order[0] == 'conv')
 
 
 def test_a_head_that_views_its_outputs_gets_them_in_its_order():
