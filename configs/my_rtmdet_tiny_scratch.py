@@ -42,5 +42,6 @@ custom_hooks = [
          update_buffers=True, priority=49),  # average over 120 iterations, 1/16 of the run
     dict(type='NumClassCheckHook')]
 
-load_from = 'mmballoon://' + ','.join(_base_.metainfo['classes'])  # None: random weights
+# None: random weights
+load_from = 'mmballoon://' + ','.join(name.replace(',', '%2C') for name in _base_.metainfo['classes'])
 randomness = dict(seed=0)

@@ -59,5 +59,5 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', eta_min=base_lr * 0.01, begin=0, end=max_epochs,
          T_max=max_epochs, by_epoch=True, convert_to_iter_based=True)]
 custom_hooks = [dict(type='ChannelsLastHook'), dict(type='NumClassCheckHook')]
-load_from = 'mmballoon://' + ','.join(metainfo['classes'])
+load_from = 'mmballoon://' + ','.join(name.replace(',', '%2C') for name in metainfo['classes'])
 randomness = dict(seed=0)

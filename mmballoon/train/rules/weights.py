@@ -10,6 +10,7 @@ in torch's cache. Weights whose whole sha256 is in this file are refused where i
 other name is compared, and a difference is a line in the log: a name proves nothing.
 
 ``mmballoon://cat,dog`` names the weights in the package, with these classes (mmballoon/weights/README.md).
+A comma in the name of a class is written %2C.
 """
 
 import hashlib
@@ -44,7 +45,7 @@ def address(config, name):
             f'the weights in the package know no {", ".join(map(repr, unknown)) or "class of COCO"}'
         )
         raise UserError(name, found, 'train, and add --weights CHECKPOINT')
-    return f'mmballoon://{",".join(classes)}'
+    return 'mmballoon://' + ','.join(name.replace(',', '%2C') for name in classes)
 
 
 def load_from_package(address, map_location=None):
@@ -55,7 +56,8 @@ def load_from_package(address, map_location=None):
     """
     _verify(PACKAGED, PACKAGED.name, 'install mmballoon again')
     loaded = torch.load(PACKAGED, map_location=map_location, weights_only=True)
-    meta, classes = loaded['meta']['dataset_meta'], address.partition('://')[2].split(',')
+    names = address.partition('://')[2].split(',')
+    meta, classes = loaded['meta']['dataset_meta'], [name.replace('%2C', ',') for name in names]
     rows = [meta['classes'].index(name) if name in meta['classes'] else -1 for name in classes]
     for name, value in loaded['state_dict'].items():
         value = value.float() if value.is_floating_point() else value

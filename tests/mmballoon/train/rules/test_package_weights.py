@@ -56,6 +56,19 @@ def test_the_classes_get_their_rows_by_name(monkeypatch):
     assert torch.equal(many[name], loaded[name].float().flip(0))
 
 
+def test_a_class_name_with_a_comma():
+    names = ('crane, bird', 'balloon')
+    config = Config.fromfile(ROOT / 'configs/my_rtmdet_tiny.py')
+    text = (ROOT / 'configs/my_rtmdet_tiny_scratch.py').read_text()
+    line = re.search('^load_from.*', text, re.M)[0]
+    config.metainfo.classes = names
+    values = dict(_base_=config)
+    exec(line, values)
+    assert (
+        weights.load_from_package(values['load_from'])['meta']['dataset_meta']['classes'] == names
+    )
+
+
 @pytest.mark.parametrize('name', ['my_rtmdet_tiny_scratch', 'my_rtmdet_tiny_toy'])
 def test_recipes_start_from_them_and_all_weights_fit(name):
     weights.apply()
