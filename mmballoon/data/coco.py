@@ -52,28 +52,20 @@ class Part:
     tiles: list = field(default_factory=list)
 
 
-def read_json(path):
-    """A COCO file (dict) whose tables have what they must have; raises a UserError as check_rows does."""
-    try:
-        data = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise UserError(path, 'no such file', CONVERT) from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(path, f'not COCO JSON ({error})', CONVERT) from None
-    check_rows(path, data)
-    return data
-
-
-def check_rows(path, data, advice=IMPORT):
-    """Check the tables of a COCO file.
+def read_json(path, advice=IMPORT):
+    """A COCO file (dict) whose tables have what they must have.
 
     Raises:
         UserError: the first thing that is missing, or a row that names what is not there.
     """
     try:
+        data = json.loads(path.read_bytes())
         _check_rows(data)
-    except ValueError as error:
+    except FileNotFoundError:
+        raise UserError(path, 'no such file', CONVERT) from None
+    except (ValueError, RecursionError) as error:
         raise UserError(path, f'not COCO JSON ({error})', advice) from None
+    return data
 
 
 def _check_rows(data):
@@ -134,14 +126,9 @@ def load(path, folder=None):
 
 def _check_outline(annotation):
     rings = annotation.get('segmentation') or []
-    if isinstance(rings, dict):
-        return
-    try:
-        odd = any(len(ring) % 2 or len(ring) < 6 for ring in rings)
-        odd |= not all(math.isfinite(float(value)) for ring in rings for value in ring)
-    except (TypeError, ValueError):
-        odd = True
-    if odd:
+    numbers = [float(value) for ring in rings for value in ring] if isinstance(rings, list) else []
+    odd = isinstance(rings, list) and any(len(ring) % 2 or len(ring) < 6 for ring in rings)
+    if odd or isinstance(rings, str) or not all(map(math.isfinite, numbers)):
         what = 'has a segmentation that is no list of polygons'
         raise ValueError(f'annotation {annotation.get("id")} {what}')
 

@@ -150,8 +150,13 @@ def convert(args, sources):
     for line in unused_classes(tallies, classes):
         print(f'note: {line}')
     texts = {path: to_json(path, coco) for path, coco in results.items()}
-    for line in shared_images(jobs):
-        print(f'warning: {line}')
+    used = [
+        (source.base / name).resolve()
+        for source, entries in jobs.values()
+        for name in source.sizes.keys() & {entry.filename for entry in entries}
+    ]
+    if shared := len(used) - len(set(used)):
+        print(f'warning: {shared} images are in several splits: results on them are not valid')
     with linked_images(links(args, jobs)):
         replace_files(texts)
     for path, coco in results.items():
@@ -168,19 +173,6 @@ def divide(args, item):
         raise UserError(source.annotation, found, 'add images')
     parts = zip(SPLITS, split_entries(present, args.split, args.seed))
     return {path.with_name(f'coco_{split}.json'): (source, entries) for split, entries in parts}
-
-
-def shared_images(jobs):
-    """Lines (str) about images that are in several of the COCO files."""
-    images = Counter(
-        os.stat(source.base / entry.filename).st_ino
-        for source, entries in jobs.values()
-        for entry in entries
-        if entry.filename in source.sizes
-    )
-    count = sum(number > 1 for number in images.values())
-    if count:
-        yield f'{count} images are in several splits: what is measured on them is not valid'
 
 
 def links(args, jobs):

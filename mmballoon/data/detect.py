@@ -173,11 +173,8 @@ def find_splits(path) -> dict[str, Split]:
 
 def _from_yaml(root, chosen=None):
     """Ultralytics: a YAML file with names, and with the images of each split."""
-    files = [
-        (path, about)
-        for path, about in yaml_files(root)
-        if chosen in (None, path) and about.keys() & NAMES.keys()
-    ]
+    files = [item for item in yaml_files(root) if item[1].keys() & NAMES.keys()]
+    files = [item for item in files if chosen in (None, item[0])]
     if chosen and not files:
         raise UserError(chosen, 'no class names with the images of train and val', 'add them')
     if any(about != files[0][1] for _, about in files):
@@ -204,16 +201,14 @@ def _resolve(root, base, place):
     """
     place = place.replace('\\', '/')
     parts = [part for part in Path(place).parts if part not in ('..', '.')]
-    names = sum(NAMES.values(), ())
-    first = next((i for i, part in enumerate(parts) if part.casefold() in names), len(parts) - 1)
-    shorter = [root.joinpath(*parts[i:]) for i in range(first + 1)]
+    names = [i for i, part in enumerate(parts) if part.casefold() in sum(NAMES.values(), ())]
+    shorter = [root.joinpath(*parts[i:]) for i in range((names or [len(parts) - 1])[-1] + 1)]
     return next((path for path in (root / base / place, *shorter) if path.exists()), None)
 
 
 def _child(folder, *names):
     """The file or folder of the first of these names, in upper or lower case, in a folder; or None."""
-    there = sorted(folder.iterdir()) if folder.is_dir() else []
-    there = {path.name.casefold(): path for path in there}
+    there = {path.name.casefold(): path for path in sorted(folder.glob('*'))}
     return next((there[name] for name in names if name in there), None)
 
 
@@ -273,31 +268,38 @@ def _stem(folder, line):
 def _from_folders(root):
     """A folder for each split, below the root or below its images/ and labels/; or COCO's own layout."""
     splits, jsons = {}, [*root.glob('*.json'), *root.glob('annotations/*.json')]
+    folders = sorted(path for path in (*root.iterdir(), *root.glob('images/*')) if path.is_dir())
     for split, names in NAMES.items():
-        places = [path for path in (*root.iterdir(), *root.glob('images/*')) if path.is_dir()]
-        places = [path for path in places if path.name.casefold() in names]
-        places.sort(key=lambda path: (names.index(path.name.casefold()), len(path.parts), path))
-        for images in places:
+        places = [
+            (names.index(p.name.casefold()), len(p.parts), p)
+            for p in folders
+            if p.name.casefold() in names
+        ]
+        for *_, images in sorted(places):
             inner = images / 'images'
             labels = _labels_of(inner if inner.is_dir() else images)
             if files_of(labels, TEXTS):
                 splits[split] = Split(*detect(labels), [images])
                 break
         else:
-            files = [file for file in jsons if split in file.stem.casefold()]
+            files = [f for f in jsons if {*re.findall('[a-z]+', f.stem.casefold())} & {*names}]
             files = [file for file in files if not is_own(file) and kind_of(file) == 'coco']
-            if len(files) == 1:
-                splits[split] = Split('coco', files, _image_folders(root, split))
+            if len(files) > 1:
+                found = ', '.join(file.name for file in files)
+                raise UserError(
+                    root, f'{len(files)} COCO files of {split} ({found})', 'move one away'
+                )
+            for file in files:
+                splits[split] = Split('coco', [file], _image_folders(root, split, folders))
     return splits
 
 
-def _image_folders(root, split):
+def _image_folders(root, split, folders):
     """The folders of the images of a split in COCO's layout, such as train2017/; or that of all images."""
-    folders = [path for path in (*root.iterdir(), *root.glob('images/*')) if path.is_dir()]
-    folders = [path for path in folders if path.name.casefold().startswith(split)]
     target, common = root / split, _child(root, 'images') or root
+    found = [path for path in folders if path.name.casefold().startswith(split)]
     # The images in ``target`` may be links to others, which this command made.
     names = [path.relative_to(target) for path in files_of(target, SUFFIXES)]
-    if not all((common / name).is_file() for name in names) and folders == [target]:
-        return folders
-    return [path for path in folders if path != target] or [common]
+    if found == [target] and not all((common / name).is_file() for name in names):
+        return found
+    return [path for path in found if path != target] or [common]

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 from mmballoon.cli import UserError
 from mmballoon.data import coco
-from mmballoon.data.shapes import Skip, short, turned
+from mmballoon.data.shapes import Skip, polygon_box, short, turned
 from mmballoon.data.via import Entry, Region, make_region
 
 
@@ -70,10 +70,10 @@ def _rect(x, y, width, height):
     return dict(name='rect', x=x, y=y, width=width, height=height)
 
 
-def _turned_rect(x, y, width, height, angle):
-    """Region of a box that is turned around its center by an angle in radians, clockwise."""
+def _turned_rect(x, y, width, height, degrees):
+    """Region of a box that is turned around its center, clockwise; degrees: number, text or None."""
     region = make_region(_rect(x, y, width, height), {})
-    if angle:
+    if angle := math.radians(float(degrees or 0)):
         center = x + width / 2, y + height / 2
         region.outlines = [turned(points, angle, center) for points in region.outlines]
     return region
@@ -130,18 +130,12 @@ def _keypoints(lines):
     third = {value for row in rows for value in row[6::3]}
     if count > 0 and count % 3 == 0 and {2} <= third <= {0, 1, 2}:  # not, weakly or well visible
         return count, ['objects have keypoints: the boxes are taken']
+    points = [(i % 2, p, row) for row in rows for i, p in enumerate(row[4:])]
+    inside = all(p == 0 or 2 * abs(p - row[i]) <= row[2 + i] for i, p, row in points)
     # A turned box has 8 numbers, which can hardly be told from two keypoints.
-    if count > 0 and count % 2 == 0 and count != 4 and all(map(_points_in_box, rows)):
+    if inside and count > 0 and count % 2 == 0 and count != 4:
         return 0, ['if the outlines are boxes with keypoints, write kpt_shape to a YAML file']
     return 0, []
-
-
-def _points_in_box(row):
-    x, y, width, height, *points = row
-    return all(
-        (abs(px - x) <= width / 2 and abs(py - y) <= height / 2) or px == py == 0
-        for px, py in zip(points[::2], points[1::2])
-    )
 
 
 def _yolo_object(line, path, source, names, keypoints):
@@ -173,10 +167,8 @@ def _yolo_names(folder):
     """(file, {number: class name}, how many numbers of each object are for keypoints)"""
     found, keypoints = (None, {}), 0
     for place in (folder, *list(folder.resolve().parents)[:3]):
-        for path in (
-            place / 'classes.txt',
-            *sorted((*place.glob('*.names'), *place.glob('*.labels'))),
-        ):
+        lists = sorted(path for end in ('names', 'labels') for path in place.glob(f'*.{end}'))
+        for path in (place / 'classes.txt', *lists):
             if path.is_file() and not found[0]:
                 names = parse(path, 'text', text_lines)
                 found = path, {i: name.strip() for i, name in enumerate(names) if name.strip()}
@@ -218,9 +210,8 @@ def _read_yaml(data):
             raise ValueError('names is a number')
         names = [names] if isinstance(names, str) else names
         items = names.items() if isinstance(names, dict) else enumerate(names)
-        about |= (
-            {'names': {int(number): str(name).strip() for number, name in items}} if items else {}
-        )
+        names = {int(number): str(name).strip() for number, name in items}
+        about |= {'names': names} if names else {}
         about['keypoints'] = math.prod(int(n) for n in about.get('kpt_shape', ['0']))
     except (yaml.YAMLError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f'no names: {error}') from None
@@ -261,7 +252,7 @@ def _counts_from_one(text):
 
 def _texts(item):
     """{tag: text} of an object of Pascal VOC, with those of its box and of its attributes (CVAT's)."""
-    parts = (*item, *item.iterfind('bndbox/*'), *item.iterfind('robndbox/*'))
+    parts = (*item, *item.iterfind('bndbox/*'))
     texts = {part.tag: (part.text or '').strip() for part in parts}
     for attribute in item.iterfind('attributes/attribute'):
         texts.setdefault(attribute.findtext('name'), attribute.findtext('value'))
@@ -269,14 +260,9 @@ def _texts(item):
 
 
 def _voc_object(item, first):
-    if 'angle' in item:  # roLabelImg
-        x, y, width, height, angle = (float(item[k]) for k in ('cx', 'cy', 'w', 'h', 'angle'))
-        rect = x - width / 2, y - height / 2, width, height
-    else:
-        left, top, right, bottom = (float(item[key]) for key in ('xmin', 'ymin', 'xmax', 'ymax'))
-        rect = left - first, top - first, right - left + first, bottom - top + first
-        angle = math.radians(float(item.get('rotation') or 0))
-    region = _turned_rect(*rect, angle)
+    left, top, right, bottom = (float(item[key]) for key in ('xmin', 'ymin', 'xmax', 'ymax'))
+    rect = left - first, top - first, right - left + first, bottom - top + first
+    region = _turned_rect(*rect, item.get('rotation'))
     region.crowd = item.get('difficult') in ('1', 'true', 'True')
     return item['name'], region
 
@@ -295,7 +281,7 @@ def read_labelme(files, class_names=None):
             pixels = _pixels(data.get('imageWidth'), data.get('imageHeight'))
             about = dict(filename=name, pixels=pixels, label=path)
             entry = _entry(data['shapes'], _labelme_object, pixels, **about)
-            groups += _join_groups(entry, data['shapes'], pixels)
+            groups += _join_groups(entry, data['shapes'])
             entries.append(entry)
     notes = [f'{groups} objects in several parts (one class and group_id)'] * bool(groups)
     return entries, [], notes
@@ -345,16 +331,18 @@ def _as_json(mask):
     return dict(size=[int(n) for n in mask['size']], counts=mask['counts'].decode('ascii'))
 
 
-def _join_groups(entry, shapes, pixels):
+def _join_groups(entry, shapes):
     """Join the regions of one class and one group_id; returns how many objects have several parts."""
+    from pycocotools import mask
+
     first, kept = {}, []
     for region, shape in zip(entry.regions, shapes):
         group = shape.get('group_id') if isinstance(shape, dict) else None
         if group is not None and not region.problem:
             whole = first.setdefault((region.attributes['class'], str(group)), region)
             if whole is not region:
-                if whole.mask or region.mask:
-                    whole.mask = _joined_masks((whole, region), *pixels)
+                masks = [part.mask for part in (whole, region) if part.mask]
+                whole.mask = _as_json(mask.merge(masks)) if len(masks) == 2 else None
                 whole.outlines += region.outlines
                 continue
         kept.append(region)
@@ -362,28 +350,11 @@ def _join_groups(entry, shapes, pixels):
     return sum(len(region.outlines) > 1 for region in kept)
 
 
-def _joined_masks(regions, width, height):
-    """COCO's run lengths of regions that have such, or outlines."""
-    from pycocotools import mask
-
-    parts = []
-    for region in regions:
-        if region.mask:
-            parts.append(dict(region.mask, counts=region.mask['counts'].encode()))
-        else:
-            parts += mask.frPyObjects(region.outlines, height, width)
-    return _as_json(mask.merge(parts))
-
-
 def read_coco(files, class_names=None):
     """COCO JSON of another program: any ids, missing areas and boxes, absolute paths of images."""
     (path,) = files
-    data = parse(path, 'JSON', json.loads)
-    with contextlib.suppress(
-        AttributeError, LookupError, TypeError
-    ):  # check_rows says what is wrong
-        _complete(data)
-    coco.check_rows(path, data, 'export it again; from VIA as JSON, for data_tools/balloon2coco.py')
+    advice = 'export it again; from VIA as JSON, for data_tools/balloon2coco.py'
+    data = coco.read_json(path, advice)
     for problem in coco.ids_twice(data):
         raise UserError(path, problem, 'give each its own id')
     names = {category['id']: str(category['name']).strip() for category in data['categories']}
@@ -412,34 +383,17 @@ def read_coco(files, class_names=None):
     return entries, classes, notes
 
 
-def _complete(data):
-    """Give rows of a COCO file the form that the others have: VIA and LabelMe's scripts write these."""
-    known = {image['id'] for image in data['images']}
-    texts = {str(key): key for key in known}
-    for row in data['annotations']:
-        outline = row.get('segmentation')
-        if outline and isinstance(outline, list) and not isinstance(outline[0], list):
-            row['segmentation'] = [outline]
-        if outline:
-            row.setdefault('bbox', [])
-        if row['image_id'] not in known:
-            row['image_id'] = texts[str(row['image_id'])]
-
-
 def _outline_elsewhere(annotation):
     """Whether less than half of the bbox and of the outline's box is in both (their IoU is below 0.5)."""
-    outline, box = annotation.get('segmentation'), annotation['bbox']
     try:
-        points = [value for part in outline for value in part] if isinstance(outline, list) else []
-        x, y, width, height = map(float, box)
-        xs, ys = [float(v) for v in points[::2]], [float(v) for v in points[1::2]]
-        left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)
+        x, y, width, height = map(float, annotation['bbox'])
+        points = [float(value) for part in annotation.get('segmentation') for value in part]
+        left, top, across, down = polygon_box(points)
     except (OverflowError, TypeError, ValueError):
         return False  # no outline, or one that is reported as broken
-    across = min(x + width, right) - max(x, left)
-    down = min(y + height, bottom) - max(y, top)
-    both = max(0, across) * max(0, down)
-    return both < 0.5 * (width * height + (right - left) * (bottom - top) - both)
+    both = max(0, min(x + width, left + across) - max(x, left))
+    both *= max(0, min(y + height, top + down) - max(y, top))
+    return both < 0.5 * (width * height + across * down - both)
 
 
 def _attributes(annotation):
@@ -456,8 +410,7 @@ def _coco_object(annotation, names, pixels):
         region.outlines = [outline for part in parts for outline in part.outlines]
     else:
         x, y, w, h = annotation['bbox']
-        angle = math.radians(float(attributes.get('rotation') or 0))  # CVAT's
-        region = _turned_rect(x, y, w, h, angle)
+        region = _turned_rect(x, y, w, h, attributes.get('rotation'))
     if isinstance(outline, dict):
         region.mask = _coco_mask(outline, pixels)
     region.crowd = bool(annotation.get('iscrowd'))

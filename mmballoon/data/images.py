@@ -91,9 +91,6 @@ class ImageFolder:
             known = Counter(_folders(name)) + Counter(_folders(str(label or '')))
             shared = [(Counter(_folders(path)) & known).total() for path in found]
             found = [path for path, count in zip(found, shared) if count == max(shared)]
-        if len(found) > 1:  # links to one file, such as an earlier conversion made
-            same = {(self.base / path).stat().st_ino: path for path in sorted(found, key=len)[::-1]}
-            found = [path for path in found if path in same.values()]
         return found
 
     def images(self) -> list[str]:
