@@ -193,15 +193,11 @@ def compare(parts, same, near):
             only = sorted(set(left) ^ set(right))
             what = f'{a} and {b} have different categories: {", ".join(only)} in one of them only'
             parts[-1].problems.append(f'{what}: convert both splits in one run')
-    for title, pairs_across in (
-        ('identical files', across(same)),
-        ('near-duplicates', across(near)),
-    ):
-        if pairs_across:
-            (_, a), (_, b), _ = pairs_across[0]
+    for title, found in (('identical files', same), ('near-duplicates', near)):
+        if found := across(found):
+            (_, a), (_, b), _ = found[0]
             result = f'data leakage, the evaluation on these images is not valid ({a} and {b})'
-            what = f'{len(pairs_across)} {title} between splits: {result}'
-            parts[-1].problems.append(what)
+            parts[-1].problems.append(f'{len(found)} {title} between splits: {result}')
 
 
 def findings(parts, img_size, draw=None, masks=False):

@@ -222,12 +222,16 @@ def _yolo_split(root, places, names=None):
             continue
         images = {line: _resolve(root, '', line) for line in _lines(place)}
         missing = [line for line, image in images.items() if not image]
-        if missing:
-            found = f'{len(missing)} of its {len(images)} images are not there: {missing[0]}'
-            raise UserError(place, found, 'add them, or take them off the list')
+        _refuse_missing(place, missing, f'of its {len(images)} images are not there')
         files += [_labels_of(image.parent) / f'{image.stem}.txt' for image in images.values()]
         folders += [image.parent for image in images.values()]
     return Split('yolo', [f for f in files if f.is_file()], list(dict.fromkeys(folders)), names)
+
+
+def _refuse_missing(path, names, what):
+    if names:
+        found = f'{len(names)} {what}: {names[0]}'
+        raise UserError(path, found, 'add them, or take them off the list')
 
 
 def _lines(path):
@@ -251,9 +255,7 @@ def _from_lists(root):
             stems = [_stem(root / 'Annotations', line) for line in _lines(voc)]
             files = [root / f'Annotations/{stem}.xml' for stem in stems]
             missing = [file.stem for file in files if not file.is_file()]
-            if missing:
-                found = f'{len(missing)} images without a file in Annotations: {missing[0]}'
-                raise UserError(voc, found, 'add them, or take them off the list')
+            _refuse_missing(voc, missing, 'images without a file in Annotations')
             splits[split] = Split('voc', files, [root / 'JPEGImages'])
         elif yolo and (root / 'obj.names').is_file():
             splits[split] = _yolo_split(root, [yolo])
@@ -268,14 +270,11 @@ def _stem(folder, line):
 def _from_folders(root):
     """A folder for each split, below the root or below its images/ and labels/; or COCO's own layout."""
     splits, jsons = {}, [*root.glob('*.json'), *root.glob('annotations/*.json')]
-    folders = sorted(path for path in (*root.iterdir(), *root.glob('images/*')) if path.is_dir())
+    folders = [*sorted(root.iterdir()), *sorted(root.glob('images/*'))]
+    folders = [path for path in folders if path.is_dir()]
     for split, names in NAMES.items():
-        places = [
-            (names.index(p.name.casefold()), len(p.parts), p)
-            for p in folders
-            if p.name.casefold() in names
-        ]
-        for *_, images in sorted(places):
+        places = [path for path in folders if path.name.casefold() in names]
+        for images in sorted(places, key=lambda path: names.index(path.name.casefold())):
             inner = images / 'images'
             labels = _labels_of(inner if inner.is_dir() else images)
             if files_of(labels, TEXTS):
@@ -286,9 +285,8 @@ def _from_folders(root):
             files = [file for file in files if not is_own(file) and kind_of(file) == 'coco']
             if len(files) > 1:
                 found = ', '.join(file.name for file in files)
-                raise UserError(
-                    root, f'{len(files)} COCO files of {split} ({found})', 'move one away'
-                )
+                found = f'{len(files)} COCO files of {split} ({found})'
+                raise UserError(root, found, 'move all but one away')
             for file in files:
                 splits[split] = Split('coco', [file], _image_folders(root, split, folders))
     return splits

@@ -8,7 +8,6 @@ but rounds outlines to masks of whole pixels, and ends at the first broken objec
 """
 
 import base64
-import contextlib
 import io
 import json
 import math
@@ -95,54 +94,33 @@ def read_yolo(files, class_names=None, about=None):
         path, mapping = about
         for source, names, _ in lists.values():
             # A list of names in the dataset itself; another YAML file may divide it in another way.
-            text = source and source.suffix not in ('.yaml', '.yml')
-            inside = text and path.parent.resolve() in source.resolve().parents
-            if inside and names != mapping['names']:
-                others = ', '.join(mapping['names'].values())
-                found = f'{", ".join(names.values())}, but {path} names {others}'
+            text = source and source.suffix not in ('.yaml', '.yml') and names != mapping['names']
+            if text and path.parent.resolve() in source.resolve().parents:
+                first, second = (', '.join(found.values()) for found in (names, mapping['names']))
+                found = f'{first}, but {path} names {second}'
                 raise UserError(source, found, 'correct one of them, or remove it')
         lists = dict.fromkeys(lists, (path, mapping['names'], mapping['keypoints']))
     sources = dict.fromkeys(str(source) for source, _, _ in lists.values() if source)
     notes = [f'the class names are those of {", ".join(sources)}'] if sources else []
-    entries, classes, texts = [], {}, {}
+    entries, classes = [], {}
     for path in files:
-        texts[path] = [line for line in parse(path, 'text', text_lines) if line.strip()]
-    shown, more = _keypoints(line for lines in texts.values() for line in lines)
-    for path, lines in texts.items():
         source, names, keypoints = lists[path.parent]
         if not source:
             source, names = '--classes', dict(enumerate(class_names or []))
         classes |= dict.fromkeys(names[number] for number in sorted(names))
+        lines = [line for line in parse(path, 'text', text_lines) if line.strip()]
         image = dict(filename=path.stem, pixels=(1, 1), label=path)
-        about = path, source, names, keypoints or shown
-        entries.append(_entry(lines, _yolo_object, *about, **image))
-    return entries, list(classes), notes + more
-
-
-def _keypoints(lines):
-    """(how many numbers of each object are for keypoints, as the lines themselves show; notes)"""
-    rows = []
-    for line in lines:
-        with contextlib.suppress(ValueError):  # _yolo_object says what is wrong
-            rows.append([float(word) for word in line.split()[1:]])
-    sizes = {len(row) - 4 for row in rows}
-    count = sizes.pop() if len(sizes) == 1 else 0
-    third = {value for row in rows for value in row[6::3]}
-    if count > 0 and count % 3 == 0 and {2} <= third <= {0, 1, 2}:  # not, weakly or well visible
-        return count, ['objects have keypoints: the boxes are taken']
-    points = [(i % 2, p, row) for row in rows for i, p in enumerate(row[4:])]
-    inside = all(p == 0 or 2 * abs(p - row[i]) <= row[2 + i] for i, p, row in points)
-    # A turned box has 8 numbers, which can hardly be told from two keypoints.
-    if inside and count > 0 and count % 2 == 0 and count != 4:
-        return 0, ['if the outlines are boxes with keypoints, write kpt_shape to a YAML file']
-    return 0, []
+        entries.append(_entry(lines, _yolo_object, path, source, names, keypoints, **image))
+    return entries, list(classes), notes
 
 
 def _yolo_object(line, path, source, names, keypoints):
     number, *values = map(float, line.split())
     if not number.is_integer():
         raise ValueError('a class is a whole number')
-    if keypoints and len(values) == 4 + keypoints:
+    visible = {*values[6::3]} if len(values) % 3 == 1 else set()  # of keypoints: 0, 1 or 2
+    shown = visible and visible <= {0, 1, 2} and (2 in visible or len(values) % 2)
+    if shown or (keypoints and len(values) == 4 + keypoints):
         values = values[:4]
     if values and not -1 <= min(values) <= max(values) <= 2:  # a box may reach out of the image
         raise Skip('broken: the numbers are not from 0 to 1, as shares of the image', short(line))
