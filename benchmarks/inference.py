@@ -6,10 +6,10 @@
 
 upstream: mmdet.apis.inference_detector on the model as it is loaded. ours: the same on the model as
 tools/image_demo.py prepares it (mmballoon/inference.py), and with its --amp. The next rows run the
-files of tools/export_onnx.py as tools/onnx_demo.py does; those whose package is not installed
-(onnxruntime, openvino) are left out. All sides run in this process, in turn, with as many threads as
-torch. The two variables make torch and OpenVINO compute as on a CPU with AVX2 alone; ONNX Runtime does
-not read them.
+files of tools/export_onnx.py as tools/onnx_demo.py does. Peers: the YOLO models of Ultralytics, without
+weights, in ONNX Runtime. Rows whose package is not installed (onnxruntime, openvino, ultralytics) are
+left out. All sides run in this process, in turn, with as many threads as torch. The two variables make
+torch and OpenVINO compute as on a CPU with AVX2 alone; ONNX Runtime does not read them.
 
 Without a checkpoint the weights are random and the image is noise. The biases of the head are then set
 so that 3700 of the 8400 boxes go through NMS: trained weights gave 3200 to 5400 on the validation images.
@@ -23,6 +23,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from train_step import ROOT, compare, make_parser, reduced_type
+
+PEERS = ('yolo11n', 'yolo26n')
 
 
 def load(args):
@@ -49,10 +51,10 @@ def load(args):
     return model
 
 
-# Both functions below return {name: (a function of the image, number type)}.
+# Each function below returns {name: (a function of the image, number type)}.
 
 
-def in_torch(args):
+def in_torch(args, folder):
     upstream = load(args)
     from mmdet.apis import inference_detector
     from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
@@ -86,6 +88,17 @@ def in_files(args, folder):
     return sides
 
 
+def peers(args, folder):
+    from ultralytics import YOLO
+
+    sides = {}
+    for name in PEERS:
+        YOLO(f'{name}.yaml').save(folder / f'{name}.pt')
+        path = YOLO(folder / f'{name}.pt').export(format='onnx', imgsz=args.size)
+        sides[f'{name}, ONNX Runtime'] = partial(YOLO(path), verbose=False), None
+    return sides
+
+
 def images(args):
     """The images of --images, (H, W, 3) uint8 BGR, or one of noise."""
     if args.images:
@@ -104,18 +117,17 @@ def main(argv=None):
     about = 'image files or folders; every repeat takes all'
     parser.add_argument('--images', nargs='+', help=about)
     args = parser.parse_args(argv)
-    pictures = images(args)
+    sides, pictures = {}, images(args)
     args.batch_size = len(pictures)  # one call detects on each of them, one by one
     with tempfile.TemporaryDirectory() as folder:
-        detectors = in_torch(args)
-        try:
-            detectors |= in_files(args, Path(folder))
-        except ModuleNotFoundError as error:
-            print(f'without the rows of exported files: {error}')
-        sides = {
-            name: (lambda detect=detect: [*map(detect, pictures)], dtype)
-            for name, (detect, dtype) in detectors.items()
-        }
+        for rows in (in_torch, in_files, peers):
+            try:
+                found = rows(args, Path(folder))
+            except ModuleNotFoundError as error:
+                print(f'without the rows of {rows.__name__}: {error}')
+                continue
+            for name, (detect, dtype) in found.items():
+                sides[name] = lambda detect=detect: [*map(detect, pictures)], dtype
         compare('detection', sides, args)
 
 
