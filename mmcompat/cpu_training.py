@@ -27,9 +27,13 @@ def mixed_precision(is_cuda_available):
 
 @repair(amp_optimizer_wrapper, 'GradScaler')
 def without_scaling(grad_scaler, *args, **kwargs):
-    """The CPU's bfloat16 has the range of float32, so its gradients need no scaling."""
+    """The CPU's bfloat16 has the range of float32, so its gradients need no scaling. A checkpoint gets
+    the state of a new scaler, with which a GPU can go on: it refuses an empty one.
+    """
     if get_device() == 'cpu':
-        return torch.amp.GradScaler('cpu', enabled=False)
+        scaler = torch.amp.GradScaler('cpu', enabled=False)
+        scaler.state_dict = torch.amp.GradScaler('cpu', **kwargs).state_dict
+        return scaler
     return grad_scaler(*args, **kwargs)
 
 

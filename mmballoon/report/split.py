@@ -5,6 +5,7 @@ from pathlib import Path
 from mmballoon.cli import UserError
 from mmballoon.data import coco
 from mmballoon.data.coco import datasets
+from mmballoon.train.rules.classes import class_names
 
 
 def annotation_file(plain):
@@ -24,7 +25,7 @@ def load_split(dataset):
 def _load(plain):
     path = annotation_file(plain)
     part = coco.load(path, Path(plain.get('data_root') or '', plain.data_prefix.img))
-    classes = plain.get('metainfo', {}).get('classes') or list(part.names.values())
+    classes = class_names(plain) or list(part.names.values())
     words = [key for key in (*part.images, *part.names) if not isinstance(key, int)]
     if words:
         advice = 'python data_tools/import_annotations.py gives it numbers'

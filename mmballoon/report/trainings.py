@@ -155,6 +155,7 @@ def write_config(cfg, part, run, images):
     cfg.default_hooks.logger.interval = 1  # the time left is worked out from the log
     cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='EpochSeedHook')]
     imports = cfg.get('custom_imports', {}).get('imports', [])
+    imports = [imports] if isinstance(imports, str) else imports
     cfg.custom_imports = dict(imports=[*imports, 'mmballoon.train'])
     with atomic_write(run / 'config.py', 'w') as file:
         for key, value in cfg.to_dict().items():  # pretty_text takes seconds

@@ -74,6 +74,7 @@ with wrapper.optim_context(model):
 wrapper.update_params(out.float().sum())
 assert not torch.equal(before, model.weight)
 wrapper.load_state_dict(wrapper.state_dict())
+torch.amp.GradScaler("cpu").load_state_dict(wrapper.state_dict()["loss_scaler"])  # as a GPU that goes on
 """
 
 VISUALIZER = """

@@ -44,13 +44,20 @@ class CocoFile:
     filter_cfg: dict
 
 
+def class_names(dataset):
+    """The classes of a plain dataset (config): its own, or those of its type, such as COCO's; or None."""
+    kind = DATASETS.get(dataset.get('type') or 'none')
+    if hasattr(kind, '_load_metainfo'):
+        return kind._load_metainfo(dataset.get('metainfo')).get('classes')
+    return None
+
+
 def coco_file(dataset):
     """CocoFile of a plain dataset, or None where it has no COCO file that can be read."""
     path = Path(dataset.get('data_root') or '', dataset.get('ann_file') or '')
-    kind = DATASETS.get(dataset.get('type', ''))
-    if path.suffix != '.json' or not path.is_file() or not hasattr(kind, '_load_metainfo'):
+    classes = class_names(dataset)
+    if path.suffix != '.json' or not path.is_file() or not isinstance(classes, (list, tuple)):
         return None  # building the dataset says what is wrong, if anything is
-    classes = kind._load_metainfo(dataset.get('metainfo')).get('classes')
     try:
         data = read_json(path)
         images = {image['id']: min(image['width'], image['height']) for image in data['images']}
@@ -62,8 +69,6 @@ def coco_file(dataset):
         if count > 1:
             found = f"{count} categories are named '{name}'"
             raise UserError(path, found, 'give each a name of its own, or one id')
-    if not isinstance(classes, (list, tuple)):
-        return None
     for step in dataset.get('pipeline') or ():
         if step.get('with_mask'):
             taken = [a for a in data['annotations'] if names[a['category_id']] in classes]

@@ -13,21 +13,22 @@ import warnings
 
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
+from mmballoon.cli import UserError
 from mmballoon.train.rules import instead
 
 POSITION = ('last_step', '_global_step', '_last_value')  # of a scheduler: what training changes
 
 
-def _resume(resume, self, *args, **kwargs):
+def _resume(resume, self, filename, *args, **kwargs):
     schedulers = self.param_schedulers
     planned = isinstance(schedulers, list) and all(hasattr(s, 'base_values') for s in schedulers)
     if not schedulers or not planned:
         # None, those of several optimizers, or one that follows a metric (ReduceOnPlateauLR)
-        return resume(self, *args, **kwargs)
+        return _resume_all(resume, self, filename, *args, **kwargs)
     states = [copy.deepcopy(scheduler.state_dict()) for scheduler in schedulers]
     optimizer = schedulers[0].optimizer
     settings = [{k: v for k, v in g.items() if k != 'params'} for g in optimizer.param_groups]
-    resume(self, *args, **kwargs)
+    _resume_all(resume, self, filename, *args, **kwargs)
     changed = changes(self, schedulers, states)
     if changed:
         for group, values in zip(optimizer.param_groups, settings):
@@ -39,6 +40,17 @@ def _resume(resume, self, *args, **kwargs):
             f'--resume: the config is not the one of the checkpoint: {", ".join(changed)}; from here on, '
             f'the schedule is the one that this config has after epoch {self.epoch}'
         )
+
+
+def _resume_all(resume, self, filename, *args, **kwargs):
+    resume(self, filename, *args, **kwargs)
+    optimizer = getattr(self.optim_wrapper, 'optimizer', None)  # none: several
+    if optimizer and not optimizer.defaults.keys() <= optimizer.param_groups[0].keys():
+        found = f'was not written with {type(optimizer).__name__}, the optimizer of the config'
+        advice = (
+            f'name its optimizer, or begin with its weights: --cfg-options load_from={filename}'
+        )
+        raise UserError(filename, found, advice)
 
 
 def changes(runner, schedulers, states):

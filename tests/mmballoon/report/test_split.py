@@ -230,3 +230,12 @@ def test_no_class_of_the_config(tmp_path):
     dataset, _ = write_split(tmp_path, 'val', dict(cat=1))
     with pytest.raises(UserError, match='val.json: no category named zebra, ball, mug'):
         split.load_split(dataset)
+
+
+@pytest.mark.parametrize('metainfo', [None, {}])
+def test_a_config_without_classes_has_those_of_its_dataset(tmp_path, metainfo):
+    """A model of COCO's 80 classes, tested on a file with two of them in another order."""
+    dataset, _ = write_split(tmp_path, 'val', dict(car=3, person=1))
+    dataset.metainfo = metainfo
+    names = split.load_split(dataset).names
+    assert len(names) == 80 and [*names.items()][:3:2] == [(1, 'person'), (3, 'car')]

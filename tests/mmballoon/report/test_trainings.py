@@ -53,6 +53,13 @@ def test_a_file_with_two_annotations(cfg, tiny_data, tmp_path):
         trainings.prepare(cfg, tmp_path / 'folds', ARGS)
 
 
+def test_imports_that_are_a_text(cfg, tmp_path):
+    cfg.custom_imports = dict(imports='mmballoon.train')
+    trainings.prepare(cfg, tmp_path, ARGS)
+    found = Config.fromfile(tmp_path / 'fold_1/config.py').custom_imports.imports
+    assert set(found) == {'mmballoon.train'}
+
+
 def test_train_alone(cfg, tmp_path):
     cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
     trainings.prepare(cfg, tmp_path / 'folds', ARGS)

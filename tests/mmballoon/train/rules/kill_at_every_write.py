@@ -66,7 +66,7 @@ def train(folder, resume, epochs=EPOCHS, batch_size=2, lr=0.01, keep=1, best='sc
         val_evaluator=dict(type=Improving),
         train_cfg=dict(by_epoch=True, max_epochs=epochs),
         val_cfg=dict(),
-        optim_wrapper=dict(optimizer=dict(type='SGD', lr=lr)),
+        optim_wrapper=dict(optimizer=dict(type=options.pop('optimizer', 'SGD'), lr=lr)),
         default_hooks=dict(checkpoint=checkpoint, logger=None),
         resume=resume,
         log_level='ERROR',

@@ -8,6 +8,8 @@ import pytest
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub, MMLogger
 
+from mmballoon.cli import UserError
+
 SCRIPT = Path(__file__).with_name('kill_at_every_write.py')
 SCHEDULE = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=3),
@@ -82,6 +84,13 @@ def test_the_rates_are_those_of_a_whole_training(rates, tmp_path, change, text):
     resumed, said = rates('c', resume=True, load_from=str(old), **change)
     assert resumed and resumed == [seen for seen in whole if seen[0] >= 3]
     assert len(said) == (text is not None) and (not said or text in said[0])
+
+
+def test_another_optimizer_is_one_line(rates, tmp_path):
+    rates('a', keep=6)
+    old = str(tmp_path / 'a/epoch_3.pth')
+    with pytest.raises(UserError, match='epoch_3.pth: was not written with AdamW, .*load_from='):
+        rates('b', resume=True, load_from=old, optimizer='AdamW')
 
 
 PLATEAU = dict(
