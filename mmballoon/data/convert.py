@@ -65,8 +65,8 @@ class Source:
         if not self.sizes:
             self._refuse(len(entries))
         regions = [region for entry in self.entries for region in entry.regions]
-        values = [value for r in regions for points in r.outlines for value in points]
-        if max(values, default=2) <= 1 and any(value % 1 for value in values):
+        outlines = [points for region in regions for points in region.outlines if points]
+        if max(map(max, outlines), default=2) <= 1 and any(v % 1 for o in outlines for v in o):
             found = 'all its coordinates are below 1: shares of width and height, and not pixels?'
             raise UserError(annotation, found, 'export it with pixels')
         self.findings[UNUSED] = [name for name in images.images() if name not in self.sizes]

@@ -61,7 +61,7 @@ def kind_of(path):
     suffix = path.suffix.lower()
     if suffix == '.xml':
         root = parse(path, 'XML', ElementTree.fromstring)
-        if root.tag == 'annotations' and root.find('image') is not None:
+        if root.tag == 'annotations':  # of images or, with tracks, of a video
             return 'CVAT XML'
         is_web = root.find('object/polygon/pt') is not None and root.find('.//bndbox') is None
         return ('LabelMe-web XML' if is_web else 'voc') if root.tag == 'annotation' else None

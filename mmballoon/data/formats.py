@@ -392,7 +392,8 @@ def _coco_object(annotation, names, pixels):
     if isinstance(outline, dict):
         region.mask = _coco_mask(outline, pixels)
     region.crowd = bool(annotation.get('iscrowd'))
-    region.attributes['status'] = attributes.get('status')
+    scored = 'suggested' if isinstance(annotation.get('score'), float) else None
+    region.attributes['status'] = attributes.get('status', scored)
     return names[annotation['category_id']], region
 
 

@@ -273,6 +273,12 @@ def test_boxes_with_a_score_are_suggestions(run):
     assert run(files, 'l', 'i', '--accept-suggestions').objects == [BOX]
 
 
+def test_a_coco_file_with_scores_holds_suggestions(run):
+    files = {**IMAGE, 'c.json': coco([dict(score=0.93)])}
+    assert '1 suggestions in 1 images are not reviewed' in run(files, 'c.json', 'i').out
+    assert run(files, 'c.json', 'i', '--accept-suggestions').objects == [BOX]
+
+
 def test_where_class_names_come_from_is_said(run, tmp_path):
     (tmp_path / 'classes.txt').write_text('aeroplane\n')
     case = run({**IMAGE, 'x/l/a.txt': YOLO}, 'x/l', 'i')
@@ -611,6 +617,7 @@ def test_suggestions_are_no_truth_before_somebody_looked(run, kind):
 SHAPE = '<object><name>b</name><polygon><pt><x>1</x><y>2</y></pt></polygon></object>'
 OTHERS = {
     'annotations.xml': ('<annotations><image id="0" name="a.jpg"/></annotations>', 'CVAT XML', '-if cvat'),
+    'video.xml': ('<annotations><track id="0" label="b"/></annotations>', 'CVAT XML', '-if cvat'),
     'web.xml': (f'<annotation>{SHAPE}</annotation>', 'LabelMe-web XML', '-if label_me'),
     'ls.json': ([dict(id=1, annotations=[], data={})], 'Label Studio JSON', 'export it as COCO'),
     'min.json': ([dict(image='a', annotator=1, annotation_id=2)], 'Label Studio JSON', 'as COCO'),
