@@ -84,10 +84,6 @@ class Source:
             advice = f'download the images, then {advice}'
         raise UserError(self.annotation, found, advice)
 
-    @property
-    def incomplete(self):
-        return any(self.findings[kind] for kind in (MISSING, AMBIGUOUS, CHANGED))
-
     def listed(self, key):
         """The classes that the source lists for the attribute ``key``, in its order."""
         return self.classes or list(self.options.get(key, {}).values())
@@ -281,7 +277,8 @@ def say(args, results, notes):
     for source in sources:
         lines += [listed(what, names) for what, names in source.findings.items() if names]
     file = results[0][0].annotation
-    if args.strict and (skipped or any(source.incomplete for source in sources)):
+    absent = [source.findings[kind] for source in sources for kind in (MISSING, AMBIGUOUS, CHANGED)]
+    if args.strict and (skipped or any(absent)):
         found = [f'{skipped.total()} regions skipped', *lines] if skipped else lines
         raise UserError(file, '; '.join(found), 'correct these, or drop --strict')
     for source, tally in results:
