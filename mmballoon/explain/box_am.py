@@ -45,15 +45,8 @@ class TurnedEigenCAM(EigenCAM):
 GRAD_BASED = {'gradcam': GradCAM, 'gradcam++': GradCAMPlusPlus}
 METHODS = {**GRAD_BASED, 'eigencam': TurnedEigenCAM, 'ablationcam': AblationCAM}  # and layercam
 # Losses that say nothing about the box, by the family of the head: the choices of MMYOLO's demo.
-IGNORED_LOSSES = {
-    'yolov5': ['loss_obj'],
-    'yolov6': ['loss_cls'],
-    'yolov7': ['loss_obj'],
-    'yolov8': ['loss_cls'],
-    'yolox': ['loss_obj'],
-    'ppyoloe': ['loss_cls'],
-    'rtmdet': ['loss_cls'],
-}
+IGNORED_LOSSES = dict.fromkeys(('yolov5', 'yolov7', 'yolox'), ['loss_obj'])
+IGNORED_LOSSES |= dict.fromkeys(('yolov6', 'yolov8', 'ppyoloe', 'rtmdet'), ['loss_cls'])
 # What is drawn where no layer is named: the layers of these that a model has.
 DEFAULT_LAYERS = [
     *('backbone.stage4', 'backbone.layer4', 'backbone.stages[3]'),

@@ -11,7 +11,6 @@ import functools
 from pathlib import Path
 
 from mmengine.hooks import CheckpointHook, checkpoint_hook
-from mmengine.runner import Runner
 
 from mmballoon.cli import atomic_write
 from mmballoon.train.rules import instead
@@ -52,7 +51,7 @@ def _begin(before_train, self, runner):
     folder = Path(runner.work_dir)
     if self.out_dir:
         folder = Path(self.out_dir, folder.name)
-    resumed = Path(getattr(runner, 'resumed', ''))
+    resumed = Path(getattr(runner, 'resumed', ''))  # by schedule.py
     own_name = Path(known.get('last_ckpt') or '')  # under which the checkpoint was written
     if resumed.resolve() == own_name.resolve() and resumed.resolve().parent == folder.resolve():
         _forget_replaced(runner.message_hub, resumed, self.filename_tmpl)
@@ -68,11 +67,6 @@ def _begin(before_train, self, runner):
             'this one replaces those whose names it uses, such as epoch_1.pth; next: to keep them, '
             'train with another --work-dir, or continue that training with --resume'
         )
-
-
-def _note_resumed(resume, self, filename, *args, **kwargs):
-    self.resumed = filename
-    resume(self, filename, *args, **kwargs)
 
 
 def _forget_replaced(hub, last, template):
@@ -100,5 +94,4 @@ def apply():
     for name in ('_save_checkpoint_with_step', '_save_best_checkpoint'):
         instead(CheckpointHook, name, _delete_last)
     instead(CheckpointHook, 'before_train', _begin)
-    instead(Runner, 'resume', _note_resumed)
     checkpoint_hook.open = atomic_write  # it writes last_checkpoint with open(path, 'w')

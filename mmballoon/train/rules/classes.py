@@ -4,7 +4,8 @@ Symptom:  a class that the config spells in another way than the files is never 
 Cause:    MMDetection takes the categories whose names it knows, and says nothing about the others
 Upstream: https://github.com/open-mmlab/mmdetection/issues/9611
 
-Images that are left out of training, or train without an object, are counted as well.
+Images that are left out of training, or train without an object, are counted as well, and the sizes of
+--tta are compared with that of the config.
 """
 
 import difflib
@@ -183,10 +184,24 @@ def _list(names):
     return (', '.join(names[:10]) or 'none') + more
 
 
+def tta_line(cfg):
+    """The line (str) for a --tta whose sizes leave out the one that the config validates at; or ''."""
+    steps = [s for group in cfg.tta_pipeline[-1].get('transforms', ()) for s in group]
+    loader = cfg.get('val_dataloader')
+    pipeline = datasets(loader.dataset)[0].get('pipeline') or () if loader else ()
+    tta, plain = ({str(s.scale) for s in some if 'scale' in s} for some in (steps, pipeline))
+    if not plain or not tta or plain & tta:
+        return ''
+    found = f'--tta tests at {_list(sorted(tta))}, and this config at {_list(plain)}'
+    return f'{found}; next: scale the sizes of tta_pipeline to it'
+
+
 def _logged(splits, method, self, *args, **kwargs):
     """A method of Runner that first logs the lines of ``check``."""
     for line in check(self.cfg, *splits):
         self.logger.warning(line)
+    if 'tta_pipeline' in self.cfg and 'module' in self.cfg.model and (line := tta_line(self.cfg)):
+        self.logger.warning(line)  # tools/test.py has put the model into one for --tta
     return method(self, *args, **kwargs)
 
 

@@ -43,6 +43,7 @@ def _resume(resume, self, filename, *args, **kwargs):
 
 
 def _resume_all(resume, self, filename, *args, **kwargs):
+    self.resumed = filename  # for checkpoint_hook.py
     resume(self, filename, *args, **kwargs)
     optimizer = getattr(self.optim_wrapper, 'optimizer', None)  # none: several
     if optimizer and not optimizer.defaults.keys() <= optimizer.param_groups[0].keys():

@@ -2,6 +2,7 @@
 
 import functools
 import json
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
@@ -126,6 +127,26 @@ def test_a_checkpoint_of_other_classes(config):
     for key in ('classes', 'CLASSES'):
         (line,) = classes.check_checkpoint(cfg, {key: ('mug', 'ball')})
         assert 'mug, ball, in this order; the config names ball, mug' in line
+
+
+def test_the_sizes_of_tta_and_of_the_test():
+    for name in ('my_rtmdet_tiny', 'my_rtmdet_tiny_toy', 'my_rtmdet_tiny_scratch'):
+        cfg = Config.fromfile(ROOT / f'configs/{name}.py')
+        assert classes.tta_line(cfg) == ''
+    cfg.val_dataloader.dataset.pipeline[1].scale = (416, 416)
+    line = classes.tta_line(cfg)
+    assert (
+        'tests at (320, 320), (640, 640), (960, 960), and this config at (416, 416); next' in line
+    )
+    said = []
+    runner = SimpleNamespace(cfg=cfg, logger=SimpleNamespace(warning=said.append))
+    classes._logged((), lambda self: None, runner)
+    assert said == []  # without --tta
+    cfg.model = dict(cfg.tta_model, module=cfg.model)  # as tools/test.py does
+    classes._logged((), lambda self: None, runner)
+    assert said == [line]
+    cfg.val_dataloader = None
+    assert classes.tta_line(cfg) == ''
 
 
 def test_it_is_applied_once():
