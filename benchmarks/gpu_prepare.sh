@@ -8,7 +8,8 @@
 # sources/: the emoji that objects are rendered from, if `make weights` has collected them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-PY=${PY:-python3}
+[ -x .venv/bin/python ] && PY=${PY:-.venv/bin/python}
+PY=${PY:-python3} # with mmballoon, as after `pip install -r requirements.txt`
 OUT=outputs/gpu
 mkdir -p "$OUT"
 WORK=$(mktemp -d -p "$OUT")
