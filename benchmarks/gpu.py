@@ -18,6 +18,8 @@ import sys
 import time
 from pathlib import Path
 
+from mmballoon.cli import report_errors
+
 ROOT = Path(__file__).parents[1]
 OURS = ROOT / 'configs/my_rtmdet_tiny.py'
 LONG_SIDE = 1280  # pixels of the photographs that travel
@@ -27,12 +29,12 @@ say = functools.partial(print, flush=True)
 
 def shrink(args):
     """Copy the data root ``args.data`` with images of at most LONG_SIDE pixels."""
-    from mmballoon.data.coco import thumbnail
+    from mmballoon.data.coco import read_json, thumbnail
 
     for split in ('train', 'val'):
         file, folder = args.data / f'coco_{split}.json', args.out / split
         folder.mkdir(parents=True, exist_ok=True)
-        for image in json.loads(file.read_text())['images']:
+        for image in read_json(file)['images']:
             name = image['file_name']
             thumbnail(args.data / split / name, LONG_SIDE).save(folder / name, quality=85)
         command = [ROOT / 'data_tools/import_annotations.py', file, folder]  # scales the boxes
@@ -286,7 +288,8 @@ def main(argv=None):
     add('--status', default='finished', help='of note')
     add('--log', type=Path, help='of note')
     args = parser.parse_args(argv)
-    parts[args.part](args)
+    with report_errors():
+        parts[args.part](args)
 
 
 if __name__ == '__main__':
