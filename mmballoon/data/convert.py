@@ -99,9 +99,10 @@ def fit(entry, name, size, turn):
     size: (width, height) of the image as MMDetection sees it. turn: its EXIF orientation.
     """
     stated, outlines = entry.pixels, [o for region in entry.regions for o in region.outlines]
-    for region in entry.regions:
-        if region.mask and tuple(region.mask['size']) != size[::-1]:
-            region.mask = None  # its box stays
+    other = [r for r in entry.regions if r.mask and tuple(r.mask['size']) != size[::-1]]
+    for region in other:
+        region.mask = None
+    lost = f', {len(other)} masks replaced by their boxes' if other else ''
     if stated in (None, size):
         return []
     width, height = stated
@@ -120,7 +121,7 @@ def fit(entry, name, size, turn):
         points[::2] = [x * size[0] / width for x in points[::2]]
         points[1::2] = [y * size[1] / height for y in points[1::2]]
     sizes = f'{stated[0]} x {stated[1]} in the annotations, {size[0]} x {size[1]} in the image'
-    return [] if stated == SHARES else [f'{name} ({sizes}; boxes {done})']
+    return [] if stated == SHARES else [f'{name} ({sizes}; boxes {done}{lost})']
 
 
 def convert(args, sources):
@@ -209,10 +210,10 @@ def choose_classes(args, sources, values):
     key, notes = args.class_attribute, []
     if key:
         known = dict.fromkeys(name for source in sources for name in source.listed(key))
-        if key not in values and not known:
+        if key not in values and not known and not args.classes:
             found = f"no region has a class in its attribute '{key}'"
             seen = f'attributes seen: {", ".join(sorted(values)) or "none"}'
-            advice = 'name one of them, or drop --class-attribute'
+            advice = 'name one of them, or drop --class-attribute' if values else 'pass --classes'
             raise UserError(sources[0].annotation, f'{found} ({seen})', advice)
         others = sorted(values.get(key, {}).keys() - {None, *known})
         return args.classes or [*known, *others], notes

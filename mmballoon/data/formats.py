@@ -284,7 +284,7 @@ def _labelme_object(shape, pixels):
     flags = [flag for flag, on in flags.items() if on] if isinstance(flags, dict) else []
     status = next((flag for flag in ('wrong', 'suggested') if flag in flags), None)
     region = make_region(via, {'status': status})
-    region.mask = mask
+    region.mask, region.crowd = mask, shape.get('difficult') is True  # X-AnyLabeling's
     return shape['label'], region
 
 
@@ -391,7 +391,7 @@ def _coco_object(annotation, names, pixels):
         region = _turned_rect(x, y, w, h, attributes.get('rotation'))
     if isinstance(outline, dict):
         region.mask = _coco_mask(outline, pixels)
-    region.crowd = bool(annotation.get('iscrowd'))
+    region.crowd = bool(annotation.get('iscrowd') or annotation.get('ignore'))
     scored = 'suggested' if isinstance(annotation.get('score'), float) else None
     region.attributes['status'] = attributes.get('status', scored)
     return names[annotation['category_id']], region

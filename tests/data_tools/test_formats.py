@@ -995,6 +995,31 @@ def test_group_id_joins_masks(run, shapes, area):
     assert case.coco['annotations'][0]['area'] == area and '1 objects in several' in case.out
 
 
+@pytest.mark.parametrize(
+    'files, args',
+    [
+        ({'l/a.json': labelme(dict(points=SQUARE, difficult=True))}, ('l', 'i')),
+        ({'c.json': coco([dict(ignore=1)])}, ('c.json', 'i')),
+    ],
+)
+def test_objects_to_be_ignored_are_crowds(run, files, args):
+    assert [a['iscrowd'] for a in run({**IMAGE, **files}, *args).coco['annotations']] == [1]
+
+
+@pytest.mark.parametrize('name, text', [('l/a.xml', voc()), ('l/a.json', labelme())])
+def test_nothing_but_images_without_objects(run, name, text):
+    case = run({**IMAGE, name: text}, 'l', 'i')
+    assert case.status == 2 and '; next: pass --classes' in case.out
+    case = run({}, 'l', 'i', '--classes', 'b')
+    assert case.classes == ['b'] and len(case.coco['images']) == 1
+
+
+def test_masks_that_cannot_be_scaled_are_counted(run):
+    data = coco([dict(segmentation=dict(size=[200, 400], counts=[0, 100, 79900]))])
+    data['images'][0] |= dict(width=400, height=200)
+    assert '1 masks replaced by their boxes' in run({**IMAGE, 'c.json': data}, 'c.json', 'i').out
+
+
 def test_a_mask_that_is_no_image(run):
     case = run({**IMAGE, 'l/a.json': labelme(MASK | dict(mask='eHh4'))}, 'l', 'i')
     assert case.status == 2 and 'a mask that is no image' in case.out
