@@ -143,7 +143,9 @@ def explain(error):
         return package_problems()
     types = {cls.__name__ for cls in type(error).__mro__}
     functions = _functions(error)
-    if isinstance(error, ImportError) and re.search(r'/mm(det|engine|yolo)/', functions[-1][0]):
+    if isinstance(error, ImportError) and re.search(
+        r'/mm(det|yolo|engine/visualization)/', functions[-1][0]
+    ):
         return f'{_found(error)}; next: {PACKAGE}'
     for exceptions, file, names, advice in KNOWN_ERRORS:
         if types & set(exceptions.split()) and any(
