@@ -61,6 +61,14 @@ def test_a_planted_error_comes_first(kind, truth, found, suspicion, iou):
     assert first['suspicion'] == pytest.approx(suspicion)
 
 
+def test_after_a_short_training_all_scores_are_low():
+    truth = annotations(*[rows(image=image) for image in range(1, 6)])
+    truth['annotations'].pop()  # the last box of the last image
+    found = [row for image in range(1, 6) for row in rows(image=image, score=0.05)]
+    first = suspects(truth, found)[0]
+    assert (first['kind'], first['bbox'], first['image_id']) == ('missing_annotation', BOXES[2], 5)
+
+
 def test_an_object_that_such_a_detector_seldom_finds_is_no_suspect():
     """Of six annotations of one size, none is found: this is the detector's fault."""
     data = annotations(rows(), rows(image=2))
