@@ -10,11 +10,11 @@ from conftest import ROOT
 from mmballoon.cli import fast_bfloat16
 
 
-def python(code, apply=True):
+def python(code, apply=True, folder=ROOT):
     """Run code in a process of its own, with the rules or without; returns (exit status, output)."""
     rules = 'from mmballoon.train import rules\nrules.apply()\n' if apply else ''
     env = dict(PATH='', CUDA_VISIBLE_DEVICES='', OMP_NUM_THREADS='1')
-    done = forked.run(['-c', code.replace('APPLY', rules)], env, ROOT, timeout=300)
+    done = forked.run(['-c', code.replace('APPLY', rules)], env, folder, timeout=300)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -96,10 +96,9 @@ _load_checkpoint_to_model(Model(), dict(of_own_code=torch.ones(1)))
 """
 
 
-def test_weights_that_do_not_fit_are_named_on_the_screen(tmp_path, monkeypatch):
+def test_weights_that_do_not_fit_are_named_on_the_screen(tmp_path):
     """Those of init_cfg as well, about which TransferHook says nothing."""
-    monkeypatch.chdir(tmp_path)
-    status, output = python(TRAINS)
+    status, output = python(TRAINS, folder=tmp_path)
     assert status == 0 and 'load_from: 0 of 2 tensors were loaded' in output, output
     found = [name for name in ('init', 'load', 'own_code') if f'state_dict: of_{name}' in output]
     assert found == ['init', 'load', 'own_code'], output
