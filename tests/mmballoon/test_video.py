@@ -1,5 +1,6 @@
 """Videos in and out, with clips that OpenCV makes here."""
 
+import sys
 import threading
 
 import cv2
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from mmballoon.cli import UserError
-from mmballoon.video import Source, Writer, annotate, draw_boxes
+from mmballoon.video import CODECS, Source, Writer, annotate, draw_boxes
 
 
 def clip(path, count=20, size=(64, 48), fps=10):
@@ -35,13 +36,17 @@ def ignore(frame, detections):
     pass
 
 
-@pytest.mark.parametrize('batch', [1, 8])
-def test_every_frame_arrives_in_order_and_the_duration_stays(tmp_path, batch):
+@pytest.mark.parametrize('batch, with_av', [(1, True), (8, True), (8, False)])
+def test_every_frame_arrives_in_order_and_the_duration_stays(tmp_path, batch, with_av, monkeypatch):
+    if with_av:
+        pytest.importorskip('av')
+    else:
+        monkeypatch.setitem(sys.modules, 'av', None)
     source = Source(clip(tmp_path / 'a.mp4'))
     writer = Writer(tmp_path / 'b.mp4', source.fps)
     assert annotate(source, nothing, ignore, writer, batch) == 20
     frames, fps = read(tmp_path / 'b.mp4')
-    assert len(frames) == 20 and fps == 10 and writer.codec in ('avc1', 'vp09', 'mp4v')
+    assert len(frames) == 20 and fps == 10 and writer.codec in (['avc1'] if with_av else CODECS)
     assert np.allclose(
         [frame.mean() for frame in frames], 10 * np.arange(20), atol=8
     )  # two lossy passes
@@ -102,3 +107,8 @@ def test_boxes_and_masks_from_the_minimum_score_of_their_class_are_drawn():
     draw_boxes(image, detections, ['a', 'b'], [(1, 2, 3), (250, 0, 5)], [0.5, 0.3])
     assert image[30, 10].tolist() == image[30, 60].tolist() == [5, 0, 250]
     assert image[30, 30].tolist() == [2, 0, 125] and not image[55:].any()
+
+
+def test_a_file_of_another_kind(tmp_path):
+    with pytest.raises(UserError, match=r'a\.xyz: .*; next: name an \.mp4 file'):
+        clip(tmp_path / 'a.xyz')
