@@ -1,7 +1,7 @@
 """Commands that start from a process which has already imported what they need: 9 seconds less for each.
 
 The imports run once; each command is a fork of that process with arguments, environment and output of its
-own. tests/tools/test_commands.py starts each command once as a person does.
+own. test_other_systems.py, test_notebook.py and test_annotating.py start commands as a person does.
 """
 
 import gc

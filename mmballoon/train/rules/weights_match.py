@@ -37,7 +37,7 @@ def require_match(model, loaded):
     names, shapes = mismatches(model.state_dict(), weights)
     if (
         names and not shapes
-    ):  # the model may know them by the names of an older release, as FCOS does
+    ):  # perhaps names of an older release, which the model knows, as FCOS does
         names = model.load_state_dict(weights, strict=False).missing_keys
     if names:
         found = f'{len(names)} tensors are missing or of another shape, such as {names[0]} {shapes}'.strip()
