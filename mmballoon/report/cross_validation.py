@@ -70,7 +70,8 @@ def learning_curve(data, detections, folds, sizes):
     measured = [row['_overall']['AP'] for row in rows]
     left_out = np.array([[row[name]['AP'] for row in rows] for name in rest])  # (folds, S)
     fits = [fit(sizes, values) for values in (measured, *left_out)]
-    axis, forecast, fitted = 2 * len(keys), [], []
+    axis = max(len(keys) + MORE, round(2 * sizes[-1]))
+    forecast, fitted = [], []
     if with_interval([slope for slope, _ in fits])['high'] < 0:
         for n in (len(keys), len(keys) + MORE, axis):
             gain = with_interval([at(f, n) - at(f, sizes[-1]) for f in fits])
