@@ -8,8 +8,8 @@ from conftest import ROOT
 ROOMS = [
     {'mmcompat', 'mmballoon.packages', 'mmballoon.colors', 'mmballoon.weights'}, {'mmballoon.cli'},
     {'mmballoon.data', 'mmballoon.video'}, {'mmballoon.render'},
-    {'mmballoon.train', 'mmballoon.inference'}, {'mmballoon.explain', 'mmballoon.report'}, {'mmballoon.export'},
-    {'mmballoon.upstream', 'mmballoon.suggest'}, {'tools', 'data_tools'},
+    {'mmballoon.train', 'mmballoon.inference'}, {'mmballoon.upstream'},
+    {'mmballoon.explain', 'mmballoon.report'}, {'mmballoon.export'}, {'mmballoon.suggest'}, {'tools', 'data_tools'},
 ]  # fmt: skip
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 HEAVY = {'torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmyolo', 'mmcompat'}

@@ -23,13 +23,13 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
+from mmballoon import upstream
 from mmballoon.cli import UserError, atomic_write
 from mmballoon.data import folds
 from mmballoon.data.coco import datasets
 from mmballoon.report.split import annotation_file, load_split, to_coco
 
 SHARES = (25, 50)  # per cent of a fold's training images, for the learning curve
-TOOLS = Path(__file__).parents[2] / 'tools'
 
 
 def load_images(cfg):
@@ -163,7 +163,7 @@ def write_config(cfg, part, run, images):
 
 
 def train_and_test(steps, at_once):
-    """tools/train.py and then tools/test.py for each run folder without results.pkl, some at once.
+    """Train and test each run folder without results.pkl, some at once, in processes of their own.
 
     steps: {run folder: number of its training steps}.
     """
@@ -176,45 +176,52 @@ def train_and_test(steps, at_once):
         while waiting or running:
             while waiting and len(running) < at_once:
                 run = waiting.pop(0)
-                running[run] = _start(run, 'train', at_once, '--resume', '--work-dir', run)
+                running[run] = _start(run, _threads(list(steps).index(run), len(steps), at_once))
             time.sleep(0.5)
             bar.set_description(', '.join(run.name for run in running), refresh=False)
             if bar.n == bar.initial:
                 bar.unpause()  # the clock starts with the first step
             bar.update(sum(map(_done, steps)) - bar.n)
-            for run, (process, name) in list(running.items()):
+            for run, process in list(running.items()):
                 if process.poll():
-                    lines = (run / f'{name}.txt').read_text(errors='replace').split('\n')
+                    lines = (run / 'output.txt').read_text(errors='replace').split('\n')
                     found = next((line for line in reversed(lines) if line.strip()), 'no output')
-                    raise UserError(run / f'{name}.txt', found, 'read this file')
-                if process.poll() == 0 and name == 'train':
-                    last = (run / 'last_checkpoint').read_text(encoding='utf-8')
-                    options = [last, '--work-dir', run / 'test', '--out', run / 'results.pkl']
-                    running[run] = _start(run, 'test', at_once, *options)
-                elif process.poll() == 0:
+                    raise UserError(run / 'output.txt', found, 'read this file')
+                if process.poll() == 0:
                     del running[run]
     finally:
         bar.close()
-        for process, _ in running.values():
+        for process in running.values():
             process.terminate()
             process.wait()
 
 
-def _start(run, name, at_once, *options):
-    """(process of tools/NAME.py with the config of ``run``, name)."""
-    threads = {} if at_once == 1 or torch.cuda.is_available() else dict(OMP_NUM_THREADS='1')
-    command = [sys.executable, TOOLS / f'{name}.py', run / 'config.py', *options]
-    with open(run / f'{name}.txt', 'a') as output:
+def _threads(number, count, at_once):
+    """Threads of the training with this number: one each, and more where fewer are left than ``at_once``.
+
+    None leaves the choice to torch. They depend on nothing else: the last bits of a result depend on them.
+    """
+    if at_once == 1:
+        return None
+    beside = min(at_once, count - number // at_once * at_once)
+    return at_once // beside
+
+
+def _start(run, threads):
+    """The process of ``python -m mmballoon.report.trainings``, below, for a run folder."""
+    env = dict(os.environ, PYTHONSAFEPATH='1')  # the current folder is no place of modules
+    if threads and not torch.cuda.is_available():
+        env['OMP_NUM_THREADS'] = str(threads)
+    with open(run / 'output.txt', 'a') as output:
         if fcntl:  # waits for a training that a killed command left behind
             fcntl.flock(output, fcntl.LOCK_EX)
-        process = subprocess.Popen(
-            list(map(str, command)),
+        return subprocess.Popen(
+            [sys.executable, '-m', __name__, str(run)],
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **threads},
+            env=env,
             preexec_fn=_end_with_parent if sys.platform == 'linux' else None,
         )
-    return process, name
 
 
 def _end_with_parent():
@@ -231,3 +238,23 @@ def _done(run):
 def _digest(value):
     text = json.dumps(value, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def main(run):
+    """Train with the config in a run folder (str), continuing if it was stopped, and test the last epoch."""
+    config, out = Path(run, 'config.py'), Path(run, 'results.pkl')
+    sys.argv[1:] = map(str, [config, '--resume', '--work-dir', run])
+    upstream.run_bundled('mmdet', 'tools/train.py')
+    last = Path(run, 'last_checkpoint').read_text(encoding='utf-8')
+    sys.argv[1:] = map(str, [config, last, '--work-dir', Path(run, 'test'), '--out', out])
+    upstream.run_bundled('mmdet', 'tools/test.py')
+
+
+if __name__ == '__main__':
+    main(sys.argv[1])
+elif (
+    __name__ == '__mp_main__'
+):  # a data-loader worker that was started by spawn imports this file again
+    from mmballoon.train import rules
+
+    rules.apply()

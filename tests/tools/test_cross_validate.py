@@ -104,16 +104,16 @@ def test_killed_twice_gives_the_same_detections(tiny_data, tmp_path, in_process)
     run(*command[1:], env=tiny_data.env)
     for name in ('folds.json', 'predictions.json'):
         assert (whole / name).read_bytes() == (killed / name).read_bytes(), name
-    assert 'resumed epoch: 2' in (killed / 'fold_1/train.txt').read_text()
+    assert 'resumed epoch: 2' in (killed / 'fold_1/output.txt').read_text()
     predictions = json.loads((whole / 'predictions.json').read_text())
     assert predictions and {d['image_id'] for d in predictions} <= set(range(1, 99))
     assert user_files(tiny_data.root) == before
 
     # Finished folds are kept; --compare takes a finished work directory, and this page compares equals.
-    logs = [(whole / f'fold_{i}/train.txt').read_bytes() for i in (1, 2)]
+    logs = [(whole / f'fold_{i}/output.txt').read_bytes() for i in (1, 2)]
     args = [tiny_data.config, *SHORT, '--work-dir', whole, '--compare', killed, '--lang', 'zh']
     done = in_process(TOOL, *args, env=tiny_data.env)
-    assert logs == [(whole / f'fold_{i}/train.txt').read_bytes() for i in (1, 2)]
+    assert logs == [(whole / f'fold_{i}/output.txt').read_bytes() for i in (1, 2)]
     assert f'{killed / "predictions.json"}: mAP +0.000' in done.out
     report = json.loads((whole / 'report/report.json').read_text())
     assert report['images'] == 12 and len(report['cross']['rows']) == 2
