@@ -106,3 +106,11 @@ def test_a_group_that_is_in_no_name(cfg):
     assert len(folds.together(part, r'(toy)_')) == 1
     with pytest.raises(UserError, match='it is in no file name, such as'):
         folds.together(part, r'(.+)_frme')
+
+
+@pytest.mark.parametrize(
+    ('count', 'at_once', 'threads'),
+    [(3, 1, [None] * 3), (4, 2, [1] * 4), (5, 2, [1, 1, 1, 1, 2]), (6, 4, [1, 1, 1, 1, 2, 2])],
+)
+def test_the_last_trainings_share_the_free_threads(count, at_once, threads):
+    assert [trainings._threads(i, count, at_once) for i in range(count)] == threads
