@@ -6,7 +6,7 @@ PY := .venv/bin/python
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist worksteal
 TOY := BALLOON_ROOT=data/toy_balloon
 TOY_CONFIG := configs/my_rtmdet_tiny_toy.py
-TOY_DIR := work_dirs/my_rtmdet_tiny_toy
+TOY_DIR := work_dirs/demo
 TOY_LAST = $$(cat $(TOY_DIR)/last_checkpoint)
 # A file that make touches when the training has ended: a checkpoint alone may be of any epoch.
 TOY_DONE := $(TOY_DIR)/.trained
@@ -71,7 +71,7 @@ data/toy_balloon/coco_val.json: | setup
 	$(PY) data_tools/balloon2coco.py --data-root data/toy_balloon
 
 $(TOY_DONE): | data/toy_balloon/coco_val.json
-	$(TOY) $(PY) tools/train.py $(TOY_CONFIG) --resume
+	$(TOY) $(PY) tools/train.py $(TOY_CONFIG) --work-dir $(TOY_DIR) --resume
 	@touch $@
 
 demo: setup $(TOY_DONE)  ## everything from a bare checkout to result images, on rendered data (no GPU, no download)

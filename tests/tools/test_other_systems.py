@@ -1,8 +1,11 @@
-"""The commands of make demo as on a Mac (torch has mps, workers are spawned) and as on Windows (text
-files need an encoding, no hard links).
+"""``make demo``, as on a Mac (torch has mps, workers are spawned) and as on Windows (text files need an
+encoding, no hard links).
 """
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from conftest import ROOT, run
@@ -13,37 +16,49 @@ MAC = """
 import torch
 torch.backends.mps.is_available = lambda: True
 """
+SMALL = f"""
+_base_ = {str(ROOT / 'configs/my_rtmdet_tiny_toy.py')!r}
+train_cfg = dict(max_epochs=1, val_interval=1)
+env_cfg = dict(mp_cfg=dict(mp_start_method='spawn'))
+"""
 
 
 @pytest.mark.slow
-def test_the_commands_of_the_demo(tmp_path):
+def test_make_demo(tmp_path):
+    """The Makefile's own commands, in another folder with the repository's files, on a few images."""
     (tmp_path / 'sitecustomize.py').write_text(MAC)  # Python imports it first, in workers as well
-    data, images, config = tmp_path / 'data', tmp_path / 'data/val', 'configs/my_rtmdet_tiny_toy.py'
-    env = dict(BALLOON_ROOT=str(data), PYTHONPATH=f'{tmp_path}{os.pathsep}{ROOT}')
+    env = dict(PYTHONPATH=f'{tmp_path}{os.pathsep}{ROOT}', CUDA_VISIBLE_DEVICES='')
     env |= dict(PYTHONWARNDEFAULTENCODING='1', PYTHONWARNINGS='always::EncodingWarning')
     printed = run('-c', 'from mmengine.device import get_device; print(get_device())', env=env)
     assert printed.stdout.strip() == 'mps'  # MMEngine believes it
 
-    image, checkpoint = images / 'toy_val_00001.jpg', tmp_path / 'epoch_1.pth'
-    model, results, out = tmp_path / 'model.onnx', tmp_path / 'results.pkl', ['--out-dir', tmp_path]
-    spawn = ['--cfg-options', 'env_cfg.mp_cfg.mp_start_method=spawn']
-    one_epoch = [*spawn, 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1']
+    names = 'Makefile', 'configs', 'tools', 'data_tools', 'constraints.txt', 'pyproject.toml'
+    for path in [*(ROOT / name for name in names), *ROOT.glob('requirements*.txt')]:
+        (tmp_path / path.name).symlink_to(path)
+    (tmp_path / '.venv').mkdir()
+    for name in ('bin', 'lib', 'pyvenv.cfg'):
+        (tmp_path / '.venv' / name).symlink_to(Path(sys.prefix, name))
+    (tmp_path / '.venv/.installed').touch()
+    (tmp_path / 'small.py').write_text(SMALL)
+    data = 'data/toy_balloon'
     for command in (
-        ['data_tools/make_toy_balloons.py', '--out', data, '--train', '8', '--val', '4'],
-        ['data_tools/balloon2coco.py', '--data-root', data],
-        ['tools/train.py', config, '--amp', '--resume', '--work-dir', tmp_path, *one_epoch],
-        ['tools/test.py', config, checkpoint, '--work-dir', tmp_path, '--out', results, *spawn],
-        ['tools/report.py', config, checkpoint, '--predictions', results, '--out', tmp_path],
-        ['tools/image_demo.py', images, config, '--weights', checkpoint, *out],
-        ['tools/featmap_vis_demo.py', image, config, checkpoint, *out],
-        ['tools/boxam_vis_demo.py', image, config, checkpoint, '--score-thr', '0.001', *out],
-        ['tools/export_onnx.py', config, checkpoint, '--out', model],
-        ['tools/onnx_demo.py', images, model, *out],
+        ['data_tools/make_toy_balloons.py', '--out', tmp_path / data, '--train', '8', '--val', '4'],
+        ['data_tools/balloon2coco.py', '--data-root', tmp_path / data],
     ):
-        done = run(*command, env=env)
-        warned = [line for line in done.stderr.splitlines() if 'EncodingWarning' in line]
-        assert not [line for line in warned if f'{ROOT}{os.sep}' in line and '.venv' not in line]
-    assert model.is_file() and len(list((tmp_path / 'preds').iterdir())) == 4
+        run(*command)
+    command = ['make', 'demo', 'TOY_CONFIG=small.py', f'IMG={data}/val/toy_val_00001.jpg']
+    options = dict(capture_output=True, text=True, env={**os.environ, **env})
+    done = subprocess.run(command, cwd=tmp_path, **options)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    warned = [line for line in done.stderr.splitlines() if 'EncodingWarning' in line]
+    assert not [line for line in warned if f'{ROOT}{os.sep}' in line and '.venv' not in line]
+    mean_ap, *lines = done.stdout.strip().splitlines()[-5:]
+    assert mean_ap.startswith('mAP         0.') and 'work_dirs/demo/test' in mean_ap
+    for line in lines:
+        for name in line.split(maxsplit=1)[1].replace('its detections ', '').split(', '):
+            assert (tmp_path / name).exists(), name
+    for folder in ('outputs/vis', 'outputs/onnx/vis'):
+        assert len(list((tmp_path / folder).glob('*.jpg'))) == 4
 
 
 def test_without_hard_links_images_are_copied(tmp_path, monkeypatch):
