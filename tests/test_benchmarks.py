@@ -9,6 +9,7 @@ import sys
 import annotation_cost
 import cv2
 import false_alarms
+import forecast
 import gpu
 import numpy as np
 import pytest
@@ -110,3 +111,24 @@ def test_background_squares_touch_no_box(tmp_path):
     for square in squares:
         cut = cv2.imread(square['file_name'])
         assert cut.shape[:2] == (square['height'], square['width']) and cut.min() == 255
+
+
+def test_the_forecast_is_judged_on_its_own_images(tmp_path, monkeypatch):
+    """folder/half has half of the images; mAP counts theirs: found in image 1, missed in image 2."""
+    monkeypatch.setattr(forecast, 'IMAGES', dict(train=2, val=1))
+    forecast.render(tmp_path, seed=3)
+    for split, count in forecast.IMAGES.items():
+        whole, half = (
+            forecast.read(tmp_path / f'{name}/coco_{split}.json') for name in ('all', 'half')
+        )
+        assert whole['images'][:count] == half['images'] and len(whole['images']) == 2 * count
+        assert {a['image_id'] for a in half['annotations']} == {i['id'] for i in half['images']}
+
+    images = [dict(id=i, file_name=f'{i}.jpg', width=100, height=100) for i in (1, 2)]
+    box = dict(bbox=[10, 10, 50, 50], category_id=1)
+    boxes = [dict(box, id=i, image_id=i, area=2500, iscrowd=0) for i in (1, 2)]
+    data = dict(images=images, annotations=boxes, categories=[dict(id=1, name='balloon')])
+    (tmp_path / 'test.json').write_text(json.dumps(data))
+    (tmp_path / 'predictions.json').write_text(json.dumps([dict(box, image_id=1, score=0.9)]))
+    for names, value in (('1.jpg', 1.0), ('2.jpg', 0.0)):
+        assert forecast.mean_ap(tmp_path, {names}) == pytest.approx(value)
