@@ -178,8 +178,9 @@ def _file_in_use(error):
     """The file that was open when an error of the file system occurred that does not name it."""
     for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
         for value in frame.f_locals.values():
-            if isinstance(value, io.IOBase) and isinstance(getattr(value, 'name', None), str):
-                return value.name
+            name = getattr(value, 'name', None) if isinstance(value, io.IOBase) else None
+            if isinstance(name, str) and not name.startswith('<'):  # <stderr>
+                return name
     return None
 
 

@@ -4,6 +4,7 @@ NumPy and OpenCV, and PyAV where it is installed: it writes a frame twenty times
 """
 
 import contextlib
+import re
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ import numpy as np
 from mmballoon.cli import IMG_EXTENSIONS, UserError
 
 CODECS = ('avc1', 'vp09', 'mp4v')  # H.264, VP9 (both play in browsers), MPEG-4 (does not)
+VIDEOS = '.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v'
 FOLDER_FPS = 25
 
 
@@ -35,13 +37,14 @@ class Source:
         self.path, folder = path, Path(path)
         self.camera, self.capture = str(path).isdecimal(), None
         if folder.is_dir():
-            self.files = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMG_EXTENSIONS)
+            images = [p for p in folder.iterdir() if p.suffix.lower() in IMG_EXTENSIONS]
+            self.files = sorted(images, key=_in_order)
             self.count, self.fps = len(self.files), FOLDER_FPS
         elif self.camera or folder.is_file():
             self.capture = cv2.VideoCapture(int(path) if self.camera else str(path))
-            self.count = max(0, int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-            fps = self.capture.get(cv2.CAP_PROP_FPS)
-            self.fps = fps if 0 < fps <= 1000 else FOLDER_FPS
+            fps, count = map(self.capture.get, (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT))
+            known = 0 < fps < 1000  # browsers write 1000: that of their clock
+            self.fps, self.count = (fps, max(0, int(count))) if known else (FOLDER_FPS, 0)
         else:
             raise UserError(path, 'no such file or folder', 'check the path')
 
@@ -55,13 +58,22 @@ class Source:
                 yield frame, i / self.fps
 
     def _video(self):
-        start, i = time.monotonic(), 0
+        start, i, last, shift = time.monotonic(), 0, 0, 0
         while (read := self.capture.read())[0]:
             seconds = self.capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             if self.camera:
                 seconds = time.monotonic() - start
-            yield read[1], seconds if seconds > 0 else i / self.fps
+            seconds = seconds if seconds > 0 else i / self.fps
+            if seconds + shift < last:  # recordings that were joined: each counts from 0
+                shift = last + 1 / self.fps - seconds
+            last = seconds + shift
+            yield read[1], last
             i += 1
+
+
+def _in_order(path):
+    """Key that sorts frame2 before frame10."""
+    return [int(t) if t.isdecimal() else t for t in re.split(r'(\d+)', path.name)]
 
 
 class Writer:
@@ -69,10 +81,16 @@ class Writer:
 
     Frames are repeated or left out so that a source of variable rate keeps its duration. ``codec``, after
     the first frame, is H.264 (VP9 for .webm) by PyAV, else the first of CODECS that this OpenCV has.
+
+    Raises:
+        UserError: the suffix of the file is none of VIDEOS.
     """
 
     def __init__(self, path, fps):
         self.path, self.fps = Path(path), fps
+        if self.path.suffix.lower() not in VIDEOS:
+            found = f'its suffix is none of {", ".join(VIDEOS)}'
+            raise UserError(path, found, 'name an .mp4 file for --out')
         self.codec, self.size, self.writer, self.written = None, None, None, 0
 
     def write(self, frame, seconds):
@@ -119,10 +137,8 @@ class _Encoder:
             options = {'deadline': 'realtime', 'cpu-used': '8'}
         if encoder not in av.codecs_available:
             raise ImportError
-        try:
-            self.file = av.open(str(path), 'w')
-        except ValueError as error:  # no such kind of file
-            raise UserError(path, error, 'name an .mp4 file for --out') from None
+        path.touch(exist_ok=False)
+        self.file = av.open(str(path.absolute()), 'w')  # 10:30.mp4 would be of the protocol "10"
         rate = Fraction(fps).limit_denominator(1001)  # 29.97 is 30000 / 1001
         self.stream = self.file.add_stream(encoder, rate=rate, options=options)
         self.stream.width, self.stream.height = size
@@ -133,8 +149,12 @@ class _Encoder:
         self.file.mux(self.stream.encode(self.picture(frame)))
 
     def release(self):
-        self.file.mux(self.stream.encode())
-        self.file.close()
+        try:
+            self.file.mux(self.stream.encode())
+            self.file.close()
+        except OSError:  # a full disk: without its end, nothing plays the file
+            Path(self.file.name).unlink()
+            raise
 
 
 def annotate(source, detect, draw, out=None, batch=1, show=False, wait_time=0.001):

@@ -29,13 +29,11 @@ from mmballoon.cli import (
     score_thresholds,
 )
 
-VIDEOS = '.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v'
-
 
 def parse_args(argv=None):
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add('inputs', nargs='+', help='image files, folders, or a video')
+    add('inputs', nargs='+', help='image files, folders, videos')
     add('model', help='file of tools/export_onnx.py')
     add('--out-dir', type=Path, default='outputs', help='(%(default)s)')
     about = 'minimum score to draw, or report.json of tools/report.py (%(default)s)'
@@ -47,12 +45,12 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
-def detect_on_video(detect, draw, args):
+def detect_on_video(video, detect, draw, args):
     """Write OUT_DIR/vis/NAME.mp4 with the boxes of every frame."""
     from mmballoon.video import Source, Writer, annotate
 
-    source = Source(args.inputs[0])
-    out = args.out_dir / 'vis' / f'{Path(args.inputs[0]).stem}.mp4'
+    source = Source(video)
+    out = args.out_dir / 'vis' / f'{video.stem}.mp4'
     if out.exists():
         raise UserError(out, 'exists', 'choose another --out-dir, or move it away')
     writer = Writer(out, source.fps)
@@ -80,10 +78,11 @@ def main(argv=None):
         import cv2
 
         from mmballoon.export.detector import Detector
-        from mmballoon.video import draw_boxes
+        from mmballoon.video import VIDEOS, draw_boxes
 
-        is_video = Path(args.inputs[0]).suffix.lower() in VIDEOS
-        files = [] if is_video else list_images(args.inputs, decode=False, out=args.out_dir / 'vis')
+        videos = [item for item in args.inputs if Path(item).suffix.lower() in VIDEOS]
+        images = [item for item in args.inputs if item not in videos]
+        files = list_images(images, decode=False, out=args.out_dir / 'vis')
         try:
             detector = Detector(args.model, runtime=args.runtime)
         except ValueError as error:
@@ -93,8 +92,8 @@ def main(argv=None):
         thresholds, palette = args.pred_score_thr(classes), detector.metadata['palette']
         settings = dict(classes=classes, palette=palette, thresholds=thresholds)
         detect, draw = partial(detector, masks=masks), partial(draw_boxes, **settings)
-        if is_video:
-            return detect_on_video(detect, draw, args)
+        for video in map(Path, videos):
+            detect_on_video(video, detect, draw, args)
         for file in map(Path, files):
             image = read_image(file)
             boxes, scores, labels, *of_masks = detections = detect(image)
@@ -112,7 +111,7 @@ def main(argv=None):
                 save(args.out_dir / 'vis' / f'{file.stem}{suffix}', drawn)
             print(count_boxes(file, scores, labels, thresholds))
     for part, skipped in (('vis', args.no_save_vis), ('preds', args.no_save_pred)):
-        if not skipped:
+        if files and not skipped:
             print(f'saved: {args.out_dir / part}')
 
 

@@ -41,6 +41,7 @@ def run(args):
     if args.out and args.out.exists():
         raise UserError(args.out, 'exists', 'choose another --out, or move it away')
     source = Source(args.video)
+    writer = Writer(args.out, source.fps) if args.out else None
     device = pick_device(args.device)
     from mmballoon.train import rules
 
@@ -59,7 +60,6 @@ def run(args):
         columns = [name for name in ('bboxes', 'scores', 'labels', 'masks') if name in instances[0]]
         return [[item[name] for name in columns] for item in instances]
 
-    writer = Writer(args.out, source.fps) if args.out else None
     batch = 8 if device.startswith('cuda') and not source.camera else 1
     frames = annotate(source, detect, draw, writer, batch, args.show, args.wait_time)
     if writer:

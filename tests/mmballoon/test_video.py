@@ -109,6 +109,55 @@ def test_boxes_and_masks_from_the_minimum_score_of_their_class_are_drawn():
     assert image[30, 30].tolist() == [2, 0, 125] and not image[55:].any()
 
 
-def test_a_file_of_another_kind(tmp_path):
-    with pytest.raises(UserError, match=r'a\.xyz: .*; next: name an \.mp4 file'):
-        clip(tmp_path / 'a.xyz')
+@pytest.mark.parametrize('name', ['a.xyz', 'a.gif', 'a.ogg', 'a.jpg', 'a'])
+def test_a_file_of_another_kind(tmp_path, name):
+    with pytest.raises(UserError, match=r'suffix is none of \.mp4, .*; next: name an \.mp4 file'):
+        Writer(tmp_path / name, 25)
+
+
+def test_recordings_that_were_joined_keep_all_frames(tmp_path):
+    av = pytest.importorskip('av')
+    for name, count in (('a.ts', 20), ('b.ts', 15)):  # the times of b.ts begin again
+        with av.open(str(tmp_path / name), 'w') as file:
+            stream = file.add_stream('libx264', rate=25)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, 'yuv420p'
+            for _ in range(count):
+                frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), 'bgr24')
+                file.mux(stream.encode(frame))
+            file.mux(stream.encode())
+    joined = tmp_path / 'joined.ts'
+    joined.write_bytes(b''.join((tmp_path / name).read_bytes() for name in ('a.ts', 'b.ts')))
+    source = Source(joined)
+    assert annotate(source, nothing, ignore, Writer(tmp_path / 'out.mp4', source.fps)) == 35
+    assert len(read(tmp_path / 'out.mp4')[0]) == 35
+
+
+def test_the_clock_of_a_browser_is_no_frame_rate(tmp_path):
+    av = pytest.importorskip('av')
+    with av.open(str(tmp_path / 'a.webm'), 'w') as file:  # as MediaRecorder writes it
+        stream = file.add_stream('libvpx', rate=1000)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, 'yuv420p'
+        for i in range(30):
+            frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), 'bgr24')
+            frame.pts = 33 * i + i % 3
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    source = Source(tmp_path / 'a.webm')
+    assert annotate(source, nothing, ignore, Writer(tmp_path / 'b.mp4', source.fps)) == 30
+    assert len(read(tmp_path / 'b.mp4')[0]) == 25  # 0.96 s
+
+
+def test_frames_of_a_folder_come_in_the_order_of_their_numbers(tmp_path):
+    for i in (1, 2, 10, 9):
+        cv2.imwrite(str(tmp_path / f'frame{i}.png'), np.full((8, 8, 3), i, np.uint8))
+    assert [int(frame.mean()) for frame, _ in Source(tmp_path)] == [1, 2, 9, 10]
+
+
+def test_a_name_with_a_colon_and_a_file_that_is_there(tmp_path, monkeypatch):
+    pytest.importorskip('av')
+    monkeypatch.chdir(tmp_path)
+    clip('10:30.mp4')
+    assert len(read(tmp_path / '10:30.mp4')[0]) == 20
+    with pytest.raises(FileExistsError) as caught:
+        clip('10:30.mp4')
+    assert str(caught.value.filename) == '10:30.mp4'  # PyAV's own errors name no file

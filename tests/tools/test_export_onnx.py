@@ -168,6 +168,21 @@ def test_the_demo_alone_detects_as_image_demo_does(
         assert len(rows) and (rows.max(0) < (0.5, 1e-3, 1)).all()
 
 
+def test_the_demo_detects_in_every_video_and_image(bare_python, tiny, exported, tmp_path):
+    frame = cv2.imread(str(tiny.images[0]))
+    for name in ('a.avi', 'b.avi'):
+        writer = cv2.VideoWriter(
+            str(tmp_path / name), cv2.VideoWriter_fourcc(*'MJPG'), 10, frame.shape[1::-1]
+        )
+        writer.write(frame)
+        writer.release()
+    inputs = [tmp_path / 'a.avi', tiny.images[0], tmp_path / 'b.avi', exported]
+    done = run_bare(bare_python, *inputs, '--out-dir', tmp_path / 'out')
+    assert done.returncode == 0, done.stderr
+    written = {path.name for path in (tmp_path / 'out/vis').iterdir()}
+    assert written == {'a.mp4', 'b.mp4', tiny.images[0].name}
+
+
 def test_the_class_alone_in_a_program_of_ones_own(bare_python, exported, tiny, tmp_path):
     """Copied, as the documentation says, beside a program that imports nothing else."""
     (tmp_path / 'detector.py').write_bytes(
