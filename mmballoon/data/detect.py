@@ -274,13 +274,15 @@ def _from_folders(root):
     folders = [path for path in folders if path.is_dir()]
     for split, names in NAMES.items():
         places = [path for path in folders if path.name.casefold() in names]
-        for images in sorted(places, key=lambda path: names.index(path.name.casefold())):
-            inner = images / 'images'
-            labels = _labels_of(inner if inner.is_dir() else images)
-            if files_of(labels, TEXTS):
-                splits[split] = Split(*detect(labels), [images])
-                break
-        else:
+        inner = [path / 'images' if (path / 'images').is_dir() else path for path in places]
+        labels = {path: _labels_of(folder) for path, folder in zip(places, inner)}
+        labels = {path: folder for path, folder in labels.items() if files_of(folder, TEXTS)}
+        if len(labels) > 1:
+            found = f'several folders of {split} ({", ".join(path.name for path in labels)})'
+            raise UserError(root, found, 'move all but one away, or join them')
+        for images, folder in labels.items():
+            splits[split] = Split(*detect(folder), [images])
+        if not labels:
             files = [f for f in jsons if {*re.findall('[a-z]+', f.stem.casefold())} & {*names}]
             files = [file for file in files if not is_own(file) and kind_of(file) == 'coco']
             if len(files) > 1:

@@ -891,6 +891,8 @@ OVERLAP = 'warning: 1 images are in several splits'
          'val: ../valid/images is not there'),
         ({f'ds/{f}.json': coco([{}]) for f in ('train', 'val', 'val_small')} | {'ds/a.jpg': (200, 100)},
          None, 'ds: 2 COCO files of val (val.json, val_small.json)'),
+        ({**pair('train'), **pair('val'), **pair('valid'), 'ds/classes.txt': 'b'}, None,
+         'ds: several folders of val (val, valid)'),
         # a name that has that of a split in it
         ({f'ds/{f}/a.jpg': (200, 100) for f in ('train', 'val')} |
          {f'ds/carnival_{f}.json': coco([{}]) for f in ('train', 'val')}, ['train', 'val'], ''),
