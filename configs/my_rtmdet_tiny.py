@@ -61,7 +61,7 @@ val_dataloader = test_dataloader = dict(
     dataset=dict(
         data_root=data_root, metainfo=metainfo,
         ann_file='coco_val.json', data_prefix=dict(img='val/')))
-val_evaluator = test_evaluator = dict(ann_file=data_root + 'coco_val.json')
+val_evaluator = test_evaluator = dict(ann_file=f'{data_root.rstrip("/")}/coco_val.json')
 
 # ---- Schedule. 61 images / batch 12 = 6 iterations per epoch, 1200 in total.
 stage2_epochs = max(1, max_epochs // 40)  # 5: the last epochs, without mosaic and mixup

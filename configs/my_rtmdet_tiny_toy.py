@@ -5,7 +5,7 @@ _base_ = './my_rtmdet_tiny.py'
 data_root = '{{$BALLOON_ROOT:data/toy_balloon}}/'
 # The rendered images show balloons, whatever the classes of one's own data are.
 metainfo = dict(
-    classes=('balloon', ) if data_root == 'data/toy_balloon/' else _base_.metainfo.classes)
+    classes=('balloon', ) if data_root.rstrip('/') == 'data/toy_balloon' else _base_.metainfo.classes)
 max_epochs = 4
 batch_size = 4  # small batches give more steps for the same work
 base_lr = 0.0005
@@ -48,7 +48,7 @@ train_dataloader = dict(
     dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=train_pipeline))
 val_dataloader = test_dataloader = dict(
     dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=test_pipeline))
-val_evaluator = test_evaluator = dict(ann_file=data_root + 'coco_val.json')
+val_evaluator = test_evaluator = dict(ann_file=f'{data_root.rstrip("/")}/coco_val.json')
 
 # ---- Schedule. 96 images / batch 4 = 24 iterations per epoch, 96 in total.
 train_cfg = dict(max_epochs=max_epochs, val_interval=max(1, max_epochs // 2), dynamic_intervals=None)

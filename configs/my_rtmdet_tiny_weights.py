@@ -28,7 +28,7 @@ train_dataloader = dict(
     batch_size=batch_size, num_workers=num_workers,
     dataset=dict(pipeline=train_pipeline, **dataset))
 val_dataloader = test_dataloader = dict(num_workers=num_workers, dataset=dataset)
-val_evaluator = test_evaluator = dict(ann_file=data_root + 'coco_val.json')
+val_evaluator = test_evaluator = dict(ann_file=f'{data_root.rstrip("/")}/coco_val.json')
 
 # ---- Schedule. 6000 images / batch 6 = 1000 iterations per epoch, 3000 in total.
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs, dynamic_intervals=None)

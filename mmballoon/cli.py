@@ -67,6 +67,7 @@ TWO_BUILDS = (
 )
 EXPORT_PACKAGES = 'pip install -r requirements-export.txt -c constraints.txt'
 CHECK_PATH = 'check the path (checkpoints are in work_dirs/<config name>/)'
+LOADER = 'add it to the config, such as test_dataloader = val_dataloader'
 PACKAGE = 'install this package, or leave out what needs it in the config'
 
 # (exception types, end of the file name of the functions that raise it, these functions, what to do)
@@ -156,13 +157,19 @@ def explain(error):
         file = error.filename or _file_in_use(error)
         if file:
             return f'{file}: {error.strerror}; next: {FILE_SYSTEM[error.errno]}'
-    if _is_in_config(error, functions):
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [f.line or '' for f in frames if not f.filename.endswith('mmengine/config/config.py')]
+    loader = re.search(r'(?:cfg|config)\.(\w+_dataloader)', lines[-1])
+    if isinstance(error, AttributeError) and loader:
+        return f'the config has no {loader[1]}; next: {LOADER}'
+    if _is_in_config(error, functions, lines[-1]):
         return f'{type(error).__name__}: {_found(error)}; next: correct the config (DEBUG=1 shows where)'
     return None
 
 
-def _is_in_config(error, functions):
-    """Whether MMEngine refused a config: while reading it, or because of a name or an argument in it.
+def _is_in_config(error, functions, line):
+    """Whether MMEngine refused a config: while reading it, or because of a name, an argument or a part that
+    is missing in it.
 
     Errors in modules of one's own, which a config imports or names, are none of these.
     """
@@ -171,7 +178,8 @@ def _is_in_config(error, functions):
     if any(name == 'import_modules_from_strings' for _, name in functions):
         return False
     read = any(file.endswith('mmengine/config/config.py') for file, _ in functions)
-    return read or '/mmengine/registry/' in functions[-1][0]
+    refused = functions[-1][0].endswith('mmengine/runner/runner.py') and line.startswith('raise')
+    return read or refused or '/mmengine/registry/' in functions[-1][0]
 
 
 def _file_in_use(error):

@@ -44,6 +44,7 @@ CHANGES = {
     'schedule_unknown': 'param_scheduler = [dict(type="Cosine")]',
     'hook_unknown': 'custom_hooks = [dict(type="EMAHok")]',
     'load_from_missing': 'load_from = "nothing.pth"',
+    'test_missing': 'test_dataloader = None',
 }
 
 

@@ -55,9 +55,7 @@ def cross_validate(config, folder, args):
     from mmballoon.report import trainings
     from mmballoon.report.results import read_results
     from mmballoon.report.split import load_split
-    from mmballoon.train import rules
 
-    rules.apply()
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(args.cfg_options or {})
     part, dealt, runs = trainings.prepare(cfg, folder, args)
@@ -122,6 +120,9 @@ def summary(report):
 
 def main(argv=None):
     with report_errors():
+        from mmballoon.train import rules
+
+        rules.apply()  # first: it reads --cfg-options
         args = parse_args(argv)
         from mmballoon.report import cross_validation, review
 

@@ -69,10 +69,12 @@ def prepare(cfg, folder, args):
     Raises:
         UserError: too few images, or a folder that holds something else.
     """
-    for loader in (cfg.train_dataloader, cfg.get('test_dataloader') or cfg.train_dataloader):
-        plain = datasets(loader.dataset)
+    loaders = [cfg.train_dataloader.dataset]
+    loaders += [cfg.test_dataloader.dataset]
+    for dataset in loaders:
+        plain = datasets(dataset)
         # A fold replaces one plain dataset, or a ConcatDataset of plain ones.
-        if plain != list(loader.dataset.get('datasets', plain[:1])):
+        if plain != list(dataset.get('datasets', plain[:1])):
             found = 'datasets inside another dataset, which the folds cannot replace'
             advice = 'let its loaders name plain datasets, or a ConcatDataset of them'
             raise UserError(cfg.filename, found, advice)

@@ -41,6 +41,10 @@ def test_config(path):
     assert (
         cfg.val_evaluator.ann_file == cfg.test_evaluator.ann_file == f'{cfg.data_root}coco_val.json'
     )
+    other, _ = config_variables.load(
+        str(path), dict(data_root='other')
+    )  # without a slash at its end
+    assert other.val_evaluator.ann_file == other.test_evaluator.ann_file == 'other/coco_val.json'
     # --auto-scale-lr multiplies a learning rate that is already right for this batch.
     assert cfg.auto_scale_lr.base_batch_size == cfg.train_dataloader.batch_size
     MODELS.build(cfg.model)

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
@@ -45,6 +46,13 @@ def test_anything_else_keeps_its_traceback(monkeypatch):
         raise ZeroDivisionError
     with pytest.raises(RuntimeError, match='of our own'), report_errors():
         raise RuntimeError('a bug of our own')
+    cfg = SimpleNamespace(train_dataloader=3)
+
+    def load(number):
+        return number.dataset
+
+    with pytest.raises(AttributeError), report_errors():
+        load(cfg.train_dataloader)
     monkeypatch.setenv('DEBUG', '1')
     with pytest.raises(UserError), report_errors():
         raise UserError('shown whole')

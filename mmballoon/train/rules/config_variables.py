@@ -13,10 +13,11 @@ import difflib
 import functools
 import inspect
 import os
+import re
 import sys
 from pathlib import Path
 
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 from mmballoon.cli import UserError
@@ -148,8 +149,19 @@ def report(key, plain):
         print(f'note: --cfg-options {key}: {found}{advice}', file=sys.stderr)
 
 
+def parse(upstreams, text):
+    """DictAction._parse_iterable, which deletes all spaces, without those inside a path or a class name."""
+    outer = r'[\s,()\[\]\'"]'
+    kept = re.sub(
+        rf'(?<!{outer}) +(?!{outer}|$)', lambda spaces: '\0' * len(spaces[0]), text.strip()
+    )
+    value = upstreams(kept)  # for a list, it calls this function for each element
+    return value.replace('\0', ' ') if isinstance(value, str) else value
+
+
 @functools.cache
 def apply():
     """Replace ``Config.merge_from_dict``, with which every script applies its --cfg-options."""
+    DictAction._parse_iterable = staticmethod(functools.partial(parse, DictAction._parse_iterable))
     instead(Config, 'merge_from_dict', merge)
     instead(Runner, 'train', _note_unused)

@@ -1,10 +1,11 @@
 """--cfg-options that name variables of a config's text."""
 
+from argparse import ArgumentParser
 from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 
 from mmballoon.cli import UserError
 from mmballoon.train.rules import config_variables
@@ -146,3 +147,21 @@ def test_a_config_that_is_no_file_or_no_python_keeps_upstreams_merge(tmp_path, c
     (tmp_path / 'own.yml').write_text('max_epochs: 1\ntrain_cfg:\n  max_epochs: 1\n')
     assert config({'max_epochs': 5}, 'own.yml').train_cfg.max_epochs == 1
     assert 'max_epochs: nothing' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    'text, value',
+    [
+        ('/My Drive/toy  data', '/My Drive/toy  data'),
+        ('"/My Drive/a.pth" ', '/My Drive/a.pth'),
+        ('hot air balloon, cat', ['hot air balloon', 'cat']),
+        ("( 'a b', )", ('a b',)),
+        ('[(1, 2), [a b, c] ]', [(1, 2), ['a b', 'c']]),
+        ('1, 2', [1, 2]),
+    ],
+)
+def test_spaces_inside_a_value_stay(text, value):
+    config_variables.apply()
+    parser = ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    assert parser.parse_args(['--cfg-options', f'a.b={text}']).cfg_options == {'a.b': value}
