@@ -51,13 +51,13 @@ train_pipeline_stage2 = [  # without mosaic and mixup
 
 train_dataloader = dict(
     batch_size=batch_size,
-    num_workers=num_workers,
+    num_workers=num_workers, persistent_workers=num_workers > 0,
     dataset=dict(
         pipeline=train_pipeline, data_root=data_root, metainfo=metainfo,
         ann_file='coco_train.json', data_prefix=dict(img='train/'),
         filter_cfg=dict(filter_empty_gt=False, min_size=0)))  # every image, without objects too
 val_dataloader = test_dataloader = dict(
-    num_workers=num_workers,
+    num_workers=num_workers, persistent_workers=num_workers > 0,
     dataset=dict(
         data_root=data_root, metainfo=metainfo,
         ann_file='coco_val.json', data_prefix=dict(img='val/')))

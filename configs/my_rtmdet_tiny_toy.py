@@ -5,7 +5,7 @@ _base_ = './my_rtmdet_tiny.py'
 data_root = '{{$BALLOON_ROOT:data/toy_balloon}}/'
 # The rendered images show balloons, whatever the classes of one's own data are.
 metainfo = dict(
-    classes=('balloon', ) if data_root.rstrip('/') == 'data/toy_balloon' else _base_.metainfo.classes)
+    classes=('balloon', ) if data_root == 'data/toy_balloon/' else _base_.metainfo.classes)
 max_epochs = 4
 batch_size = 4  # small batches give more steps for the same work
 base_lr = 0.0005

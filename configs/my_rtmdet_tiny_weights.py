@@ -25,9 +25,10 @@ train_pipeline = [
     dict(type='PackDetInputs')]
 dataset = dict(data_root=data_root, metainfo=metainfo)
 train_dataloader = dict(
-    batch_size=batch_size, num_workers=num_workers,
+    batch_size=batch_size, num_workers=num_workers, persistent_workers=num_workers > 0,
     dataset=dict(pipeline=train_pipeline, **dataset))
-val_dataloader = test_dataloader = dict(num_workers=num_workers, dataset=dataset)
+val_dataloader = test_dataloader = dict(
+    num_workers=num_workers, persistent_workers=num_workers > 0, dataset=dataset)
 val_evaluator = test_evaluator = dict(ann_file=f'{data_root.rstrip("/")}/coco_val.json')
 
 # ---- Schedule. 6000 images / batch 6 = 1000 iterations per epoch, 3000 in total.

@@ -40,6 +40,8 @@ def via_project(images, classes, class_attribute, folder, base='{}'):
     keys, changed = {entry.filename: key for entry, key in zip(known, entries)}, {}
     for name, size, regions in images:
         key, entry = f'{name}{size}', dict(filename=name, size=size, regions=[], file_attributes={})
+        while key in entries:  # of another file name
+            key += '-'
         if name in keys:
             key, entry = keys[name], json.loads(entries[keys[name]])
         for region in regions:

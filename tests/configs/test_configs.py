@@ -45,6 +45,10 @@ def test_config(path):
         str(path), dict(data_root='other')
     )  # without a slash at its end
     assert other.val_evaluator.ann_file == other.test_evaluator.ann_file == 'other/coco_val.json'
+    if 'num_workers' in cfg:  # 0: torch refuses to keep workers that it does not have
+        other, _ = config_variables.load(str(path), dict(num_workers=0))
+        for loader in (other.train_dataloader, other.val_dataloader, other.test_dataloader):
+            assert not loader.num_workers and not loader.persistent_workers
     # --auto-scale-lr multiplies a learning rate that is already right for this batch.
     assert cfg.auto_scale_lr.base_batch_size == cfg.train_dataloader.batch_size
     MODELS.build(cfg.model)

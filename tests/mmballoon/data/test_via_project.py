@@ -163,3 +163,12 @@ def test_the_real_set_comes_back(tmp_path):
     assert [(e.filename, e.size) for e in back] == [(e.filename, e.size) for e in entries]
     for before, after in zip(entries, back):
         assert [r.outlines for r in after.regions] == [r.outlines for r in before.regions]
+
+
+def test_an_entry_under_the_key_of_another_image_stays(tmp_path):
+    base = tmp_path / 'base.json'
+    base.write_text('{"a.jpg3": {"filename": "old/b.jpg", "size": 5, "regions": []}}')
+    text = via_project([('a.jpg', 3, [])], ['b'], 'class', tmp_path, read_base(base))
+    entries = json.loads(text)['_via_img_metadata']
+    assert sorted(entry['filename'] for entry in entries.values()) == ['a.jpg', 'old/b.jpg']
+    assert entries['a.jpg3']['filename'] == 'old/b.jpg'
