@@ -74,16 +74,17 @@ def together(part, pattern=None):
 def check(part, groups, count, source):
     """Raise a UserError where ``count`` folds are too many for these images. source: names the data."""
     advice = f'annotate more images, or choose fewer than {count} with --folds'
-    if not any(part.boxes.values()):
+    classes = {
+        key: {a['category_id'] for a in part.boxes.get(key, ()) if not a.get('iscrowd')}
+        for key in part.images
+    }
+    if not any(classes.values()):
         raise UserError(source, 'no image has an object', 'annotate objects first')
     if len(groups) < count:
         found = f'{len(part.images)} images in {len(groups)} groups that stay together'
         raise UserError(source, f'{found}, expected at least one for each of {count} folds', advice)
     for key, name in part.names.items():
-        held = [
-            any(a['category_id'] == key for i in group for a in part.boxes.get(i, ()))
-            for group in groups
-        ]
+        held = [any(key in classes[i] for i in group) for group in groups]
         if 0 < sum(held) < count:
             found = f'class {name!r} is in {sum(held)} images that do not belong together'
             raise UserError(source, f'{found}, expected one for each of {count} folds', advice)

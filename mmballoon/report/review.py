@@ -89,7 +89,8 @@ def review(args, result, part, sources):
     counts = f'{marks.count("check")} annotations to check, {marks.count("suggested")} suggestions'
     lines = [f'{counts}, in {len(changes)} of {len(entries)} images, which come first']
     if unknown:
-        lines.append(f'note: {unknown} more are in images or regions that {args.extend} lacks')
+        place = args.extend or 'the project'
+        lines.append(f'note: {unknown} more are in images or regions that {place} lacks')
     if lost:
         lines.append(f'note: {lost} annotations are crowds or no single polygon: boxes in VIA')
     return text, lines

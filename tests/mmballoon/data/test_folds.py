@@ -76,3 +76,11 @@ def test_too_few(counts, found):
     part = make_part(None, counts)
     with pytest.raises(UserError, match=f'^coco.json: {found}.*; next: '):
         folds.check(part, [[key] for key in part.images], 5, 'coco.json')
+
+
+def test_objects_to_be_ignored_are_none():
+    part = make_part(None, [[1]] * 8)
+    for boxes in part.boxes.values():
+        boxes[0]['iscrowd'] = 1
+    with pytest.raises(UserError, match='no image has an object'):
+        folds.check(part, [[key] for key in part.images], 5, 'coco.json')
