@@ -160,7 +160,7 @@ def explain(error):
     frames = traceback.extract_tb(error.__traceback__)
     lines = [f.line or '' for f in frames if not f.filename.endswith('mmengine/config/config.py')]
     loader = re.search(r'(?:cfg|config)\.(\w+_dataloader)', lines[-1])
-    if isinstance(error, AttributeError) and loader:
+    if loader and re.search(f"NoneType|attribute '{loader[1]}'", str(error)):
         return f'the config has no {loader[1]}; next: {LOADER}'
     if _is_in_config(error, functions, lines[-1]):
         return f'{type(error).__name__}: {_found(error)}; next: correct the config (DEBUG=1 shows where)'

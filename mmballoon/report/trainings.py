@@ -69,9 +69,7 @@ def prepare(cfg, folder, args):
     Raises:
         UserError: too few images, or a folder that holds something else.
     """
-    loaders = [cfg.train_dataloader.dataset]
-    loaders += [cfg.test_dataloader.dataset]
-    for dataset in loaders:
+    for dataset in (cfg.train_dataloader.dataset, cfg.test_dataloader.dataset):
         plain = datasets(dataset)
         # A fold replaces one plain dataset, or a ConcatDataset of plain ones.
         if plain != list(dataset.get('datasets', plain[:1])):
