@@ -69,7 +69,9 @@ def prepare(cfg, folder, args):
     Raises:
         UserError: too few images, or a folder that holds something else.
     """
-    for dataset in (cfg.train_dataloader.dataset, cfg.test_dataloader.dataset):
+    train = cfg.train_dataloader.dataset
+    test = cfg.test_dataloader.dataset  # in a line of its own, which names a loader that is missing
+    for dataset in (train, test):
         plain = datasets(dataset)
         # A fold replaces one plain dataset, or a ConcatDataset of plain ones.
         if plain != list(dataset.get('datasets', plain[:1])):
