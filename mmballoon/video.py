@@ -4,6 +4,7 @@ NumPy and OpenCV, and PyAV where it is installed: it writes a frame twenty times
 """
 
 import contextlib
+import os
 import re
 import sys
 import time
@@ -191,6 +192,13 @@ def annotate(source, detect, draw, out=None, batch=1, show=False, wait_time=0.00
     if not source.camera and done < 0.95 * source.count:
         print(f'note: {done} of about {source.count} frames could be read', file=sys.stderr)
     return done
+
+
+def check_window():
+    """Raise a UserError where no window can be opened: OpenCV's Qt would end the process."""
+    display = sys.platform != 'linux' or {'DISPLAY', 'WAYLAND_DISPLAY'} & os.environ.keys()
+    if not display or not cv2.currentUIFramework():
+        raise UserError('--show', 'no window can be opened here', 'pass --out instead')
 
 
 def _batches(items, size):

@@ -18,6 +18,7 @@ from mmengine.config import config, utils
 
 from mmballoon.train import rules  # first: before anything imports mmdet
 
+os.environ['MPLBACKEND'] = 'agg'  # no test opens a window
 rules.apply()
 gc.freeze()  # MMEngine collects garbage for each dataset; what the imports left need not be searched
 

@@ -36,10 +36,12 @@ def parse_args(argv=None):
 
 def run(args):
     from mmballoon.colors import palette
-    from mmballoon.video import Source, Writer, annotate, draw_boxes
+    from mmballoon.video import Source, Writer, annotate, check_window, draw_boxes
 
     if args.out and args.out.exists():
         raise UserError(args.out, 'exists', 'choose another --out, or move it away')
+    if args.show:
+        check_window()
     source = Source(args.video)
     writer = Writer(args.out, source.fps) if args.out else None
     device = pick_device(args.device)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mmballoon.cli import UserError
-from mmballoon.video import CODECS, Source, Writer, annotate, draw_boxes
+from mmballoon.video import CODECS, Source, Writer, annotate, check_window, draw_boxes
 
 
 def clip(path, count=20, size=(64, 48), fps=10):
@@ -161,3 +161,17 @@ def test_a_name_with_a_colon_and_a_file_that_is_there(tmp_path, monkeypatch):
     with pytest.raises(FileExistsError) as caught:
         clip('10:30.mp4')
     assert str(caught.value.filename) == '10:30.mp4'  # PyAV's own errors name no file
+
+
+def test_show_without_a_window_is_one_line(monkeypatch):
+    monkeypatch.setattr(cv2, 'currentUIFramework', lambda: '')  # opencv-python-headless
+    monkeypatch.setenv('DISPLAY', ':0')
+    with pytest.raises(UserError, match='--show: no window can be opened here; next: pass --out'):
+        check_window()
+    monkeypatch.setattr(cv2, 'currentUIFramework', lambda: 'QT')
+    check_window()
+    monkeypatch.setattr(sys, 'platform', 'linux')
+    monkeypatch.delenv('DISPLAY')
+    monkeypatch.delenv('WAYLAND_DISPLAY', raising=False)
+    with pytest.raises(UserError, match='--show: no window'):
+        check_window()

@@ -1,7 +1,8 @@
 """Any number of classes has colours, and images of every format can be drawn on.
 
 MMDetection asserts that the config's palette has a colour for each class, and writes a picture in the
-format of its image, which ends in an error for .jfif and .pgm.
+format of its image, which ends in an error for .jfif and .pgm. Where there is no window for --show, MMEngine
+waits forever for a key.
 """
 
 import functools
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from mmdet.visualization import local_visualizer
 
-from mmballoon.cli import picture_suffix
+from mmballoon.cli import UserError, picture_suffix
 from mmballoon.colors import palette
 from mmballoon.train.rules import instead
 
@@ -31,8 +32,20 @@ def _as_jpeg(add, self, *args, out_file=None, **options):
     return add(self, *args, out_file=out_file, **options)
 
 
+def _in_a_window(show, self, *args, **options):
+    import matplotlib.pyplot as plt
+
+    if plt.get_backend().lower() == 'agg':
+        raise UserError(
+            '--show', 'no window can be opened here', 'leave it out, see the saved files'
+        )
+    return show(self, *args, **options)
+
+
 @functools.cache
 def apply():
-    """Replace what MMDetection's visualizer chooses colours with, and what it saves with."""
+    """Replace what MMDetection's visualizer chooses colours with, and what it saves
+    and shows with."""
     instead(local_visualizer, 'get_palette', _any_number)
     instead(local_visualizer.DetLocalVisualizer, 'add_datasample', _as_jpeg)
+    instead(local_visualizer.DetLocalVisualizer, 'show', _in_a_window)
