@@ -2,6 +2,7 @@
 types.
 """
 
+import contextlib
 import functools
 import gc
 import os
@@ -31,16 +32,22 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.stem.removeprefix('test_') not in LONG)
 
 
+def pytest_configure(config):
+    """One server of commands for all test processes."""
+    if 'PYTEST_XDIST_WORKER' not in os.environ:
+        commands = contextlib.ExitStack()
+        os.environ['FORKING_PYTHON'] = commands.enter_context(forked.server())
+        config.add_cleanup(commands.close)
+
+
 def run(*args, env=None, cwd=ROOT, check=True, timeout=3600):
     """Run ``python ARGS`` as a person would from the repository; returns the CompletedProcess,
     output as text.
     """
     whole = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', **(env or {})}
-    if forked.can_fork(args, env):
-        done = forked.run(args, whole, cwd, timeout)
-    else:
-        command, options = [sys.executable, *map(str, args)], dict(capture_output=True, text=True)
-        done = subprocess.run(command, cwd=cwd, env=whole, timeout=timeout, **options)
+    command = [os.environ['FORKING_PYTHON'], *map(str, args)]
+    options = dict(capture_output=True, text=True, errors='backslashreplace', timeout=timeout)
+    done = subprocess.run(command, cwd=cwd, env=whole, **options)
     if check and done.returncode:
         raise AssertionError(
             f'{args} exited {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}'

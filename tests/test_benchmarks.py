@@ -4,7 +4,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 
 import annotation_cost
 import cv2
@@ -41,7 +40,7 @@ def test_pipeline_benchmark(tiny_data):
 
 def gpu_report(out, *options):
     """Run benchmarks/gpu.sh with CUDA hidden; returns {title: section} of gpu.json, and gpu.md."""
-    env = dict(os.environ, PY=sys.executable, CUDA_VISIBLE_DEVICES='')
+    env = dict(os.environ, PY=os.environ['FORKING_PYTHON'], CUDA_VISIBLE_DEVICES='')
     command = ['bash', ROOT / 'benchmarks/gpu.sh', '--work', '0.01', '--out', out, *options]
     subprocess.run([str(part) for part in command], env=env, check=True, timeout=3600)
     (folder,) = out.iterdir()

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import nbformat
@@ -50,8 +49,8 @@ def test_it_runs(tmp_path, monkeypatch):
     short = settings.source.replace('EPOCHS = 20', 'EPOCHS = 2').replace('0.5', '0.05')
     assert short.count(' = 2\n') == short.count('0.05') == 1
     settings.source = short
-    # `!python` is this Python, and Python finds the package in the copy
-    monkeypatch.setenv('PATH', f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}')
+    python = Path(os.environ['FORKING_PYTHON'])  # `!python` is this one
+    monkeypatch.setenv('PATH', f'{python.parent}{os.pathsep}{os.environ["PATH"]}')
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
     client = NotebookClient(notebook, timeout=900, resources=dict(metadata=dict(path=str(clone))))
     try:

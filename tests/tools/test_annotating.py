@@ -4,7 +4,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import hotcoco
@@ -72,11 +71,9 @@ def boxes(entries):
 def test_the_whole_circle(tmp_path):
     for name in ('tools', 'data_tools', 'configs'):
         (tmp_path / name).symlink_to(ROOT / name)
-    env = dict(
-        os.environ,
-        CUDA_VISIBLE_DEVICES='',
-        PATH=f'{Path(sys.executable).parent}:{os.environ["PATH"]}',
-    )
+    python = Path(os.environ['FORKING_PYTHON'])
+    path = f'{python.parent}:{os.environ["PATH"]}'
+    env = dict(os.environ, CUDA_VISIBLE_DEVICES='', PATH=path)
 
     def bash(text):
         return subprocess.run(

@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
@@ -92,7 +91,7 @@ def test_killed_twice_gives_the_same_detections(tiny_data, tmp_path, in_process)
     whole, killed = tmp_path / 'whole', tmp_path / 'killed'
     printed = run(TOOL, tiny_data.config, *SHORT, '--work-dir', whole, env=tiny_data.env)
     assert re.search(r'\d+ % done, about [\d:]+ left', printed.stderr)
-    command = [sys.executable, TOOL, tiny_data.config, *SHORT, '--work-dir', killed]
+    command = [os.environ['FORKING_PYTHON'], TOOL, tiny_data.config, *SHORT, '--work-dir', killed]
     env = {**os.environ, **tiny_data.env, 'CUDA_VISIBLE_DEVICES': ''}
     for epoch in (1, 2):
         process = subprocess.Popen(list(map(str, command)), cwd=ROOT, env=env)

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, run
 
 SCRIPT = Path(__file__).with_name('kill_at_every_write.py')
 
@@ -64,8 +64,6 @@ def test_soak():
     """A few random kills of each command; SOAK_KILLS=30 for more."""
     kills = os.environ.get('SOAK_KILLS')
     options = ['--kills', kills] if kills else ['--kills', '2', '--train-kills', '1']
-    command = [sys.executable, 'tests/soak.py', *options]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = run('tests/soak.py', *options)
     print(done.stdout)
-    assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count(' 0 failures') == 4

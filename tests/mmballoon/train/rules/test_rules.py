@@ -2,10 +2,9 @@
 
 import sys
 
-import forked
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, run
 
 from mmballoon.cli import fast_bfloat16
 
@@ -13,8 +12,8 @@ from mmballoon.cli import fast_bfloat16
 def python(code, apply=True, folder=ROOT):
     """Run code in a process of its own, with the rules or without; returns (exit status, output)."""
     rules = 'from mmballoon.train import rules\nrules.apply()\n' if apply else ''
-    env = dict(PATH='', CUDA_VISIBLE_DEVICES='', OMP_NUM_THREADS='1')
-    done = forked.run(['-c', code.replace('APPLY', rules)], env, folder, timeout=300)
+    code = code.replace('APPLY', rules)
+    done = run('-c', code, env=dict(PATH=''), cwd=folder, check=False, timeout=300)
     return done.returncode, done.stdout + done.stderr
 
 
