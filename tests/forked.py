@@ -2,7 +2,7 @@
 
 A server imports the libraries once, and forks itself for each command. ``python`` is a client of it, which
 passes on its arguments, environment, streams and signals, and ends as the command does. It starts the real
-Python for what has no script (``-m``), and where the environment changes what a start reads.
+Python for other options than -c and -m, and where the environment changes what a start reads.
 """
 
 import contextlib
@@ -79,29 +79,35 @@ def answer(connection, python):
     streams = socket.recv_fds(connection, 1, 3)[1]
     with connection.makefile() as file:
         args, env, cwd = json.load(file)
-    if at_start(env) != at_start(os.environ) or not (args[0] == '-c' or args[0].endswith('.py')):
+    known = args[0] in ('-c', '-m') or args[0].endswith('.py')
+    if at_start(env) != at_start(os.environ) or not known:
         os._exit(0)
     process = os.fork()
     if process:
         for stream in streams:
             os.close(stream)
-        connection.sendall(f'{process}\n'.encode())
+        tell(connection, process)
         threading.Thread(target=end_with_client, args=(connection, process), daemon=True).start()
-        code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-        connection.sendall(f'{code}\n'.encode())
+        tell(connection, os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
         os._exit(0)
     connection.close()
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
-    sys.stdin, sys.stdout = open(0, closefd=False), open(1, 'w', closefd=False)
-    sys.stderr = open(2, 'w', 1, errors='backslashreplace', closefd=False)
+    for number, name in enumerate(('stdin', 'stdout', 'stderr')):
+        old, buffering = getattr(sys, name), 1 if name == 'stderr' else -1
+        new = open(number, old.mode, buffering, errors=old.errors, closefd=False)  # noqa: SIM115
+        setattr(sys, name, new)
     os.environ.clear()
     os.environ.update(env)
     os.chdir(cwd)
     sys.executable = python  # the commands that it starts are forks, too
-    sys.argv = args
     return args
+
+
+def tell(connection, number):
+    with contextlib.suppress(BrokenPipeError):  # the client was killed
+        connection.sendall(f'{number}\n'.encode())
 
 
 def end_with_client(connection, process):
@@ -136,10 +142,13 @@ if __name__ == '__main__':
     if sys.argv[1] != '--serve':
         ask(sys.argv[1], sys.argv[2:])
     sys.path[0] = str(ROOT)
-    script, *rest = serve(socket.socket(fileno=int(sys.argv[2])), sys.argv[3])
-    if script == '-c':
+    what, *rest = serve(socket.socket(fileno=int(sys.argv[2])), sys.argv[3])
+    if what == '-c':
         sys.path[0], sys.argv = '', ['-c', *rest[1:]]
         exec(rest[0], dict(__name__='__main__'))
+    elif what == '-m':
+        sys.path[0], sys.argv = os.getcwd(), rest
+        runpy.run_module(rest[0], run_name='__main__', alter_sys=True)
     else:
-        sys.path[0] = str(Path(script).resolve().parent)
-        runpy.run_path(script, run_name='__main__')
+        sys.path[0], sys.argv = str(Path(what).resolve().parent), [what, *rest]
+        runpy.run_path(what, run_name='__main__')

@@ -4,9 +4,8 @@ encoding, no hard links).
 
 import os
 import subprocess
-import sys
-from pathlib import Path
 
+import forked
 import pytest
 from conftest import ROOT, run
 
@@ -24,20 +23,27 @@ env_cfg = dict(mp_cfg=dict(mp_start_method='spawn'))
 
 
 @pytest.mark.slow
-def test_make_demo(tmp_path):
+def test_make_demo(tmp_path, monkeypatch):
     """The Makefile's own commands, in another folder with the repository's files, on a few images."""
     (tmp_path / 'sitecustomize.py').write_text(MAC)  # Python imports it first, in workers as well
     env = dict(PYTHONPATH=f'{tmp_path}{os.pathsep}{ROOT}', CUDA_VISIBLE_DEVICES='')
     env |= dict(PYTHONWARNDEFAULTENCODING='1', PYTHONWARNINGS='always::EncodingWarning')
+    # All commands, and what they import, start in this environment.
+    env = {**os.environ, **env}
+    with forked.server(env) as python:
+        monkeypatch.setenv('FORKING_PYTHON', python)
+        make_demo(tmp_path, env)
+
+
+def make_demo(tmp_path, env):
     printed = run('-c', 'from mmengine.device import get_device; print(get_device())', env=env)
     assert printed.stdout.strip() == 'mps'  # MMEngine believes it
 
     names = 'Makefile', 'configs', 'tools', 'data_tools', 'constraints.txt', 'pyproject.toml'
     for path in [*(ROOT / name for name in names), *ROOT.glob('requirements*.txt')]:
         (tmp_path / path.name).symlink_to(path)
-    (tmp_path / '.venv').mkdir()
-    for name in ('bin', 'lib', 'pyvenv.cfg'):
-        (tmp_path / '.venv' / name).symlink_to(Path(sys.prefix, name))
+    (tmp_path / '.venv/bin').mkdir(parents=True)
+    (tmp_path / '.venv/bin/python').symlink_to(os.environ['FORKING_PYTHON'])
     (tmp_path / '.venv/.installed').touch()
     (tmp_path / 'small.py').write_text(SMALL)
     data = 'data/toy_balloon'
@@ -47,7 +53,7 @@ def test_make_demo(tmp_path):
     ):
         run(*command)
     command = ['make', 'demo', 'TOY_CONFIG=small.py', f'IMG={data}/val/toy_val_00001.jpg']
-    options = dict(capture_output=True, text=True, env={**os.environ, **env})
+    options = dict(capture_output=True, text=True, env=env)
     done = subprocess.run(command, cwd=tmp_path, **options)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     warned = [line for line in done.stderr.splitlines() if 'EncodingWarning' in line]
