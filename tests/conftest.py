@@ -24,11 +24,12 @@ rules.apply()
 gc.freeze()  # MMEngine collects garbage for each dataset; what the imports left need not be searched
 
 ROOT = Path(__file__).parents[1]
-LONG = ('visualisation', 'notebook', 'other_systems', 'own_data', 'torchrun', 'kill', 'full_disk')
+# The files with the longest tests. They come first, so that at the end no process waits for another's.
+LONG = ('benchmarks', 'cross_validate', 'torchrun', 'notebook', 'annotating', 'kill', 'foreign_files',
+        'other_systems', 'own_data', 'visualisation', 'full_disk')  # fmt: skip
 
 
 def pytest_collection_modifyitems(items):
-    """The longest tests first, so that at the end no process waits for another's long test."""
     items.sort(key=lambda item: item.path.stem.removeprefix('test_') not in LONG)
 
 

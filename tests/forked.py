@@ -79,6 +79,8 @@ def answer(connection, python):
     streams = socket.recv_fds(connection, 1, 3)[1]
     with connection.makefile() as file:
         args, env, cwd = json.load(file)
+    if args[0] == '-u':  # as torchrun starts its processes; what they log, they flush
+        args = args[1:]
     known = args[0] in ('-c', '-m') or args[0].endswith('.py')
     if at_start(env) != at_start(os.environ) or not known:
         os._exit(0)
@@ -95,8 +97,8 @@ def answer(connection, python):
         os.dup2(stream, number)
         os.close(stream)
     for number, name in enumerate(('stdin', 'stdout', 'stderr')):
-        old, buffering = getattr(sys, name), 1 if name == 'stderr' else -1
-        new = open(number, old.mode, buffering, errors=old.errors, closefd=False)  # noqa: SIM115
+        old, lines = getattr(sys, name), 1 if name == 'stderr' else -1
+        new = open(number, old.mode, lines, old.encoding, old.errors, closefd=False)  # noqa: SIM115
         setattr(sys, name, new)
     os.environ.clear()
     os.environ.update(env)

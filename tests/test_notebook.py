@@ -46,8 +46,8 @@ def test_it_runs(tmp_path, monkeypatch):
     for cell in cells(notebook, 'install'):
         cell.source = 'import os\nfrom pathlib import Path'
     (settings,) = cells(notebook, 'parameters')
-    short = settings.source.replace('EPOCHS = 20', 'EPOCHS = 2').replace('0.5', '0.05')
-    assert short.count(' = 2\n') == short.count('0.05') == 1
+    short = settings.source.replace('EPOCHS = 20', 'EPOCHS = 1').replace('0.5', '0.05')
+    assert short.count(' = 1\n') == short.count('0.05') == 1
     settings.source = short
     python = Path(os.environ['FORKING_PYTHON'])  # `!python` is this one
     monkeypatch.setenv('PATH', f'{python.parent}{os.pathsep}{os.environ["PATH"]}')
@@ -61,6 +61,6 @@ def test_it_runs(tmp_path, monkeypatch):
     text = ''.join(o.text for o in outputs if o.output_type == 'stream')
     # a command after `!` that fails does not stop a notebook
     assert 'error: ' not in text and 'Traceback' not in text, text[-3000:]
-    assert text.count('Epoch(val) [2]') == 2 and 'for the config: classes=' in text
+    assert text.count('Epoch(val) [1]') == 2 and 'for the config: classes=' in text
     images = [o for o in outputs if 'image/png' in o.get('data', {})]
     assert len(images) == 5, text[-3000:]

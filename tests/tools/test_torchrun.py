@@ -25,14 +25,16 @@ def launch(tiny_data, work_dir, *options):
     env = {**os.environ, **tiny_data.env, 'CUDA_VISIBLE_DEVICES': '', 'OMP_NUM_THREADS': '1'}
     env['GLOO_SOCKET_IFNAME'] = 'lo'
     env['TORCH_DISABLE_SHARE_RDZV_TCP_STORE'] = '1'  # docs/scaling.md
+    env['PYTHON_EXEC'] = env['FORKING_PYTHON']  # torchrun starts its processes with it
     command = [sys.executable, '-m', 'torch.distributed.run', '--max-restarts=3', *options]
-    command += ['tools/train.py', TOY, '--launcher', 'pytorch', '--resume', '--work-dir', work_dir]
+    command += [ROOT / 'tools/train.py', ROOT / TOY, '--launcher', 'pytorch']
+    command += ['--resume', '--work-dir', work_dir]
     command += ['--cfg-options', *OPTIONS, f'train_cfg.max_epochs={EPOCHS}']
     command += [f'train_cfg.val_interval={EPOCHS}', 'default_hooks.logger.interval=1']
     work_dir.mkdir(exist_ok=True)
     log = work_dir / f'{len(list(work_dir.glob("*.txt")))}.txt'
     with open(log, 'w') as file:
-        process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=file, stderr=file)
+        process = subprocess.Popen(command, cwd=work_dir, env=env, stdout=file, stderr=file)
     process.log = log
     return process
 
