@@ -52,6 +52,7 @@ def test_it_runs(tmp_path, monkeypatch):
     python = Path(os.environ['FORKING_PYTHON'])  # `!python` is this one
     monkeypatch.setenv('PATH', f'{python.parent}{os.pathsep}{os.environ["PATH"]}')
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
+    monkeypatch.delenv('MPLBACKEND')  # its pictures are outputs
     client = NotebookClient(notebook, timeout=900, resources=dict(metadata=dict(path=str(clone))))
     try:
         client.execute()

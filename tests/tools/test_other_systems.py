@@ -52,6 +52,8 @@ def make_demo(tmp_path, env):
         ['data_tools/balloon2coco.py', '--data-root', tmp_path / data],
     ):
         run(*command)
+    for name in ('MAKEFLAGS', 'MAKELEVEL', 'MFLAGS'):  # of the make that runs the tests
+        env.pop(name, None)
     command = ['make', 'demo', 'TOY_CONFIG=small.py', f'IMG={data}/val/toy_val_00001.jpg']
     options = dict(capture_output=True, text=True, env=env)
     done = subprocess.run(command, cwd=tmp_path, **options)
