@@ -139,11 +139,13 @@ class _Encoder:
         if encoder not in av.codecs_available:
             raise ImportError
         path.touch(exist_ok=False)
-        self.file = av.open(str(path.absolute()), 'w')  # 10:30.mp4 would be of the protocol "10"
+        self.path, self.made = path.absolute(), path.stat()
+        self.file = av.open(str(self.path), 'w')  # 10:30.mp4 would be of the protocol "10"
         rate = Fraction(fps).limit_denominator(1001)  # 29.97 is 30000 / 1001
         self.stream = self.file.add_stream(encoder, rate=rate, options=options)
         self.stream.width, self.stream.height = size
         self.stream.pix_fmt = 'yuv420p'  # which every browser plays
+        self.file.start_encoding()  # opens the file now, not with the first frame that is ready
         self.picture = partial(av.VideoFrame.from_ndarray, format='bgr24')
 
     def write(self, frame):
@@ -154,7 +156,10 @@ class _Encoder:
             self.file.mux(self.stream.encode())
             self.file.close()
         except OSError:  # a full disk: without its end, nothing plays the file
-            Path(self.file.name).unlink()
+            with contextlib.suppress(OSError):  # an error here would hide the first one
+                ours = os.path.samestat(self.path.stat(), self.made)  # nobody has replaced it
+                if ours:
+                    self.path.unlink()
             raise
 
 

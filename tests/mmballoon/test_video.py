@@ -1,7 +1,9 @@
 """Videos in and out, with clips that OpenCV makes here."""
 
+import errno
 import sys
 import threading
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -175,3 +177,27 @@ def test_show_without_a_window_is_one_line(monkeypatch):
     monkeypatch.delenv('WAYLAND_DISPLAY', raising=False)
     with pytest.raises(UserError, match='--show: no window'):
         check_window()
+
+
+@pytest.mark.parametrize('replaced', [False, True])
+def test_only_the_own_file_is_removed_when_the_disk_is_full(tmp_path, monkeypatch, replaced):
+    """A file that somebody put in its place meanwhile stays, and the first error is the one reported."""
+    pytest.importorskip('av')
+    path = tmp_path / 'out.mp4'
+    writer = Writer(path, 25)
+    writer.write(np.zeros((64, 64, 3), np.uint8), 0)
+
+    def full():
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    container = writer.writer.file
+    monkeypatch.setattr(writer.writer, 'file', SimpleNamespace(mux=container.mux, close=full))
+    if replaced:
+        path.rename(tmp_path / 'moved.mp4')
+        path.write_bytes(b'of somebody')
+    with pytest.raises(OSError, match='No space left'):
+        writer.close()
+    container.close()
+    assert path.exists() == replaced
+    if replaced:
+        assert path.read_bytes() == b'of somebody'
