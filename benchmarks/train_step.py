@@ -62,7 +62,7 @@ def make_batch(size, batch_size):
 def reduced_type():
     """The number type of mixed precision on this machine; float32 on a CPU without bfloat16."""
     from mmballoon.cli import fast_bfloat16
-    from mmballoon.train.rules.number_type import best_dtype
+    from mmballoon.train.rules.devices import best_dtype
 
     fast = torch.cuda.is_available() or fast_bfloat16()
     return getattr(torch, best_dtype()) if fast else torch.float32

@@ -139,7 +139,6 @@ def test_own_classes_are_one_edit_and_rendered_data_shows_balloons(tmp_path, mon
 
 
 def test_options_of_the_command_line_are_as_good_as_an_edit():
-    config_variables.apply()
     cfg = Config.fromfile(ROOT / 'configs/my_rtmdet_tiny_toy.py')
     options = {'max_epochs': 4, 'batch_size': 8, 'test_scale': (320, 320), 'data_root': 'x/'}
     cfg.merge_from_dict({**options, 'metainfo.classes': ('cat', 'dog')})
@@ -152,7 +151,6 @@ def test_options_of_the_command_line_are_as_good_as_an_edit():
 
 
 def test_every_recipe_can_be_one_epoch_long():
-    config_variables.apply()
     for path in CONFIGS:
         cfg = Config.fromfile(path)
         cfg.merge_from_dict({'max_epochs': 1})

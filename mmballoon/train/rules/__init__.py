@@ -5,17 +5,41 @@ module of this package changes nothing.
 """
 
 import functools
+from collections import defaultdict
 from importlib import import_module
 
 from mmballoon.cli import check_packages
 
-RULES = (
-    'warnings_filter', 'classes', 'number_type', 'checkpoint_hook', 'config_code', 'config_text',
-    'config_variables', 'drawing', 'local_backend', 'mac', 'nms_best_first', 'resume',
-    'save_best', 'schedule', 'short_log', 'weights', 'weights_match',
+MODULES = (
+    'screen', 'classes', 'devices', 'checkpoints', 'config_variables', 'drawing', 'nms_best_first', 'resume',
+    'weights', 'weights_match',
 )  # fmt: skip
+_replacements = defaultdict(list)  # {name of a module here: [(owner, name, function)]}
 
 
+def instead(owner, *names):
+    """A decorator: once the rules are applied, the function is called instead of each ``owner.name``,
+    with what was there as its first argument. owner: a class or a module.
+    """
+
+    def note(function):
+        _replacements[function.__module__] += [(owner, name, function) for name in names]
+        return function
+
+    return note
+
+
+def _replace(owner, name, function):
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
+    def replaced(*args, **kwargs):
+        return function(original, *args, **kwargs)
+
+    setattr(owner, name, replaced)
+
+
+@functools.cache
 def apply():
     """Apply the repairs of upstream, then our rules; a second call changes nothing.
 
@@ -25,20 +49,8 @@ def apply():
     check_packages()
     import mmcompat  # noqa: F401
 
-    for name in RULES:
-        import_module(f'{__name__}.{name}').apply()
-
-
-def instead(owner, name, function):
-    """Call ``function`` instead of ``owner.name``, with what was there as its first argument.
-
-    owner: a class or a module. Call it only from an ``apply()`` with functools.cache, so that nothing is
-    replaced twice.
-    """
-    original = getattr(owner, name)
-
-    @functools.wraps(original)
-    def replaced(*args, **kwargs):
-        return function(original, *args, **kwargs)
-
-    setattr(owner, name, replaced)
+    for name in MODULES:
+        module = import_module(f'{__name__}.{name}')
+        getattr(module, 'apply', bool)()  # what is more than a function that is replaced
+        for replacement in _replacements[f'{__name__}.{name}']:
+            _replace(*replacement)

@@ -9,7 +9,6 @@ Images that are left out of training, or train without an object, are counted as
 """
 
 import difflib
-import functools
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -31,16 +30,16 @@ SPLITS = ('train', 'val', 'test')
 
 @dataclass
 class CocoFile:
-    """The annotation file of a dataset in a config: what is compared with the classes of the config.
+    """The annotation file of a dataset in a config.
 
-    classes: those of the config. names: {category id: name}. images: {id: shorter side in pixels}.
-    boxes: [(image id, name)]. filter_cfg: which images the dataset leaves out of training.
+    classes: those of the config. names: those of the file's categories. sides: {image id: shorter side in
+    pixels}. boxes: [(image id, name)]. filter_cfg: which images the dataset leaves out of training.
     """
 
     path: Path
     classes: tuple
-    names: dict
-    images: dict
+    names: set
+    sides: dict
     boxes: list
     filter_cfg: dict
 
@@ -61,11 +60,10 @@ def coco_file(dataset):
         return None  # building the dataset says what is wrong, if anything is
     try:
         data = read_json(path)
-        images = {image['id']: min(image['width'], image['height']) for image in data['images']}
+        sides = {image['id']: min(image['width'], image['height']) for image in data['images']}
     except (UserError, LookupError, TypeError):
         return None
     names = {category['id']: category['name'] for category in data['categories']}
-    boxes = [(a['image_id'], names[a['category_id']]) for a in data['annotations']]
     for name, count in Counter(category['name'] for category in data['categories']).items():
         if count > 1:
             found = f"{count} categories are named '{name}'"
@@ -74,7 +72,9 @@ def coco_file(dataset):
         if step.get('with_mask'):
             taken = [a for a in data['annotations'] if names[a['category_id']] in classes]
             check_outlines(path, taken, step.get('poly2mask', True))
-    return CocoFile(path, tuple(classes), names, images, boxes, dataset.get('filter_cfg') or {})
+    boxes = [(a['image_id'], names[a['category_id']]) for a in data['annotations']]
+    filter_cfg = dataset.get('filter_cfg') or {}
+    return CocoFile(path, tuple(classes), {*names.values()}, sides, boxes, filter_cfg)
 
 
 def check_outlines(path, annotations, masks):
@@ -83,22 +83,21 @@ def check_outlines(path, annotations, masks):
     masks: whether the recipe reads run lengths as well; else loading ignores such objects, also their
     boxes, without a word.
     """
-    missing = [a for a in annotations if not a.get('segmentation')]
-    unread = [a for a in annotations if isinstance(a.get('segmentation'), dict) and not masks]
+    wrong = [a for a in annotations if not a.get('segmentation')]
     what, advice = 'have no outline, which this recipe needs', 'draw them'
-    if not missing:
+    if not wrong and not masks:
+        wrong = [a for a in annotations if isinstance(a['segmentation'], dict)]
         what, advice = 'are masks, but this recipe reads polygons', 'export them as polygons'
-    for a in (missing or unread)[:1]:
-        first = f'annotation {a.get("id")} of image {a["image_id"]}'
-        found = f'{len(missing or unread)} annotations {what} (first: {first})'
+    if wrong:
+        first = f'annotation {wrong[0].get("id")} of image {wrong[0]["image_id"]}'
+        found = f'{len(wrong)} annotations {what} (first: {first})'
         raise UserError(path, found, f'{advice}, or take a recipe without masks')
 
 
 def coco_files(cfg, split):
     """[CocoFile] of the data loader of a split of a Config."""
     loader = cfg.get(f'{split}_dataloader')
-    files = map(coco_file, datasets(loader['dataset']) if loader else ())
-    return [file for file in files if file]
+    return [*filter(None, map(coco_file, datasets(loader['dataset']) if loader else ()))]
 
 
 def check(cfg, *splits):
@@ -117,8 +116,7 @@ def check(cfg, *splits):
     classes = dict.fromkeys(name for file in everything for name in file.classes)
     names, lines = category_names(everything), []
     if not names >= set(classes):  # the others may be in a split that was not asked for
-        for split in {*SPLITS} - {*splits}:
-            names |= category_names(coco_files(cfg, split))
+        names = names.union(*(category_names(coco_files(cfg, split)) for split in SPLITS))
     for name in classes:
         if name not in names:
             near = difflib.get_close_matches(str(name), map(str, names - set(classes)), 1)
@@ -132,25 +130,24 @@ def check(cfg, *splits):
 
 
 def category_names(files):
-    return {name for file in files for name in file.names.values()}
+    return {name for file in files for name in file.names}
 
 
 def left_out(file):
     """Lines about the images of a CocoFile that do not train, or train without an object."""
-    with_box = {image for image, name in file.boxes if name in file.classes}
-    empty = set(file.images) - with_box
+    empty = {*file.sides} - {image for image, name in file.boxes if name in file.classes}
     side = file.filter_cfg.get('min_size', 0)
-    small = {image for image, shorter in file.images.items() if shorter < side}
-    reasons = [f'{len(small)} with a side under {side} pixels (min_size)'] if small else []
+    unused = {image for image, shorter in file.sides.items() if shorter < side}
+    reasons = [f'{len(unused)} with a side under {side} pixels (min_size)'] if unused else []
     if file.filter_cfg.get('filter_empty_gt') and empty:
         reasons.append(f'{len(empty)} without a box of these classes (filter_empty_gt)')
-        small, empty = small | empty, ()
-    count = len(file.images)
+        unused |= empty
+    background, of_all = len(empty - unused), f'of {len(file.sides)} images'
     if reasons:
-        found = f'{len(small)} of {count} images are left out of training'
+        found = f'{len(unused)} {of_all} are left out of training'
         yield f'{file.path}: {found}: {" and ".join(reasons)}'
-    if set(empty) - small:
-        found = f'{len(set(empty) - small)} of {count} images have no box of these classes'
+    if background:
+        found = f'{background} {of_all} have no box of these classes'
         yield f'{file.path}: {found} and train as background'
 
 
@@ -161,10 +158,9 @@ def check_checkpoint(cfg, meta):
     """
     trained = meta.get('classes') or meta.get('CLASSES')
     loaders = [cfg[key] for key in cfg if key.endswith('_dataloader') and cfg[key]]
-    leaves = [
-        leaf.get('metainfo', {}) for loader in loaders for leaf in datasets(loader['dataset'])
-    ]
-    (named, *_) = [leaf['classes'] for leaf in leaves if 'classes' in leaf] or [None]
+    leaves = [leaf for loader in loaders for leaf in datasets(loader['dataset'])]
+    tuples = [leaf.get('metainfo', {}).get('classes') for leaf in leaves]
+    named = next(filter(None, tuples), None)
     if not trained or not named or isinstance(named, str) or [*trained] == [*named]:
         return []
     what = f'the checkpoint was trained for the classes {_list(trained)}, in this order'
@@ -196,15 +192,18 @@ def tta_line(cfg):
     return f'{found}; next: scale the sizes of tta_pipeline to it'
 
 
-def _logged(splits, method, self, *args, **kwargs):
+@instead(Runner, 'train', 'val', 'test')
+def _logged(method, self, *args, **kwargs):
     """A method of Runner that first logs the lines of ``check``."""
-    for line in check(self.cfg, *splits):
+    name = method.__name__
+    for line in check(self.cfg, *(('train', 'val') if name == 'train' else (name,))):
         self.logger.warning(line)
     if 'tta_pipeline' in self.cfg and 'module' in self.cfg.model and (line := tta_line(self.cfg)):
         self.logger.warning(line)  # tools/test.py has put the model into one for --tta
     return method(self, *args, **kwargs)
 
 
+@instead(Runner, 'load_checkpoint')
 def _load_checkpoint(load, self, *args, **kwargs):
     """Runner.load_checkpoint, which in a test or with --resume logs the lines of ``check_checkpoint``."""
     loaded = load(self, *args, **kwargs)
@@ -215,6 +214,8 @@ def _load_checkpoint(load, self, *args, **kwargs):
     return loaded
 
 
+@instead(mmdet.apis, 'init_detector')
+@instead(inference, 'init_detector')
 def _init_detector(init, *args, **kwargs):
     """mmdet.apis.init_detector, which prints the lines of ``check_checkpoint``."""
     model = init(*args, **kwargs)
@@ -222,19 +223,9 @@ def _init_detector(init, *args, **kwargs):
     return model
 
 
+@instead(DetInferencer, '_load_weights_to_model')
 def _inferencer(load, self, model, checkpoint, cfg):
     """The same where DetInferencer gives the model its weights."""
     load(self, model, checkpoint, cfg)
     if checkpoint is not None:
         note(check_checkpoint(cfg, model.dataset_meta))
-
-
-@functools.cache
-def apply():
-    """Check before each training and each test of the Runner, and where a detector is loaded."""
-    for name, splits in (('train', ('train', 'val')), ('val', ('val',)), ('test', ('test',))):
-        instead(Runner, name, functools.partial(_logged, splits))
-    instead(Runner, 'load_checkpoint', _load_checkpoint)
-    for module in (mmdet.apis, inference):
-        instead(module, 'init_detector', _init_detector)
-    instead(DetInferencer, '_load_weights_to_model', _inferencer)

@@ -6,6 +6,11 @@ Upstream: https://github.com/open-mmlab/mmdetection/issues/8398
 
 The file that sets and uses a variable (of several, the one that inherits from the others) is read as if
 a line after it set the option's value. So all that the config computes from the variable changes, too.
+
+No code runs while a .yml config is read: MMEngine's yaml.Loader calls what a tag such as
+``!!python/object/apply:os.system`` names. The tuples that MMEngine writes are still read. A config remains a
+program, though, in any format: it names the functions that build a model. So use configs of people whom
+you trust.
 """
 
 import ast
@@ -17,7 +22,9 @@ import re
 import sys
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+import yaml
+from mmengine.config import Config, DictAction, config
+from mmengine.fileio.handlers import yaml_handler
 from mmengine.runner import Runner
 
 from mmballoon.cli import UserError
@@ -29,9 +36,11 @@ KEYS = {
     'custom_imports', 'efficient_conv_bn_eval', 'find_unused_parameters', 'model_wrapper_cfg',
     'runner_type', 'strategy', 'sync_bn', 'tta_model', 'tta_pipeline',
 }  # fmt: skip
+_formatted = {}  # what was formatted, and how -> the result
 
 
-def merge(merge_from_dict, cfg, options, *args, **kwargs):
+@instead(Config, 'merge_from_dict')  # with which every script applies its --cfg-options
+def _merge(merge_from_dict, cfg, options, *args, **kwargs):
     """``Config.merge_from_dict``, which first reads the file again if options name variables."""
     named = {key: value for key, value in options.items() if key.split('.')[0] not in KEYS}
     if named and cfg.filename:
@@ -40,7 +49,7 @@ def merge(merge_from_dict, cfg, options, *args, **kwargs):
             if cfg.get(key) == plain.get(key):  # else the caller has set it since
                 cfg[key] = value
         for key in left:
-            report(key, plain)
+            _report(key, plain)
     merge_from_dict(cfg, options, *args, **kwargs)
 
 
@@ -56,10 +65,13 @@ def load(filename, options):
 
     def substitute_and_set(path, copy):  # called for the file before those that it inherits from
         substitute(path, copy)
-        if path.endswith('.py'):
-            text, found = set_variables(Path(copy).read_text(encoding='utf-8'), left, used)
-            Path(copy).write_text(text, encoding='utf-8')
-            for key in found:
+        tree, setter = _parse(copy), _Setter(left)
+        used.update(_names(tree)[1])
+        setter.visit(tree)
+        if setter.reached:
+            Path(copy).write_text(ast.unparse(tree), encoding='utf-8')
+        for key in setter.reached:
+            if key.split('.')[0] in used:  # else only a file that this one inherits from uses it
                 del left[key]
 
     Config._substitute_predefined_vars = staticmethod(substitute_and_set)
@@ -73,53 +85,50 @@ def load(filename, options):
         Config._substitute_predefined_vars = staticmethod(substitute)
 
 
-def set_variables(text, options, used):
-    """The text of a config with a line after each assignment that an option is for.
+class _Setter(ast.NodeTransformer):
+    """Puts a line that sets the value of an option after each statement that sets its variable."""
 
-    used: what the files that inherit from this one use; those of this text are added. Returns (text, set
-    of the options that were for this text).
-    """
-    lines, found = text.splitlines(), set()
-    assigned, own = variables(text)
-    used |= own
-    for statement, names in assigned:
-        first = lines[statement.lineno - 1]
-        indent = first[: len(first) - len(first.lstrip())]
-        for key, value in options.items():
+    def __init__(self, options):
+        self.options, self.reached = options, set()
+
+    def visit_Assign(self, node):
+        lines = [node]
+        for key, value in self.options.items():
             name, *path = key.split('.')
-            if name in names:
-                if isinstance(value, list) and not path and isinstance(statement.value, ast.Tuple):
+            if name in _names(node)[0]:
+                if isinstance(value, list) and not path and isinstance(node.value, ast.Tuple):
                     value = tuple(value)  # img_scale=640,640
                 place = name + ''.join(f'[{int(k) if k.isdigit() else k!r}]' for k in path)
-                lines.insert(statement.end_lineno, f'{indent}{place} = {value!r}')
-                if name in used:  # else only a file that this one inherits from computes with it
-                    found.add(key)
-    return '\n'.join(lines) + '\n', found
+                lines += ast.parse(f'{place} = {value!r}').body
+                self.reached.add(key)
+        return lines
+
+    visit_AnnAssign = visit_AugAssign = visit_Assign
 
 
-def variables(text):
-    """([(statement, the names that it sets)], last one first; the names that are used) of a config's text."""
+def _parse(path):
+    """The syntax tree of a config; an empty one of what is no Python."""
     try:
-        nodes = [*ast.walk(ast.parse(text))]
+        return ast.parse(Path(path).read_text('utf-8') if path.endswith('.py') else '')
     except SyntaxError:  # MMEngine's own {{...}} outside of a string, or a mistake that it reports
-        return [], set()
-    assigned = [n for n in nodes if isinstance(n, (ast.Assign, ast.AnnAssign, ast.AugAssign))]
-    assigned = [(statement, _names(ast.walk(statement), ast.Store)) for statement in assigned]
-    inherited = {n.attr for n in nodes if isinstance(n, ast.Attribute)}  # _base_.max_epochs
-    used = _names(nodes, ast.Load) | inherited
-    return sorted(assigned, key=lambda pair: -pair[0].lineno), used
+        return ast.parse('')
 
 
-def _names(nodes, context):
-    return {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, context)}
+def _names(tree):
+    """The names that the statements of a config set, and those that they use, also as _base_.name."""
+    nodes = [*ast.walk(tree)]
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    stored = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    used = {node.id for node in names if isinstance(node.ctx, ast.Load)}
+    return stored, used | {node.attr for node in nodes if isinstance(node, ast.Attribute)}
 
 
+@instead(Runner, 'train')
 def _note_unused(train, self):
     """Runner.train, which first says what a config sets although only its bases compute with it."""
-    path = Path(self.cfg.filename or '')
-    assigned, used = variables(path.read_text(encoding='utf-8') if path.suffix == '.py' else '')
-    names = {name for _, names in assigned for name in names}
-    if '_base_' in names and (unused := sorted(names - used - KEYS - {'_base_'})):
+    path = self.cfg.filename or ''
+    stored, used = _names(_parse(path))
+    if '_base_' in stored and (unused := sorted(stored - used - KEYS - {'_base_'})):
         self.logger.warning(
             f'{path}: sets {", ".join(unused)}, and nothing in it follows from that: what it inherits was '
             f'computed before; next: --cfg-options {unused[0]}=..., which reaches that, or set its results'
@@ -127,20 +136,17 @@ def _note_unused(train, self):
     return train(self)
 
 
-def flatten(value, prefix=''):
-    """{'metainfo.classes': ('balloon',), ...}: every value inside a config, by its key."""
-    items = value.items() if hasattr(value, 'items') else ()
-    if isinstance(value, (list, tuple)):
-        items = [(str(index), item) for index, item in enumerate(value)]
-    flat = {prefix: value} if prefix else {}
-    for name, item in items:
-        flat.update(flatten(item, f'{prefix}.{name}' if prefix else name))
-    return flat
+def keys(value, prefix=''):
+    """Every key (str) inside a config, such as metainfo.classes or steps.1.prob."""
+    items = enumerate(value) if isinstance(value, (list, tuple)) else ()
+    for name, item in value.items() if isinstance(value, dict) else items:
+        yield f'{prefix}{name}'
+        yield from keys(item, f'{prefix}{name}.')
 
 
-def report(key, plain):
+def _report(key, plain):
     """Say in one line, in the first of several processes, that an option changes nothing."""
-    names = sorted({*flatten(plain)} - {key}, key=lambda name: (name.count('.'), name))
+    names = sorted({*keys(plain._cfg_dict)} - {key}, key=lambda name: (name.count('.'), name))
     same = [name for name in names if name.split('.')[-1] == key.split('.')[-1]]
     near = same or difflib.get_close_matches(key, names, 2)
     advice = f'; next: {" or ".join(near[:2])}' if near else ''
@@ -149,7 +155,7 @@ def report(key, plain):
         print(f'note: --cfg-options {key}: {found}{advice}', file=sys.stderr)
 
 
-def parse(upstreams, text):
+def _with_spaces(upstreams, text):
     """DictAction._parse_iterable, which deletes all spaces, without those inside a path or a class name."""
     outer = r'[\s,()\[\]\'"]'
     kept = re.sub(
@@ -159,9 +165,19 @@ def parse(upstreams, text):
     return value.replace('\0', ' ') if isinstance(value, str) else value
 
 
-@functools.cache
+@instead(config, 'FormatCode')
+def _once(format_code, text, **options):
+    """The text of a config is formatted once, and not for each checkpoint: it takes half a second."""
+    key = text, str(options)
+    if key not in _formatted:
+        _formatted[key] = format_code(text, **options)
+    return _formatted[key]
+
+
 def apply():
-    """Replace ``Config.merge_from_dict``, with which every script applies its --cfg-options."""
-    DictAction._parse_iterable = staticmethod(functools.partial(parse, DictAction._parse_iterable))
-    instead(Config, 'merge_from_dict', merge)
-    instead(Runner, 'train', _note_unused)
+    """Keep spaces in options, and read YAML safely."""
+    DictAction._parse_iterable = staticmethod(
+        functools.partial(_with_spaces, DictAction._parse_iterable)
+    )
+    # MMEngine reads a hundred .yml files for each config of MMDetection; this loader is ten times as fast.
+    yaml_handler.Loader = getattr(yaml, 'CFullLoader', yaml.FullLoader)

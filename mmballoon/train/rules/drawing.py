@@ -5,7 +5,6 @@ format of its image, which ends in an error for .jfif and .pgm. Where there is n
 waits forever for a key.
 """
 
-import functools
 from pathlib import Path
 
 from mmdet.visualization import local_visualizer
@@ -15,6 +14,7 @@ from mmballoon.colors import palette
 from mmballoon.train.rules import instead
 
 
+@instead(local_visualizer, 'get_palette')
 def _any_number(get_palette, chosen, num_classes):
     if isinstance(chosen, tuple) and (len(chosen) != 3 or not isinstance(chosen[0], int)):
         chosen = list(chosen)  # colours; MMDetection takes a tuple for one colour
@@ -26,26 +26,18 @@ def _any_number(get_palette, chosen, num_classes):
         return palette(num_classes, get_palette(chosen, 1))
 
 
+@instead(local_visualizer.DetLocalVisualizer, 'add_datasample')
 def _as_jpeg(add, self, *args, out_file=None, **options):
     if out_file:
         out_file = str(Path(out_file).with_suffix(picture_suffix(out_file)))
     return add(self, *args, out_file=out_file, **options)
 
 
+@instead(local_visualizer.DetLocalVisualizer, 'show')
 def _in_a_window(show, self, *args, **options):
     import matplotlib.pyplot as plt
 
     if plt.get_backend().lower() == 'agg':
-        raise UserError(
-            '--show', 'no window can be opened here', 'leave it out, see the saved files'
-        )
+        found, advice = 'no window can be opened here', 'leave it out, see the saved files'
+        raise UserError('--show', found, advice)
     return show(self, *args, **options)
-
-
-@functools.cache
-def apply():
-    """Replace what MMDetection's visualizer chooses colours with, and what it saves
-    and shows with."""
-    instead(local_visualizer, 'get_palette', _any_number)
-    instead(local_visualizer.DetLocalVisualizer, 'add_datasample', _as_jpeg)
-    instead(local_visualizer.DetLocalVisualizer, 'show', _in_a_window)

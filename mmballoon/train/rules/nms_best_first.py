@@ -9,8 +9,6 @@ NMS goes from the best score down, and a box is never suppressed by a worse one.
 all are among those with the best scores, as soon as these give enough.
 """
 
-import functools
-
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 
 from mmballoon.train.rules import instead
@@ -18,8 +16,9 @@ from mmballoon.train.rules import instead
 FACTOR = 4  # boxes tried for each one wanted
 
 
+@instead(BaseDenseHead, '_bbox_post_process')
 def _best_first(original, self, results, cfg, rescale=False, with_nms=True, img_meta=None):
-    """As BaseDenseHead._bbox_post_process; results.scores: (N,)."""
+    """results.scores: (N,)."""
     options = dict(rescale=rescale, with_nms=with_nms, img_meta=img_meta)
     wanted = cfg.get('max_per_img', -1)
     plain = with_nms and (cfg.get('nms') or {}).get('type') == 'nms'
@@ -29,9 +28,3 @@ def _best_first(original, self, results, cfg, rescale=False, with_nms=True, img_
         if len(found) == wanted:
             return found
     return original(self, results, cfg, **options)
-
-
-@functools.cache
-def apply():
-    """Replace the method that suppresses boxes."""
-    instead(BaseDenseHead, '_bbox_post_process', _best_first)

@@ -1,21 +1,27 @@
-"""``--resume`` takes a checkpoint that is whole; where there is none, training starts as without ``--resume``.
+"""``--resume`` goes on from a checkpoint that is whole, by the schedule of the config that it is given.
+Where there is no checkpoint, training begins as without ``--resume``.
 
 Symptom:  RuntimeError: PytorchStreamReader failed ..., or FileNotFoundError, on ``--resume``; or a training
-          from random weights, although the config or --cfg-options name others in load_from
-Cause:    find_latest_checkpoint returns what the file last_checkpoint names, whole or not; and
-          tools/train.py sets load_from to None, even where there is nothing to resume
+          from random weights, although the config or --cfg-options name others in load_from; with another
+          batch size, more epochs or another learning rate, "eta: -1 day", or a learning rate that does
+          not fall as planned, or rises again
+Cause:    find_latest_checkpoint returns what the file last_checkpoint names, whole or not; tools/train.py
+          sets load_from to None, even where there is nothing to resume; Runner.resume takes the schedule
+          and the number of iterations from the checkpoint, although an epoch may have others now
 Upstream: https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/runner/checkpoint.py
+          https://github.com/open-mmlab/mmdetection/issues/6572
 """
 
-import itertools
 import re
+import warnings
 from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.runner import runner
+from mmengine.runner import EpochBasedTrainLoop, Runner, runner
 
-from mmballoon.cli import is_whole
+from mmballoon.cli import UserError, is_whole
+from mmballoon.train.rules import instead
 
 
 def find_latest_checkpoint(work_dir):
@@ -31,17 +37,19 @@ def find_latest_checkpoint(work_dir):
     named = marker.read_text(encoding='utf-8').strip() if marker.is_file() else ''
     if named:
         candidates = [Path(named), folder / Path(named).name, *candidates]
-    damaged = list(itertools.takewhile(lambda path: not is_whole(path), candidates))
-    chosen = next(iter(candidates[len(damaged) :]), None)
-    skipped = {path.name: 'not whole' if path.exists() else 'missing' for path in damaged}
+    chosen, skipped = None, {}
+    for path in candidates:
+        if is_whole(path):
+            chosen = path
+            break
+        skipped[path.name] = 'not whole' if path.exists() else 'missing'
     for path in saved if chosen else ():
         if _number(path) > _number(chosen):
             skipped.setdefault(path.name, 'not the last one written')
     if skipped:
         reasons = ', '.join(f'{name} ({reason})' for name, reason in sorted(skipped.items()))
-        print_log(
-            f'{folder}: --resume takes {chosen and chosen.name}; skipped: {reasons}', 'current'
-        )
+        taken = chosen and chosen.name
+        print_log(f'{folder}: --resume takes {taken}; skipped: {reasons}', 'current')
     return chosen and str(chosen)
 
 
@@ -59,11 +67,71 @@ def parse_args(upstreams, *args, **kwargs):
         folder = folder or Config.fromfile(parsed.config).get('work_dir')
         folder = folder or Path('work_dirs') / Path(parsed.config).stem
         if not find_latest_checkpoint(folder):
-            print_log(
-                f'{folder}: --resume finds no checkpoint here; the training begins', 'current'
-            )
+            found = '--resume finds no checkpoint here; the training begins'
+            print_log(f'{folder}: {found}', 'current')
             parsed.resume = None
     return parsed
+
+
+@instead(Runner, 'resume')
+def _resume(resume, self, filename, **options):
+    self.resumed = filename  # for checkpoints.py
+    schedulers = self.param_schedulers if isinstance(self.param_schedulers, list) else []
+    # Not those of several optimizers, nor where one follows a metric (ReduceOnPlateauLR).
+    planned = schedulers and all(hasattr(scheduler, 'base_values') for scheduler in schedulers)
+    if planned:
+        options['resume_param_scheduler'] = False
+        groups = schedulers[0].optimizer.param_groups
+        settings = [{k: v for k, v in group.items() if k != 'params'} for group in groups]
+    resume(self, filename, **options)
+    optimizer = getattr(self.optim_wrapper, 'optimizer', None)  # none: several
+    if optimizer and not optimizer.defaults.keys() <= optimizer.param_groups[0].keys():
+        found = f'was not written with {type(optimizer).__name__}, the optimizer of the config'
+        other = f'begin with its weights: --cfg-options load_from={filename}'
+        raise UserError(filename, found, f'name its optimizer, or {other}')
+    if planned:
+        _follow_config(self, schedulers, settings)
+
+
+def _follow_config(runner, schedulers, settings):
+    """Step the schedulers, which are at their beginning, as the training has done until its epoch.
+
+    settings: of the optimizer's groups, by the config. A difference from the checkpoint's schedule is
+    logged.
+    """
+    groups = schedulers[0].optimizer.param_groups
+    resumed = [(group.get('initial_lr', group['lr']), group['lr']) for group in groups]
+    for group, values in zip(groups, settings):
+        group.update(values)
+    loop, length = runner.train_loop, len(runner.train_loop.dataloader)
+    if isinstance(loop, EpochBasedTrainLoop):
+        loop._iter = loop.epoch * length
+    with warnings.catch_warnings():  # the optimizer makes no steps here
+        warnings.simplefilter('ignore')
+        for iteration in range(1, loop.iter + 1):
+            for scheduler in schedulers:
+                if not scheduler.by_epoch or iteration % length == 0:
+                    scheduler.step()
+    planned = [(group.get('initial_lr', group['lr']), group['lr']) for group in groups]
+    old = runner.message_hub.runtime_info  # the checkpoint's
+    epochs, iterations = old.get('max_epochs') or 1, old.get('max_iters') or 0
+    pairs = {
+        'max_epochs': (epochs, runner.max_epochs),
+        'iterations per epoch (by the batch size and the number of images)': (
+            iterations // epochs, runner.max_iters // runner.max_epochs
+        ),
+        'learning rate': (max(resumed)[0], max(planned)[0]),
+    }  # fmt: skip
+    changed = [
+        f'{name} was {was:g}, now {now:g}' for name, (was, now) in pairs.items() if was != now
+    ]
+    if not changed and resumed != planned:
+        changed = ['param_scheduler']
+    if changed:
+        runner.logger.warning(
+            f'--resume: the config is not the one of the checkpoint: {", ".join(changed)}; from here on, '
+            f'the schedule is the one that this config has after epoch {runner.epoch}'
+        )
 
 
 def apply():

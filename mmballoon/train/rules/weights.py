@@ -71,21 +71,20 @@ def load_from_package(address, map_location=None):
 def load_url(url, model_dir=None, map_location=None, progress=True):
     """In the place of torch's: the content of the weights at ``url``, or of their copy."""
     name = url.partition('?')[0].rpartition('/')[2]
-    cached = Path(model_dir or Path(torch.hub.get_dir()) / 'checkpoints') / name
-    expected = SHA256.get(name)
     source = os.environ.get('BALLOON_WEIGHTS', '')
     if source and not source.startswith(('http://', 'https://')):
-        copy = Path(source).expanduser()
-        copy = copy / name if copy.is_dir() else copy
-        if not copy.is_file():
-            raise UserError(f'BALLOON_WEIGHTS={source}: {copy} is not there; next: check the path')
-        _verify(copy, name, f'copy {name} again')
-        return torch.load(copy, map_location=map_location)
-    address = f'{source.rstrip("/")}/{name}' if source else url
-    if not cached.is_file():
-        _download(address, cached, expected, progress)
-    _verify(cached, name, 'delete this file, and it is downloaded again')
-    return torch.load(cached, map_location=map_location)
+        path, advice = Path(source).expanduser(), f'copy {name} again'
+        path = path / name if path.is_dir() else path
+        if not path.is_file():
+            raise UserError(f'BALLOON_WEIGHTS={source}', f'{path} is not there', 'check the path')
+    else:
+        path = Path(model_dir or Path(torch.hub.get_dir()) / 'checkpoints') / name
+        advice = 'delete this file, and it is downloaded again'
+        if not path.is_file():
+            address = f'{source.rstrip("/")}/{name}' if source else url
+            _download(address, path, SHA256.get(name), progress)
+    _verify(path, name, advice)
+    return torch.load(path, map_location=map_location)
 
 
 def _download(address, cached, expected, progress):

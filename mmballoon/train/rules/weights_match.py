@@ -7,7 +7,6 @@ Upstream: https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/runner/ch
 Training (load_from, init_cfg), and load_checkpoint in one's own code, may load a part.
 """
 
-import functools
 import zipfile
 
 from mmdet.apis import det_inferencer, inference
@@ -16,7 +15,6 @@ from mmengine.runner import BaseLoop, Runner, checkpoint
 
 from mmballoon.cli import DAMAGED, UserError, is_whole
 from mmballoon.train.rules import instead
-from mmballoon.train.rules.config_code import without_config
 
 
 def mismatches(model, weights):
@@ -35,30 +33,37 @@ def require_match(model, loaded):
     """Raise a UserError unless the content of a checkpoint fills the whole model."""
     weights = {k.removeprefix('module.'): v for k, v in loaded.get('state_dict', loaded).items()}
     names, shapes = mismatches(model.state_dict(), weights)
-    if (
-        names and not shapes
-    ):  # perhaps names of an older release, which the model knows, as FCOS does
+    if names and not shapes:
+        # Perhaps these are names of an older release, which the model knows, as FCOS does.
         names = model.load_state_dict(weights, strict=False).missing_keys
     if names:
         found = f'{len(names)} tensors are missing or of another shape, such as {names[0]} {shapes}'.strip()
         raise UserError('the checkpoint does not fit the model', found, 'use its own config')
 
 
+@instead(checkpoint.CheckpointLoader, 'load_checkpoint')
 def _load(load, filename, *args, **kwargs):
     if zipfile.is_zipfile(filename) and not is_whole(filename):  # torch compares no checksums
         raise UserError(filename, 'its content does not have its checksum', DAMAGED)
     loaded = load(filename, *args, **kwargs)
     if not isinstance(loaded, dict) or not isinstance(loaded.get('state_dict', loaded), dict):
         raise UserError(filename, 'holds no weights', 'pass a checkpoint of tools/train.py')
-    return without_config(loaded)
+    if isinstance(loaded.get('meta'), dict):
+        # A text that Runner.resume would run as Python; MMEngine itself writes none.
+        loaded['meta'].pop('config', None)
+    return loaded
 
 
+@instead(inference, 'load_checkpoint')
+@instead(det_inferencer, '_load_checkpoint_to_model')
+@instead(infer, '_load_checkpoint_to_model')
 def _checked(load, model, source, *args, **kwargs):
     loaded = load(model, source, *args, **kwargs)
     require_match(model, loaded)
     return loaded
 
 
+@instead(Runner, 'load_checkpoint')
 def _in_runner(load, self, *args, **kwargs):
     loaded = load(self, *args, **kwargs)
     if loads_whole_model(self):
@@ -70,13 +75,3 @@ def _in_runner(load, self, *args, **kwargs):
 def loads_whole_model(runner):
     """Whether a Runner tests, or resumes a training; else it may load a part (load_from)."""
     return runner._resume or not isinstance(runner._train_loop, BaseLoop)
-
-
-@functools.cache
-def apply():
-    """Check after each of the functions with which a detector or the Runner loads."""
-    instead(checkpoint.CheckpointLoader, 'load_checkpoint', _load)
-    instead(inference, 'load_checkpoint', _checked)
-    for module in (det_inferencer, infer):
-        instead(module, '_load_checkpoint_to_model', _checked)
-    instead(Runner, 'load_checkpoint', _in_runner)

@@ -206,6 +206,6 @@ def apply_rules(without=()):
 
 
 if __name__ == '__main__':
-    ours = ['local_backend', 'checkpoint_hook', 'resume']
+    ours = ['checkpoints', 'resume']
     apply_rules(without=ours if sys.argv[3:] == ['upstream'] else [])
     main(sys.argv[1], sys.argv[2])

@@ -9,6 +9,7 @@ from conftest import ROOT
 from mmengine.config import Config
 
 from mmballoon.cli import UserError
+from mmballoon.train import rules
 from mmballoon.train.rules import classes
 
 
@@ -140,22 +141,21 @@ def test_the_sizes_of_tta_and_of_the_test():
     )
     said = []
     runner = SimpleNamespace(cfg=cfg, logger=SimpleNamespace(warning=said.append))
-    classes._logged((), lambda self: None, runner)
+    classes._logged(lambda self: None, runner)
     assert said == []  # without --tta
     cfg.model = dict(cfg.tta_model, module=cfg.model)  # as tools/test.py does
-    classes._logged((), lambda self: None, runner)
+    classes._logged(lambda self: None, runner)
     assert said == [line]
     cfg.val_dataloader = None
     assert classes.tta_line(cfg) == ''
 
 
-def test_it_is_applied_once():
+def test_the_rules_are_applied_once():
     import mmdet.apis
     from mmengine.runner import Runner
 
-    classes.apply()
     first = Runner.train, Runner.test, Runner.load_checkpoint, mmdet.apis.init_detector
-    classes.apply()
+    rules.apply()
     assert first == (Runner.train, Runner.test, Runner.load_checkpoint, mmdet.apis.init_detector)
     assert all(hasattr(function, '__wrapped__') for function in first)
 

@@ -34,7 +34,6 @@ def config(tmp_path):
     """A function from options to the Config with them, as the commands apply them."""
     (tmp_path / 'base.py').write_text(BASE)
     (tmp_path / 'own.py').write_text(OWN)
-    config_variables.apply()
 
     def merged(options, name='own.py', before=()):
         cfg = Config.fromfile(tmp_path / name)
@@ -161,7 +160,6 @@ def test_a_config_that_is_no_file_or_no_python_keeps_upstreams_merge(tmp_path, c
     ],
 )
 def test_spaces_inside_a_value_stay(text, value):
-    config_variables.apply()
     parser = ArgumentParser()
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
     assert parser.parse_args(['--cfg-options', f'a.b={text}']).cfg_options == {'a.b': value}

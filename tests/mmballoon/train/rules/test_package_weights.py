@@ -71,7 +71,6 @@ def test_a_class_name_with_a_comma():
 
 @pytest.mark.parametrize('name', ['my_rtmdet_tiny_scratch', 'my_rtmdet_tiny_toy'])
 def test_recipes_start_from_them_and_all_weights_fit(name):
-    weights.apply()
     config = Config.fromfile(ROOT / f'configs/{name}.py')
     assert config.load_from == 'mmballoon://balloon' == weights.address(config, name)
     model = MODELS.build(config.model)

@@ -53,12 +53,12 @@ def test_the_switch_of_onednn_is_read(monkeypatch, instructions):
 
 
 def test_the_text_of_a_config_is_formatted_once():
-    from mmballoon.train.rules import config_text
+    from mmballoon.train.rules import config_variables
 
     calls = []
 
     def once(text, **options):
-        return config_text._once(
+        return config_variables._once(
             lambda *args, **kw: calls.append((args, kw)) or args, text, **options
         )
 
@@ -125,17 +125,16 @@ def test_on_a_mac_the_cpu_is_used_unless_mps_is_asked_for():
 
 def test_on_a_mac_workers_are_spawned(monkeypatch):
     from mmengine.runner import runner
-
-    from mmballoon.train.rules import mac
+    from mmengine.utils.dl_utils import setup_env
 
     started = []
-    monkeypatch.setattr(runner, 'set_multi_processing', lambda **kwargs: started.append(kwargs))
+    monkeypatch.setattr(
+        setup_env.mp, 'set_start_method', lambda method, force: started.append(method)
+    )
     for system in ('linux', 'darwin'):
         monkeypatch.setattr(sys, 'platform', system)
-        mac.apply.__wrapped__()
         runner.set_multi_processing(mp_start_method='fork', opencv_num_threads=0)
-    methods = [kwargs['mp_start_method'] for kwargs in started]
-    assert methods == ['fork', 'spawn'] and started[1]['opencv_num_threads'] == 0
+    assert started == ['fork', 'spawn']
 
 
 @pytest.mark.parametrize(
@@ -144,11 +143,11 @@ def test_on_a_mac_workers_are_spawned(monkeypatch):
     ids=['T4', 'Ampere', 'CPU'],
 )
 def test_the_number_type_follows_the_device(monkeypatch, available, capability, dtype):
-    from mmballoon.train.rules import number_type
+    from mmballoon.train.rules import devices
 
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: available)
     monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda *args: capability)
-    assert number_type.best_dtype() == dtype
+    assert devices.best_dtype() == dtype
 
 
 def test_any_number_of_classes_has_colours():

@@ -1,4 +1,4 @@
-"""save_best: names that no validation reports."""
+"""mmballoon/train/rules/checkpoints.py: names in save_best that no validation reports."""
 
 import importlib.util
 import sys
@@ -11,9 +11,9 @@ from mmengine.hooks import CheckpointHook
 from mmengine.logging import MessageHub, MMLogger
 
 from mmballoon.cli import UserError
-from mmballoon.train.rules import save_best
+from mmballoon.train.rules import checkpoints
 
-NAMES = [f'coco/bbox_{item}' for item in save_best.ITEMS]
+NAMES = [f'coco/bbox_{item}' for item in checkpoints.ITEMS]
 
 
 def test_the_names_are_those_that_the_metric_reports(tiny_data):
@@ -25,9 +25,9 @@ def test_the_names_are_those_that_the_metric_reports(tiny_data):
     found = dict(bboxes=np.array([[1.0, 1, 9, 9]]), scores=np.array([0.5]), labels=np.array([0]))
     metric.results = [({}, dict(found, img_id=1))]
     results = metric.evaluate(size=1)
-    assert sorted(results) == sorted(save_best.reported(metric)) == sorted(NAMES)
-    assert save_best.reported(CocoMetric(metric='bbox', classwise=True)) is None
-    assert save_best.reported(object()) is None
+    assert sorted(results) == sorted(checkpoints.reported(metric)) == sorted(NAMES)
+    assert checkpoints.reported(CocoMetric(metric='bbox', classwise=True)) is None
+    assert checkpoints.reported(object()) is None
 
 
 def test_it_is_said_before_the_first_epoch(tmp_path):
