@@ -65,10 +65,8 @@ TWO_BUILDS = (
     'torch and torchvision are different builds: install both with one command, from one index '
     '(pip install --force-reinstall torch torchvision)'
 )
-EXPORT_PACKAGES = 'pip install -r requirements-export.txt -c constraints.txt'
 CHECK_PATH = 'check the path (checkpoints are in work_dirs/<config name>/)'
-LOADER = 'add it to the config, such as test_dataloader = val_dataloader'
-PACKAGE = 'install this package, or leave out what needs it in the config'
+EXPORT_PACKAGES = 'pip install -r requirements-export.txt -c constraints.txt'
 
 # (exception types, end of the file name of the functions that raise it, these functions, what to do)
 KNOWN_ERRORS = (
@@ -84,6 +82,12 @@ KNOWN_ERRORS = (
     ('ValueError', 'optim/scheduler/param_scheduler.py', '__init__', 'correct its schedule'),
     ('ValueError', 'torch/utils/data/sampler.py', '__init__', 'correct its batch_size'),
     ('RuntimeError', 'torchvision/_meta_registrations.py', '<module>', TWO_BUILDS),
+    (
+        'ValueError',
+        'mmballoon/export/detector.py',
+        '__init__',
+        'pass a file of tools/export_onnx.py',
+    ),
 )
 # Errors of the file system: the operating system says what is wrong with which path.
 FILE_SYSTEM = {
@@ -144,10 +148,10 @@ def explain(error):
         return package_problems()
     types = {cls.__name__ for cls in type(error).__mro__}
     functions = _functions(error)
-    if isinstance(error, ImportError) and re.search(
-        r'/mm(det|yolo|engine/visualization)/', functions[-1][0]
-    ):
-        return f'{_found(error)}; next: {PACKAGE}'
+    upstreams = re.search(r'/mm(det|yolo|engine/visualization)/', functions[-1][0])
+    if isinstance(error, ImportError) and upstreams:
+        advice = 'install this package, or leave out what needs it in the config'
+        return f'{_found(error)}; next: {advice}'
     for exceptions, file, names, advice in KNOWN_ERRORS:
         if types & set(exceptions.split()) and any(
             f.endswith(file) and name in names.split() for f, name in functions
@@ -161,7 +165,8 @@ def explain(error):
     lines = [f.line or '' for f in frames if not f.filename.endswith('mmengine/config/config.py')]
     loader = re.search(r'(?:cfg|config)\.(\w+_dataloader)', lines[-1])
     if loader and re.search(f"NoneType|attribute '{loader[1]}'", str(error)):
-        return f'the config has no {loader[1]}; next: {LOADER}'
+        advice = 'add it to the config, such as test_dataloader = val_dataloader'
+        return f'the config has no {loader[1]}; next: {advice}'
     if _is_in_config(error, functions, lines[-1]):
         return f'{type(error).__name__}: {_found(error)}; next: correct the config (DEBUG=1 shows where)'
     return None
@@ -170,12 +175,10 @@ def explain(error):
 def _is_in_config(error, functions, line):
     """Whether MMEngine refused a config: while reading it, or because of a name, an argument or a part that
     is missing in it.
-
-    Errors in modules of one's own, which a config imports or names, are none of these.
     """
     if isinstance(error, (ImportError, SystemError)):  # SystemError: Python is at fault
         return False
-    if any(name == 'import_modules_from_strings' for _, name in functions):
+    if any(name == 'import_modules_from_strings' for _, name in functions):  # modules of one's own
         return False
     read = any(file.endswith('mmengine/config/config.py') for file, _ in functions)
     refused = functions[-1][0].endswith('mmengine/runner/runner.py') and line.startswith('raise')
@@ -261,11 +264,12 @@ def _interrupt(error):
 def atomic_write(path, mode='wb'):
     """Open a temporary file beside ``path``; when the block ends well, it takes the name ``path``.
 
-    mode: of ``open``; text is UTF-8 on every system.
+    The folder is made if it is missing. mode: of ``open``; text is UTF-8 on every system.
     """
     path = Path(path)
     if path.exists() and not (path.is_file() or path.is_dir()):  # such as /dev/null
         raise UserError(path, 'is no file', 'name one')
+    path.parent.mkdir(parents=True, exist_ok=True)
     # A name that no other file has, neither a person's nor another process's
     part = path.with_name(f'.{path.name}.{secrets.token_hex(4)}.part')
     try:
@@ -274,7 +278,12 @@ def atomic_write(path, mode='wb'):
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
-        _sync_folder(path.parent)
+        if (
+            os.name == 'posix'
+        ):  # else the new name can be lost with the power; Windows opens no folder
+            folder = os.open(path.parent, os.O_RDONLY)
+            os.fsync(folder)
+            os.close(folder)
     except BaseException as error:
         with contextlib.suppress(OSError):  # an error here would hide the first one
             part.unlink()
@@ -290,19 +299,8 @@ def check_ours(path, mark):
         UserError: the file was made by something else.
     """
     if path.exists() and not (path.is_file() and mark.encode() in path.read_bytes()):
-        raise UserError(
-            path, 'not written by this command', 'move it away, or choose another folder'
-        )
-
-
-def _sync_folder(folder):
-    """Put the names in a folder on the disk: without it, a new name can be lost with the power."""
-    if os.name == 'posix':  # Windows cannot open a folder
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        advice = 'move it away, or choose another folder'
+        raise UserError(path, 'not written by this command', advice)
 
 
 def is_whole(path):
@@ -333,30 +331,25 @@ def list_images(inputs, decode=True, out=None):
         UserError: a path that is not there, a folder without images, a file that is no image, two
             images of one name, whose results would overwrite each other, or an image in ``out``.
     """
-    found = []
+    names = {}
     for item in inputs:
         path = Path(item)
         if path.is_dir():
-            images = sorted(p for p in path.iterdir() if p.suffix.lower() in IMG_EXTENSIONS)
-        elif path.is_file():
-            images = [path]
+            images = [p for p in path.iterdir() if p.suffix.lower() in IMG_EXTENSIONS]
         else:
-            images = sorted(match for match in map(Path, glob.glob(item)) if match.is_file())
+            matches = [path] if path.is_file() else map(Path, glob.glob(item))
+            images = [match for match in matches if match.is_file()]
         if not images:
             raise UserError(item, 'no such image, or no image in it', 'check the path')
-        found += images
-    names = {}
-    for path in found:
-        if names.setdefault(path.stem, path) != path:
-            reason = f'would have results of the same name as {names[path.stem]}'
-            raise UserError(path, reason, 'run them one by one, with an --out-dir each')
-    found = list(names.values())
-    for path in found:
-        if out and path.resolve().parent == Path(out).resolve():
-            raise UserError(path, 'its result could replace it', 'choose another --out-dir')
-        if decode:
-            read_image(path)
-    return [str(path) for path in found]
+        for image in sorted(images):
+            if names.setdefault(image.stem, image) != image:
+                reason = f'would have results of the same name as {names[image.stem]}'
+                raise UserError(image, reason, 'run them one by one, with an --out-dir each')
+            if out and image.resolve().parent == Path(out).resolve():
+                raise UserError(image, 'its result could replace it', 'choose another --out-dir')
+            if decode:
+                read_image(image)
+    return [str(image) for image in names.values()]
 
 
 def read_image(path):
@@ -404,10 +397,9 @@ def score_thresholds(text):
         common = float(report['threshold']['threshold'])
         own = {name: float(score) for name, score in report['thresholds'].items()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        raise argparse.ArgumentTypeError(
-            f'{text}: no number, and no file with thresholds of classes; next: pass a number, or '
-            'report.json of tools/report.py'
-        ) from None
+        found = 'no number, and no file with thresholds of classes'
+        advice = 'pass a number, or report.json of tools/report.py'
+        raise argparse.ArgumentTypeError(f'{text}: {found}; next: {advice}') from None
 
     def by_name(classes):
         if not own.keys() & set(classes):

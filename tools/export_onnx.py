@@ -56,23 +56,23 @@ def main(argv=None):
             classes.note(classes.check(cfg, 'val'))
         model = onnx_file.load(cfg, args.checkpoint, args.img_size, args.score_thr)
         content = onnx_file.build(model, args.half)
-        speed = in_bfloat16 = None
+        lines = []
         if args.int8:
             from mmballoon.export import int8
 
             floats, content = content, int8.quantize(content, int8.training_images(model.cfg))
-            speed = int8.compare_speed(floats, content)
-        args.out.parent.mkdir(parents=True, exist_ok=True)
+            lines.append(int8.compare_speed(floats, content))
         with atomic_write(args.out) as file:
             file.write(content)
             file.flush()
             figures = compare.check(model, Detector(file.name, runtime='onnxruntime'), files)
             if not args.int8 and not args.half:
-                in_bfloat16 = compare.check_bfloat16(model, file.name, files)
-            if in_bfloat16 and in_bfloat16[0]:
-                file.seek(0)
-                file.write(onnx_file.add_metadata(content, bfloat16=True))
-    for line in filter(None, (in_bfloat16 and in_bfloat16[1], speed)):
+                agrees, line = compare.check_bfloat16(model, file.name, files)
+                lines.append(line)
+                if agrees:
+                    file.seek(0)
+                    file.write(onnx_file.add_metadata(content, bfloat16=True))
+    for line in filter(None, lines):
         print(line)
     print(f'torch and ONNX Runtime agree on {figures}')
     print(f'saved: {args.out} ({args.out.stat().st_size / 1e6:.1f} MB)')

@@ -18,16 +18,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1]))  # finds mmballoon where it is not installed
 
-from mmballoon.cli import (
-    UserError,
-    atomic_write,
-    count_boxes,
-    list_images,
-    picture_suffix,
-    read_image,
-    report_errors,
-    score_thresholds,
-)
+from mmballoon import cli
 
 
 def parse_args(argv=None):
@@ -37,7 +28,7 @@ def parse_args(argv=None):
     add('model', help='file of tools/export_onnx.py')
     add('--out-dir', type=Path, default='outputs', help='(%(default)s)')
     about = 'minimum score to draw, or report.json of tools/report.py (%(default)s)'
-    add('--pred-score-thr', type=score_thresholds, default='0.3', help=about)
+    add('--pred-score-thr', type=cli.score_thresholds, default='0.3', help=about)
     choices = ('openvino-bfloat16', 'openvino-float32', 'onnxruntime')
     add('--runtime', choices=choices, help='(default: the fastest)')
     add('--no-save-vis', action='store_true', help='save no images')
@@ -52,7 +43,7 @@ def detect_on_video(video, detect, draw, args):
     source = Source(video)
     out = args.out_dir / 'vis' / f'{video.stem}.mp4'
     if out.exists():
-        raise UserError(out, 'exists', 'choose another --out-dir, or move it away')
+        raise cli.UserError(out, 'exists', 'choose another --out-dir, or move it away')
     writer = Writer(out, source.fps)
     annotate(source, lambda frames: map(detect, frames), draw, writer)
     print(f'saved: {out} (codec {writer.codec})')
@@ -66,15 +57,9 @@ def run_lengths(mask):
     return dict(size=mask.shape, counts=[0] * int(flat[0]) + counts)
 
 
-def save(path, content):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as file:
-        file.write(content)
-
-
 def main(argv=None):
     args = parse_args(argv)
-    with report_errors():
+    with cli.report_errors():
         import cv2
 
         from mmballoon.export.detector import Detector
@@ -82,34 +67,31 @@ def main(argv=None):
 
         videos = [item for item in args.inputs if Path(item).suffix.lower() in VIDEOS]
         images = [item for item in args.inputs if item not in videos]
-        files = list_images(images, decode=False, out=args.out_dir / 'vis')
-        try:
-            detector = Detector(args.model, runtime=args.runtime)
-        except ValueError as error:
-            raise UserError(args.model, error, 'pass a file of tools/export_onnx.py') from None
+        files = cli.list_images(images, decode=False, out=args.out_dir / 'vis')
+        detector = Detector(args.model, runtime=args.runtime)
         print(f'{args.model}: runs in {detector.name}')
         classes, masks = detector.metadata['classes'], 'mask_thr' in detector.metadata
         thresholds, palette = args.pred_score_thr(classes), detector.metadata['palette']
-        settings = dict(classes=classes, palette=palette, thresholds=thresholds)
-        detect, draw = partial(detector, masks=masks), partial(draw_boxes, **settings)
+        draw = partial(draw_boxes, classes=classes, palette=palette, thresholds=thresholds)
+        detect = partial(detector, masks=masks)
         for video in map(Path, videos):
             detect_on_video(video, detect, draw, args)
         for file in map(Path, files):
-            image = read_image(file)
+            image = cli.read_image(file)
             boxes, scores, labels, *of_masks = detections = detect(image)
             if not args.no_save_pred:
                 columns = dict(labels=labels, scores=scores, bboxes=boxes)
                 columns = {key: value.tolist() for key, value in columns.items()}
                 if masks:
                     columns['masks'] = [*map(run_lengths, of_masks[0])]
-                target = args.out_dir / 'preds' / f'{file.stem}.json'
-                save(target, json.dumps(columns).encode())
+                with cli.atomic_write(args.out_dir / 'preds' / f'{file.stem}.json', 'w') as target:
+                    json.dump(columns, target)
             if not args.no_save_vis:
                 draw(image, detections)
-                suffix = picture_suffix(file)
-                drawn = cv2.imencode(suffix, image)[1].tobytes()
-                save(args.out_dir / 'vis' / f'{file.stem}{suffix}', drawn)
-            print(count_boxes(file, scores, labels, thresholds))
+                suffix = cli.picture_suffix(file)
+                with cli.atomic_write(args.out_dir / 'vis' / f'{file.stem}{suffix}') as target:
+                    target.write(cv2.imencode(suffix, image)[1])
+            print(cli.count_boxes(file, scores, labels, thresholds))
     for part, skipped in (('vis', args.no_save_vis), ('preds', args.no_save_pred)):
         if files and not skipped:
             print(f'saved: {args.out_dir / part}')

@@ -29,10 +29,7 @@ def detect(path, part, runtime=None):
     """
     from mmballoon.export.detector import Detector
 
-    try:
-        detector = Detector(str(path), runtime=runtime)
-    except ValueError as error:
-        raise UserError(path, error, 'pass a file of tools/export_onnx.py') from None
+    detector = Detector(str(path), runtime=runtime)
     print(f'{path}: runs in {detector.name}')
     classes, names = detector.metadata['classes'], part.names.values()
     if not set(classes) & set(names):
@@ -58,14 +55,14 @@ def check(model, detector, files=None):
 def check_bfloat16(model, path, files=None):
     """``compare`` for OpenVINO in bfloat16: (whether the file may be run so, a line that says it).
 
-    None: OpenVINO is not installed, or this CPU has no instructions for bfloat16.
+    (False, None): OpenVINO is not installed, or this CPU has no instructions for bfloat16.
     """
     from mmballoon.export.detector import Detector
 
     try:
         detector = Detector(path, runtime='openvino-bfloat16')
     except (ModuleNotFoundError, ValueError):
-        return None
+        return False, None
     agrees, figures = compare(model, detector, files)
     verdict = 'agree' if agrees else 'differ, so onnx_demo.py will use float32,'
     return agrees, f'torch and {detector.name} {verdict} on {figures}'

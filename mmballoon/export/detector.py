@@ -48,7 +48,7 @@ class Detector:
             raise
         except Exception as error:  # the errors of the two runtimes have no common class
             reason = str(error).strip().splitlines()[-1]
-            raise ValueError(f'not an exported detector ({reason})') from error
+            raise ValueError(f'{path}: not an exported detector ({reason})') from error
         self.name = RUNTIMES[self.runtime]
 
     def _start_onnxruntime(self, path):
