@@ -16,8 +16,9 @@ and MMYOLO. docs/visualization.md explains how to read the maps.
 """
 
 import sys
+from functools import partial
 
-from mmballoon.cli import list_images, pick_device, report_errors
+from mmballoon.cli import report_errors
 from mmballoon.data.coco import STRIDES
 
 METHODS = ['gradcam', 'gradcam++', 'layercam', 'eigencam', 'ablationcam']
@@ -31,8 +32,7 @@ def parse_args(argv=None):
     add('--method', default='gradcam', choices=METHODS, help='%(default)s')
     about = 'such as backbone.stage4 or neck.out_convs[0]'
     add('--target-layers', nargs='+', metavar='LAYER', help=about)
-    about = 'explain only the K best detections; -1: all (-1)'
-    add('--topk', type=int, default=-1, help=about)
+    add('--topk', type=int, default=-1, help='explain only the K best detections; -1: all (-1)')
     about = 'ablationcam: channels per batch (%(default)s)'
     add('--batch-size', type=int, default=1, help=about)
     about = 'ablationcam: share of the channels to switch off (%(default)s)'
@@ -45,11 +45,21 @@ def parse_args(argv=None):
     return args
 
 
+def load(args, cfg, device):
+    """(detector, function that draws an image), for draw_figures."""
+    from mmballoon.explain.box_am import BoxAM
+
+    ratio = args.ratio_channels_to_ablate
+    ablation = dict(batch_size=args.batch_size, ratio_channels_to_ablate=ratio)
+    box_am = BoxAM(cfg, args.checkpoint, args.method, device, **ablation)
+    return box_am.detector, partial(explain, args, box_am)
+
+
 def note(path, message):
     print(f'{path}: {message}', file=sys.stderr)
 
 
-def explain(box_am, path, args):
+def explain(args, box_am, path):
     """Panels [(title, RGB image)] of one image; [] if there is no detection to explain."""
     from mmcv import imread
     from pytorch_grad_cam.utils.image import show_cam_on_image
@@ -92,31 +102,12 @@ def explain(box_am, path, args):
     return panels
 
 
-def run(args):
-    images = list_images([args.img], out=args.out_dir)
-    from mmballoon.train import rules
-
-    rules.apply()
-
-    from mmballoon.explain.box_am import BoxAM
-    from mmballoon.explain.demo import draw_figures, load_config
-    from mmballoon.train.rules import classes
-
-    cfg, device = load_config(args), pick_device(args.device)
-    ablation = dict(
-        batch_size=args.batch_size, ratio_channels_to_ablate=args.ratio_channels_to_ablate
-    )
-    box_am = BoxAM(cfg, args.checkpoint, args.method, device, **ablation)
-    classes.note(classes.check_checkpoint(cfg, box_am.detector.dataset_meta))
-    if args.preview_model:
-        print(box_am.detector)
-    elif not draw_figures(images, args.out_dir, lambda path: explain(box_am, path, args)):
-        raise SystemExit(1)
-
-
 def main(argv=None):
     with report_errors():
-        run(parse_args(argv))
+        args = parse_args(argv)
+        from mmballoon.explain.demo import draw_figures
+
+        draw_figures(args, partial(load, args))
 
 
 if __name__ == '__main__':

@@ -11,7 +11,9 @@ each channel has its own panel. MMYOLO's packages do not include its demo, and i
 images that are not square.
 """
 
-from mmballoon.cli import UserError, list_images, pick_device, report_errors
+from functools import partial
+
+from mmballoon.cli import UserError, report_errors
 
 
 def parse_args(argv=None):
@@ -26,80 +28,64 @@ def parse_args(argv=None):
     add('--channel-reduction', default='select_max', choices=choices, help=about)
     add('--topk', type=int, default=4, help='channels to draw; -1: all (%(default)s)')
     args = parser.parse_args(argv)
-    if args.channel_reduction == 'None':
-        args.channel_reduction = None
     if args.topk < -1 or args.topk == 0:
         parser.error('--topk takes -1 or a positive number')
     return args
 
 
-def draw_layer(image, sample, name, outputs, args):
-    """Panels [(title, RGB image)] of each level of one layer, on one image ((H, W, 3) uint8 RGB).
+def load(args, cfg, device):
+    """(detector, function that draws an image), for draw_figures."""
+    from mmdet.apis import init_detector
 
-    outputs: what ``capture_outputs`` returned for this layer.
-
-    Raises:
-        UserError: the layer has no feature map.
-    """
-    from mmengine.visualization.utils import convert_overlay_heatmap
-
-    from mmballoon.explain.maps import map_to_image, reduce_channels
-
-    levels = [tensor for output in outputs for tensor in output if tensor.ndim == 4]
-    if not levels:
-        found = 'its output is no feature map (1, C, H, W)'
-        raise UserError(
-            f'--target-layers {name}', found, 'name a layer of the backbone or the neck'
-        )
-    panels = []
-    for i, featmap in enumerate(levels):
-        stride = round(sample.batch_input_shape[1] / featmap.shape[-1])
-        level = f'{name}[{i}]' if len(levels) > 1 else name
-        title = f'{level}  stride {stride}  {tuple(featmap.shape[1:])}'
-        channels = reduce_channels(featmap[0], args.channel_reduction, args.topk)
-        for channel, values in channels.items():
-            heat = map_to_image(values, sample.metainfo)
-            overlay = convert_overlay_heatmap(heat, image, alpha=0.5)
-            panels.append((f'{title}  {channel}', overlay))
-    return panels
-
-
-def run(args):
-    images = list_images([args.img], out=args.out_dir)
-    from mmballoon.train import rules
-
-    rules.apply()
-
-    from mmcv import imread
-    from mmdet.apis import inference_detector, init_detector
-
-    from mmballoon.explain.demo import draw_detections, draw_figures, load_config
-    from mmballoon.explain.maps import capture_outputs, find_layer
     from mmballoon.inference import prepare
 
-    model = init_detector(load_config(args), args.checkpoint, device=pick_device(args.device))
-    prepare(model, fuse=False)
-    if args.preview_model:
-        print(model)
-        return
+    model = prepare(init_detector(cfg, args.checkpoint, device=device), fuse=False)
+    return model, partial(draw, args, model)
+
+
+def draw(args, model, path):
+    """Panels [(title, RGB image)] of one image: its detections, and each level of each layer.
+
+    Raises:
+        UserError: a layer has no feature map.
+    """
+    from mmcv import imread
+    from mmdet.apis import inference_detector
+    from mmengine.visualization.utils import convert_overlay_heatmap
+
+    from mmballoon.explain.demo import draw_detections
+    from mmballoon.explain.maps import capture_outputs, find_layer, map_to_image, reduce_channels
+
     layers = [find_layer(model, name) for name in args.target_layers]
-
-    def draw(path):
-        image = imread(path, channel_order='rgb')
-        sample, outputs = capture_outputs(layers, lambda: inference_detector(model, path))
-        count = int((sample.pred_instances.scores >= args.score_thr).sum())
-        title = f'{count} boxes with a score of {args.score_thr:g} or more'
-        panels = [(title, draw_detections(model, image, sample, args.score_thr))]
-        for name, output in zip(args.target_layers, outputs):
-            panels += draw_layer(image, sample, name, output, args)
-        return panels
-
-    draw_figures(images, args.out_dir, draw)
+    image = imread(path, channel_order='rgb')
+    sample, outputs = capture_outputs(layers, lambda: inference_detector(model, path))
+    count = int((sample.pred_instances.scores >= args.score_thr).sum())
+    title = f'{count} boxes with a score of {args.score_thr:g} or more'
+    panels = [(title, draw_detections(model, image, sample, args.score_thr))]
+    for name, calls in zip(args.target_layers, outputs):
+        levels = [tensor for output in calls for tensor in output if tensor.ndim == 4]
+        if not levels:
+            found = 'its output is no feature map (1, C, H, W)'
+            advice = 'name a layer of the backbone or the neck'
+            raise UserError(f'--target-layers {name}', found, advice)
+        for i, featmap in enumerate(levels):
+            stride = round(sample.batch_input_shape[1] / featmap.shape[-1])
+            level = f'{name}[{i}]' if len(levels) > 1 else name
+            title = f'{level}  stride {stride}  {tuple(featmap.shape[1:])}'
+            channels = reduce_channels(featmap[0], args.channel_reduction, args.topk)
+            for channel, values in channels.items():
+                heat = map_to_image(values, sample.metainfo)
+                overlay = convert_overlay_heatmap(heat, image, alpha=0.5)
+                panels.append((f'{title}  {channel}', overlay))
+    return panels
 
 
 def main(argv=None):
     with report_errors():
-        run(parse_args(argv))
+        args = parse_args(argv)
+        from mmballoon.explain.demo import draw_figures
+
+        draw_figures(args, partial(load, args))
 
 
 if __name__ == '__main__':

@@ -10,25 +10,16 @@ from functools import partial
 
 import numpy as np
 import torch
+from mmdet.apis import init_detector
 from mmdet.models.dense_heads import RTMDetHead
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmengine import MessageHub
-from mmengine.runner import CheckpointLoader
-from mmyolo.utils.boxam_utils import (
-    BoxAMDetectorVisualizer,
-    BoxAMDetectorWrapper,
-    DetAblationLayer,
-    DetBoxScoreTarget,
-    GradCAM,
-    GradCAMPlusPlus,
-    reshape_transform,
-)
+from mmyolo.utils import boxam_utils
 from pytorch_grad_cam import AblationCAM, EigenCAM
 
 from mmballoon.cli import UserError
 from mmballoon.explain.maps import bracketed, capture_outputs, find_layer, map_to_image
 from mmballoon.inference import prepare
-from mmballoon.train.rules.weights_match import require_match
 
 
 class TurnedEigenCAM(EigenCAM):
@@ -42,7 +33,7 @@ class TurnedEigenCAM(EigenCAM):
         return np.where(agrees, component, -component)
 
 
-GRAD_BASED = {'gradcam': GradCAM, 'gradcam++': GradCAMPlusPlus}
+GRAD_BASED = {'gradcam': boxam_utils.GradCAM, 'gradcam++': boxam_utils.GradCAMPlusPlus}
 METHODS = {**GRAD_BASED, 'eigencam': TurnedEigenCAM, 'ablationcam': AblationCAM}  # and layercam
 # Losses that say nothing about the box, by the family of the head: the choices of MMYOLO's demo.
 IGNORED_LOSSES = dict.fromkeys(('yolov5', 'yolov7', 'yolox'), ['loss_obj'])
@@ -54,7 +45,7 @@ DEFAULT_LAYERS = [
 ]
 
 
-class Wrapper(BoxAMDetectorWrapper):
+class Wrapper(boxam_utils.BoxAMDetectorWrapper):
     """MMYOLO's wrapper, also for a batch (ablationcam tests several channels at once), and for
     detectors without a ``bbox_head``.
     """
@@ -85,38 +76,35 @@ class BoxAM:
     """
 
     def __init__(self, cfg, checkpoint, method='gradcam', device='cpu', **ablation):
-        self.method, self.device, self.ablation = method, device, ablation
-        self.needs_grad = method in GRAD_BASED
+        self.method, self.device, self.needs_grad = method, device, method in GRAD_BASED
+        self.cam_class = METHODS.get(method)
+        if method == 'ablationcam':
+            layer = boxam_utils.DetAblationLayer()
+            self.cam_class = partial(AblationCAM, ablation_layer=layer, **ablation)
+        boxam_utils.init_detector = init_detector  # MMDetection's, which our rules check
         self.wrapper = Wrapper(cfg, checkpoint, 0, device=device)
-        require_match(self.wrapper.detector, CheckpointLoader.load_checkpoint(checkpoint, 'cpu'))
         self.detector = prepare(self.wrapper.detector, fuse=False)
         if self.needs_grad:  # through a backbone whose stages are all frozen, too
             self.detector.backbone.register_forward_pre_hook(
                 lambda module, inputs: tuple(tensor.requires_grad_() for tensor in inputs)
             )
-        self.ignored_losses = self._ignored_losses()
         MessageHub.get_current_instance().update_info('epoch', 0)  # some heads' losses read it
-
-    def _ignored_losses(self):
-        """Names of the losses to ignore; refuses a head that the method does not know."""
-        head = (
-            getattr(self.detector, 'bbox_head', None) or self.detector
-        )  # some detectors have none
-        families = [f for f in IGNORED_LOSSES if type(head).__name__.lower().startswith(f)]
+        # Some detectors have no ``bbox_head``.
+        head = getattr(self.detector, 'bbox_head', None) or self.detector
+        self.head_name = type(head).__name__
+        families = [name for name in IGNORED_LOSSES if self.head_name.lower().startswith(name)]
+        self.ignored_losses = [loss for name in families for loss in IGNORED_LOSSES[name]]
         if self.needs_grad and not families:
-            raise self._unknown(f'{self.method} knows the heads of {", ".join(IGNORED_LOSSES)}')
+            raise self._unknown(f'{method} knows the heads of {", ".join(IGNORED_LOSSES)}')
         if self.needs_grad and hasattr(head, 'loss_mask'):
             found = 'needs the loss, and that of this head takes masks besides the boxes'
-            raise self._unknown(f'{self.method} {found}')
-        if self.method == 'layercam' and not isinstance(head, BaseDenseHead):
+            raise self._unknown(f'{method} {found}')
+        if method == 'layercam' and not isinstance(head, BaseDenseHead):
             raise self._unknown('layercam needs a head that scores each place of the feature maps')
-        return IGNORED_LOSSES[families[0]] if families else []
 
     def _unknown(self, found):
-        head = getattr(self.detector, 'bbox_head', None) or self.detector
-        return UserError(
-            type(head).__name__, found, '--method eigencam, which works with any detector'
-        )
+        advice = '--method eigencam, which works with any detector'
+        return UserError(self.head_name, found, advice)
 
     def default_layers(self):
         """[[name]] of the DEFAULT_LAYERS that this detector has; for layercam, the whole backbone.
@@ -174,25 +162,17 @@ class BoxAM:
         return heat / heat.max() if heat.max() > 0 else heat
 
     def _by_mmyolo(self, image, sample, layers):
-        instances, grad = sample.pred_instances, self.needs_grad
-        visualizer = BoxAMDetectorVisualizer(
-            METHODS[self.method],
-            self.wrapper,
-            layers,
-            is_need_grad=grad,
-            reshape_transform=partial(reshape_transform, max_shape=[-1], is_need_grad=grad),
-            extra_params=dict(self.ablation, ablation_layer=DetAblationLayer()),
-        )
+        grad, instances = self.needs_grad, sample.pred_instances
+        reshape = partial(boxam_utils.reshape_transform, max_shape=[-1], is_need_grad=grad)
         ignored = dict(ignore_loss_params=self.ignored_losses)
-        target = DetBoxScoreTarget(instances, device=self.device, **ignored)
+        target = boxam_utils.DetBoxScoreTarget(instances, device=self.device, **ignored)
         self.wrapper.need_loss(grad)
         self.wrapper.set_input_data(image, instances)
-        if grad:
-            visualizer.switch_activations_and_grads(self.wrapper)
-        # The wrapper feeds the network itself. Only the size of this array counts: the map comes back
+        cam = self.cam_class(self.wrapper, layers, reshape_transform=reshape)
+        # The wrapper feeds the network itself. Only the size of this tensor counts: the map comes back
         # over the padded input of the network.
-        heat = visualizer(np.zeros((*sample.batch_input_shape, 3), np.float32), [target])
-        visualizer.cam.activations_and_grads.release()
+        heat = cam(torch.zeros(1, 3, *sample.batch_input_shape), [target])[0]
+        cam.activations_and_grads.release()
         return map_to_image(np.nan_to_num(heat), sample.metainfo)
 
     def _layercam(self, image, sample, layers):

@@ -8,7 +8,7 @@ from mmengine.config import Config, DictAction
 from mmengine.logging import MMLogger
 from tqdm import tqdm
 
-from mmballoon.cli import atomic_write
+from mmballoon.cli import atomic_write, list_images, pick_device
 
 
 def make_parser(description):
@@ -20,40 +20,41 @@ def make_parser(description):
     add('checkpoint', help='checkpoint file')
     add('--out-dir', type=Path, default='output', help='folder of the figures (%(default)s)')
     add('--device', help='cuda:0, cpu, ... (default: CUDA if there is a GPU)')
-    about = 'minimum score of a detection (%(default)s)'
-    add('--score-thr', type=float, default=0.3, help=about)
+    add('--score-thr', type=float, default=0.3, help='minimum score of a detection (%(default)s)')
     add('--preview-model', action='store_true', help='print the layers of the model and stop')
     about = 'override settings of the config'
     add('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help=about)
     return parser
 
 
-def load_config(args):
-    """The Config that ``args.config`` names, with ``args.cfg_options`` merged into it.
+def draw_figures(args, load):
+    """Save one figure per image as ``args.out_dir/<name of the image>.jpg``, and print their paths.
 
-    MMEngine and MMDetection log errors only from here on: a demo prints a few lines of its own.
+    load: function from the Config and the device (str) to the detector and a function ``draw``. That
+    takes the path of an image, and returns the panels [(title, RGB image)] of its figure, or [] if there
+    is nothing to draw. If that is so for all images, the status is 1.
     """
+    images, saved = list_images([args.img], out=args.out_dir), []
+    from mmballoon.train import rules
+
+    rules.apply()
+    # A demo prints a few lines of its own.
     MMLogger.get_instance('mmengine', logger_name='mmengine').setLevel(logging.ERROR)
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
-    return cfg
-
-
-def draw_figures(images, out_dir, draw):
-    """Save one figure per image as ``out_dir/<name of the image>.jpg`` and print its path.
-
-    images: paths (str). draw: function from a path to the panels [(title, RGB image)] of its figure,
-    or to [] if there is nothing to draw. Returns the number of figures.
-    """
-    saved = []
+    model, draw = load(cfg, pick_device(args.device))
+    if args.preview_model:
+        print(model)
+        return
     for path in tqdm(images, disable=len(images) == 1):
         panels = draw(path)
         if panels:
-            saved.append(out_dir / f'{Path(path).stem}.jpg')
+            saved.append(args.out_dir / f'{Path(path).stem}.jpg')
             save_figure(panels, saved[-1])
     for path in saved:
         print(f'saved: {path}')
-    return len(saved)
+    if not saved:
+        raise SystemExit(1)
 
 
 def draw_detections(model, image, sample, score_thr=0.0):
@@ -74,7 +75,7 @@ def save_figure(panels, path):
     """
     from matplotlib.figure import Figure
 
-    columns = {1: 1, 2: 2, 3: 3, 4: 2}.get(len(panels), 3)
+    columns = 2 if len(panels) == 4 else min(len(panels), 3)
     rows = -(-len(panels) // columns)
     height, width = panels[0][1].shape[:2]
     inches = (4.6 if len(panels) > 1 else 7) / max(height, width)  # per pixel
@@ -85,6 +86,5 @@ def save_figure(panels, path):
     for axes, (title, image) in zip(figure.axes, panels):
         axes.imshow(image)
         axes.set_title(title, fontsize=9)
-    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as file:
         figure.savefig(file, format='jpg', dpi=120, pil_kwargs=dict(quality=88))
