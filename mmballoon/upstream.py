@@ -1,7 +1,4 @@
-"""Run upstream's own scripts with the repairs and our rules applied.
-
-The one module that knows where the installed MMDetection and MMYOLO keep their scripts.
-"""
+"""Run upstream's own scripts, of the installed MMDetection or of a clone, with the repairs and our rules."""
 
 import functools
 import importlib.util
@@ -10,8 +7,6 @@ import sys
 from pathlib import Path
 
 from mmballoon.cli import UserError, check_packages, report_errors
-
-PACKAGES = ('mmdet', 'mmyolo')
 
 
 def package_root(package):
@@ -22,19 +17,19 @@ def package_root(package):
     return Path(spec.origin).parent / '.mim'
 
 
-def list_scripts(package):
-    """Paths (list of str) of the scripts that a package ships, relative to ``package_root``."""
-    root = package_root(package)
-    return sorted(str(path.relative_to(root)) for path in root.glob('tools/**/*.py'))
+def run(script, package=None):
+    """Import an upstream script as a module, with repairs and rules, and call its ``main()``.
 
-
-def run(script):
-    """Import an upstream script (Path) as a module, with repairs and rules, and call its ``main()``.
+    script: path of a file, or, with ``package`` (str), one in ``package_root``, such as 'tools/train.py'.
 
     The script does not take the place of ``__main__``: a data-loader worker that is started by
     spawn imports ``__main__`` again, which is our entry point, and so gets the rules as well.
     """
     with report_errors():
+        if package:
+            check_packages()
+            script = package_root(package) / script
+        script = Path(script)
         if not script.is_file():
             advice = 'python tools/upstream.py mmdet (or mmyolo) lists them'
             raise UserError(script, 'no such script', advice)
@@ -56,12 +51,3 @@ def run(script):
         if hasattr(module, 'parse_args'):
             module.parse_args = functools.partial(rules.resume.parse_args, module.parse_args)
         module.main()
-
-
-def run_bundled(package, path):
-    """``run`` the script at ``path`` (str, such as 'tools/train.py') of an installed package."""
-    with report_errors():
-        check_packages()
-        # Inside, so that a SIGTERM which arrives while `run` reports another error is reported, too:
-        # with torchrun, the connection to a process that ended before this one is such an error.
-        run(package_root(package) / path)

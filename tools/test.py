@@ -11,7 +11,7 @@ All options are those of MMDetection; --help lists them.
 from mmballoon import upstream
 
 if __name__ == '__main__':
-    upstream.run_bundled('mmdet', 'tools/test.py')
+    upstream.run('tools/test.py', 'mmdet')
 else:  # a data-loader worker that was started by spawn imports this file again
     from mmballoon.train import rules
 

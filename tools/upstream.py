@@ -9,26 +9,19 @@ Everything after the script is the script's own arguments; ``--help`` there prin
 """
 
 import sys
-from pathlib import Path
 
 from mmballoon import upstream
 from mmballoon.cli import report_errors
 
-
-def main(argv):
-    """argv: [package, path inside the package, ARGS...] or [path of a script, ARGS...]."""
-    if not argv or argv[0] in ('-h', '--help'):
-        print(__doc__)
-    elif argv[0] not in upstream.PACKAGES:
-        sys.argv = argv
-        upstream.run(Path(argv[0]))
-    elif len(argv) == 1:
-        with report_errors():
-            print(*upstream.list_scripts(argv[0]), sep='\n')
-    else:
-        sys.argv = argv[1:]
-        upstream.run_bundled(argv[0], argv[1])
-
-
 if __name__ == '__main__':
-    main(sys.argv[1:])
+    words = sys.argv[1:]
+    package = words.pop(0) if words and words[0] in ('mmdet', 'mmyolo') else None
+    if words and words[0] not in ('-h', '--help'):
+        sys.argv = words
+        upstream.run(words[0], package)
+    elif package:
+        with report_errors():
+            root = upstream.package_root(package)
+            print(*sorted(str(p.relative_to(root)) for p in root.glob('tools/**/*.py')), sep='\n')
+    else:
+        print(__doc__)

@@ -246,10 +246,10 @@ def main(run):
     """Train with the config in a run folder (str), continuing if it was stopped, and test the last epoch."""
     config, out = Path(run, 'config.py'), Path(run, 'results.pkl')
     sys.argv[1:] = map(str, [config, '--resume', '--work-dir', run])
-    upstream.run_bundled('mmdet', 'tools/train.py')
+    upstream.run('tools/train.py', 'mmdet')
     last = Path(run, 'last_checkpoint').read_text(encoding='utf-8')
     sys.argv[1:] = map(str, [config, last, '--work-dir', Path(run, 'test'), '--out', out])
-    upstream.run_bundled('mmdet', 'tools/test.py')
+    upstream.run('tools/test.py', 'mmdet')
 
 
 if __name__ == '__main__':

@@ -13,9 +13,8 @@ import pytest
 from conftest import ROOT
 from mmengine.logging import MMLogger
 
-from mmballoon import cli
+from mmballoon import cli, upstream
 from mmballoon.cli import UserError, report_errors
-from mmballoon.upstream import run_bundled
 
 
 def end(error, monkeypatch, script='tools/train.py'):
@@ -86,7 +85,7 @@ def train_with(tiny_data, tmp_path, monkeypatch):
         monkeypatch.setenv('BALLOON_ROOT', str(tiny_data.root))
         args = ['tools/train.py', str(config), '--work-dir', str(tmp_path / 'w')]
         monkeypatch.setattr(sys, 'argv', args)
-        run_bundled('mmdet', 'tools/train.py')
+        upstream.run('tools/train.py', 'mmdet')
 
     return run
 
