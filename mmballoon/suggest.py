@@ -34,14 +34,12 @@ def suggest(args):
         raise UserError(args.images, 'no such folder', 'name the folder of the images')
     folder, base = ImageFolder(args.images), read_base(args.extend) if args.extend else '{}'
     entries = parse_via(args.extend, base.encode())[0]
-    there = {entry.filename: annotated(args, folder, entry) for entry in entries}
-    known = {name for names in there.values() for name in names}
-    changed = [
-        entry.filename
-        for entry in entries
-        if entry.size and there[entry.filename]
-        if (args.images / there[entry.filename][0]).stat().st_size != entry.size
-    ]
+    known, changed = set(), []
+    for entry in entries:
+        for name in annotated(args, folder, entry):
+            known.add(name)
+            if entry.size and (args.images / name).stat().st_size != entry.size:
+                changed.append(entry.filename)
     if changed:
         found = f'{len(changed)} images have another size in bytes than in {args.extend}'
         yield f'note: {found}, such as {changed[0]}: are they the same images?'
@@ -175,11 +173,11 @@ def choose_threshold(args):
 
 def to_coco(images, sizes, classes):
     """COCO (dict); each annotation has ``attributes`` with its status, ``suggested``, and its score."""
-    coco = dict(images=[], annotations=[], categories=[])
-    coco['categories'] = [dict(id=i, name=name) for i, name in enumerate(classes, 1)]
+    categories = [dict(id=i, name=name) for i, name in enumerate(classes, 1)]
+    coco = dict(images=[], annotations=[], categories=categories)
     for image_id, (name, regions) in enumerate(images.items(), 1):
-        size = dict(zip(('width', 'height'), sizes[name]))
-        coco['images'].append(dict(id=image_id, file_name=name, **size))
+        width, height = sizes[name]
+        coco['images'].append(dict(id=image_id, file_name=name, width=width, height=height))
         for region in regions:
             x1, y1, x2, y2 = region['box']
             points = region['outline'] or [x1, y1, x2, y1, x2, y2, x1, y2]

@@ -11,7 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from functools import partial
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 
 import cv2
@@ -36,31 +36,29 @@ class Source:
 
     def __init__(self, path):
         self.path, folder = path, Path(path)
-        self.camera, self.capture = str(path).isdecimal(), None
+        self.camera, self.capture, self.files = str(path).isdecimal(), None, []
         if folder.is_dir():
             images = [p for p in folder.iterdir() if p.suffix.lower() in IMG_EXTENSIONS]
             self.files = sorted(images, key=_in_order)
             self.count, self.fps = len(self.files), FOLDER_FPS
         elif self.camera or folder.is_file():
             self.capture = cv2.VideoCapture(int(path) if self.camera else str(path))
-            fps, count = map(self.capture.get, (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT))
+            fps, frames = map(self.capture.get, (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT))
             known = 0 < fps < 1000  # browsers write 1000: that of their clock
-            self.fps, self.count = (fps, max(0, int(count))) if known else (FOLDER_FPS, 0)
+            self.fps, self.count = (fps, max(0, int(frames))) if known else (FOLDER_FPS, 0)
         else:
             raise UserError(path, 'no such file or folder', 'check the path')
 
     def __iter__(self):
-        return self._video() if self.capture else self._folder()
-
-    def _folder(self):
         for i, file in enumerate(self.files):
             frame = cv2.imread(str(file))
             if frame is not None:
                 yield frame, i / self.fps
-
-    def _video(self):
-        start, i, last, shift = time.monotonic(), 0, 0, 0
-        while (read := self.capture.read())[0]:
+        start, last, shift = time.monotonic(), 0, 0
+        for i in count() if self.capture else ():
+            read, frame = self.capture.read()
+            if not read:
+                return
             seconds = self.capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             if self.camera:
                 seconds = time.monotonic() - start
@@ -68,8 +66,7 @@ class Source:
             if seconds + shift < last:  # recordings that were joined: each counts from 0
                 shift = last + 1 / self.fps - seconds
             last = seconds + shift
-            yield read[1], last
-            i += 1
+            yield frame, last
 
 
 def _in_order(path):
@@ -113,9 +110,8 @@ class Writer:
             return
         for codec in CODECS:
             fourcc = cv2.VideoWriter_fourcc(*codec)
-            self.writer = cv2.VideoWriter(
-                str(self.path), cv2.CAP_FFMPEG, fourcc, self.fps, self.size
-            )
+            settings = cv2.CAP_FFMPEG, fourcc, self.fps, self.size
+            self.writer = cv2.VideoWriter(str(self.path), *settings)
             if self.writer.isOpened():
                 self.codec = codec
                 return
@@ -157,8 +153,7 @@ class _Encoder:
             self.file.close()
         except OSError:  # a full disk: without its end, nothing plays the file
             with contextlib.suppress(OSError):  # an error here would hide the first one
-                ours = os.path.samestat(self.path.stat(), self.made)  # nobody has replaced it
-                if ours:
+                if os.path.samestat(self.path.stat(), self.made):  # nobody has replaced it
                     self.path.unlink()
             raise
 
@@ -173,7 +168,7 @@ def annotate(source, detect, draw, out=None, batch=1, show=False, wait_time=0.00
     Raises:
         UserError: no frame can be read.
     """
-    done, start = 0, time.monotonic()
+    done, start, total = 0, time.monotonic(), 0 if source.camera else source.count
     try:
         with contextlib.closing(_batches(source, batch)) as batches:
             for items in batches:
@@ -186,16 +181,17 @@ def annotate(source, detect, draw, out=None, batch=1, show=False, wait_time=0.00
                         if cv2.waitKey(round(wait_time * 1000)) & 0xFF in (ord('q'), 27):
                             return done
                     done += 1
-                passed = time.monotonic() - start
-                _show_progress(done, 0 if source.camera else source.count, passed)
+                rate = done / max(time.monotonic() - start, 1e-6)
+                left = f' of {total}, {max(0, total - done) / rate:.0f} s left' if total else ''
+                print(f'\r{done}{left}, {rate:.1f} frames per second  ', end='', file=sys.stderr)
     finally:
         if out:
             out.close()
         print(file=sys.stderr)
     if not done:
         raise UserError(source.path, 'no frame in it that can be read', 'check the video')
-    if not source.camera and done < 0.95 * source.count:
-        print(f'note: {done} of about {source.count} frames could be read', file=sys.stderr)
+    if done < 0.95 * total:
+        print(f'note: {done} of about {total} frames could be read', file=sys.stderr)
     return done
 
 
@@ -215,12 +211,6 @@ def _batches(items, size):
             following = thread.submit(list, islice(items, size))
             yield batch
             batch = following.result()
-
-
-def _show_progress(done, total, seconds):
-    rate = done / max(seconds, 1e-6)
-    left = f' of {total}, {max(0, total - done) / rate:.0f} s left' if total else ''
-    print(f'\r{done}{left}, {rate:.1f} frames per second  ', end='', file=sys.stderr)
 
 
 def draw_boxes(image, detections, classes, palette, thresholds):

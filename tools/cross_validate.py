@@ -27,18 +27,15 @@ def parse_args(argv=None):
     add = parser.add_argument
     add('config', help='config file')
     add('--folds', type=int, default=5, help='(%(default)s)')
-    about = 'of the folds, and of a config without one (%(default)s)'
-    add('--seed', type=int, default=0, help=about)
+    add('--seed', type=int, default=0, help='of the folds, and of a config without one (0)')
     about = 'images in whose file names it finds the same text stay in one fold'
     add('--group', metavar='REGEX', help=about)
     add('--jobs', type=int, default=1, help='trainings at once (%(default)s)')
-    about = 'config, or work directory with the same folds'
-    add('--compare', metavar='OTHER', type=Path, help=about)
+    add('--compare', metavar='OTHER', type=Path, help='config, or work directory of the same folds')
     add('--learning-curve', action='store_true', help='also train on 25 and 50 %% of the images')
     add('--work-dir', type=Path, help='(work_dirs/CONFIG_folds)')
     add('--lang', choices=('en', 'zh'), default='en', help='of the report (%(default)s)')
-    about = 'settings that replace those of the config'
-    add('--cfg-options', nargs='+', action=DictAction, help=about)
+    add('--cfg-options', nargs='+', action=DictAction, help='override settings of the config')
     add_arguments(add)
     args = parser.parse_args(argv)
     if args.folds < 2 or args.jobs < 1 or args.seed < 0:
@@ -89,8 +86,9 @@ def other_predictions(folder, args):
     ours, theirs = load(folder / 'folds.json'), load(other / 'folds.json')
     for key in ('data', 'folds'):
         if ours[key] != theirs[key]:
-            found = f'has other {key} than {folder}'
-            raise UserError(other, found, f'choose the same {key} for both')
+            raise UserError(
+                other, f'has other {key} than {folder}', f'choose the same {key} for both'
+            )
     return other / 'predictions.json'
 
 
@@ -109,9 +107,9 @@ def summary(report):
         yield f'{report["made"]["compare"]}: mAP {interval(report["difference"]["AP"], "+.3f")}'
     if 'curve' in cross:
         curve = cross['curve']
-        pairs = zip(curve['sizes'], curve['measured'])
-        points = [f'{size:.0f}: mAP {value:.3f}' for size, value in pairs]
-        yield f'training images: {", ".join(points)}'
+        rows = zip(curve['sizes'], curve['measured'])
+        points = ', '.join(f'{size:.0f}: mAP {value:.3f}' for size, value in rows)
+        yield f'training images: {points}'
         for row in curve['forecast']:
             yield f'{row["images"]} images instead of {row["now"]:.0f}: mAP {interval(row, "+.3f")}'
         if not curve['forecast']:

@@ -15,15 +15,7 @@ options for text prompts and chunks are not here: --texts, --custom-entities, --
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from mmballoon.cli import (
-    UserError,
-    count_boxes,
-    list_images,
-    pick_device,
-    read_image,
-    report_errors,
-    score_thresholds,
-)
+from mmballoon import cli
 
 
 def parse_args(argv=None):
@@ -34,15 +26,12 @@ def parse_args(argv=None):
     add('--weights', help='checkpoint file (default for a config: the weights in the package)')
     add('--out-dir', default='outputs', help='where vis/ and preds/ go (%(default)s)')
     add('--device', help='cuda:0, cpu, ... (default: CUDA if there is a GPU)')
-    about = (
-        'minimum score to draw, or report.json of tools/report.py, with one per class (%(default)s)'
-    )
-    add('--pred-score-thr', type=score_thresholds, default='0.3', help=about)
+    about = 'minimum score to draw, or report.json of tools/report.py (%(default)s)'
+    add('--pred-score-thr', type=cli.score_thresholds, default='0.3', help=about)
     add('--batch-size', type=int, default=1, help='images at a time (%(default)s)')
     choices = ['coco', 'voc', 'citys', 'random', 'none']
-    add(
-        '--palette', default='none', choices=choices, help="colours (%(default)s: the config's own)"
-    )
+    about = "colours (%(default)s: the config's own)"
+    add('--palette', default='none', choices=choices, help=about)
     add('--amp', action='store_true', help='bfloat16 on a CPU that has it: faster, other rounding')
     add('--show', action='store_true', help='show each image in a window')
     add('--no-save-vis', action='store_true', help='save no images')
@@ -50,10 +39,8 @@ def parse_args(argv=None):
     add('--print-result', action='store_true', help='print the predictions')
     args = parser.parse_args(argv)
     if args.model.endswith('.pth'):  # upstream would run the config code inside the checkpoint
-        parser.error(
-            f'{args.model} is a checkpoint, expected a config; next: image_demo.py IMAGES CONFIG '
-            f'--weights {args.model}'
-        )
+        advice = f'image_demo.py IMAGES CONFIG --weights {args.model}'
+        parser.error(f'{args.model} is a checkpoint, expected a config; next: {advice}')
     if args.batch_size < 1:
         parser.error('--batch-size takes 1 or more')
     return args
@@ -61,9 +48,9 @@ def parse_args(argv=None):
 
 def main(argv=None):
     args = parse_args(argv)
-    with report_errors():
-        files = list_images(args.inputs, decode=False, out=Path(args.out_dir, 'vis'))
-        device = pick_device(args.device)
+    with cli.report_errors():
+        files = cli.list_images(args.inputs, decode=False, out=Path(args.out_dir, 'vis'))
+        device = cli.pick_device(args.device)
         from mmballoon.train import rules
 
         rules.apply()
@@ -78,42 +65,30 @@ def main(argv=None):
             config = Config.fromfile(args.model)
             # With an empty config, DetInferencer would run the one inside the checkpoint.
             if not config.get('model'):
-                raise UserError(args.model, 'names no model', 'correct the config')
-            if not args.weights:
-                args.weights = weights.address(config, args.model)
-        inferencer = DetInferencer(
-            args.model, args.weights, device, palette=args.palette, show_progress=False
-        )
+                raise cli.UserError(args.model, 'names no model', 'correct the config')
+            args.weights = args.weights or weights.address(config, args.model)
+        settings = dict(palette=args.palette, show_progress=False)
+        inferencer = DetInferencer(args.model, args.weights, device, **settings)
         prepare(inferencer.model, amp=args.amp)
         thresholds = args.pred_score_thr(inferencer.model.dataset_meta['classes'])
         prepare_drawing(inferencer.visualizer, thresholds)
+        names = 'batch_size', 'show', 'no_save_vis', 'no_save_pred', 'print_result', 'out_dir'
+        options = {name: getattr(args, name) for name in names}
+        options['pred_score_thr'] = -1  # prepare_drawing has removed the others
         # A call keeps all its drawn images until it returns: one batch per call.
         for start in range(0, len(files), args.batch_size):
             batch = files[start : start + args.batch_size]
-            for file, prediction in zip(batch, detect(inferencer, batch, args)):
-                print(count_boxes(file, prediction['scores'], prediction['labels'], thresholds))
+            try:
+                found = inferencer(batch, **options)['predictions']
+            except Exception:
+                for file in batch:
+                    cli.read_image(file)  # names the file, if one is no image
+                raise
+            for file, prediction in zip(batch, found):
+                print(cli.count_boxes(file, prediction['scores'], prediction['labels'], thresholds))
     for part, skipped in (('vis', args.no_save_vis), ('preds', args.no_save_pred)):
         if not skipped:
             print(f'saved: {Path(args.out_dir) / part}')
-
-
-def detect(inferencer, files, args):
-    """Detect, draw and save one batch of images; returns DetInferencer's predictions."""
-    try:
-        return inferencer(
-            files,
-            batch_size=len(files),
-            show=args.show,
-            no_save_vis=args.no_save_vis,
-            no_save_pred=args.no_save_pred,
-            pred_score_thr=-1,  # prepare_drawing has removed the others
-            print_result=args.print_result,
-            out_dir=args.out_dir,
-        )['predictions']
-    except Exception:
-        for file in files:
-            read_image(file)  # names the file, if one is no image
-        raise
 
 
 if __name__ == '__main__':

@@ -13,7 +13,6 @@ score) over their detections, which is how many of these would be wrong if score
 Images that look like one before them come last. docs/annotating.md has all the steps.
 """
 
-import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
@@ -31,10 +30,8 @@ def parse_args(argv=None):
     add('--extend', type=Path, metavar='FILE', help='a file of VIA; its images get no suggestions')
     add('--class-attribute', default='class', metavar='KEY', help='(%(default)s)')
     add('--top', type=int, metavar='N', help='write only the first N images')
-    add(
-        '--pred-score-thr', type=float,
-        help='minimum score (default: the threshold of a report about these weights, else 0.3)',
-    )  # fmt: skip
+    about = 'minimum score (default: the threshold of a report about these weights, else 0.3)'
+    add('--pred-score-thr', type=float, help=about)
     add('--device', help='cuda:0, cpu, ... (default: CUDA if there is a GPU)')
     args = parser.parse_args(argv)
     if args.model.endswith('.py') and not args.weights:
@@ -58,4 +55,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

@@ -34,43 +34,41 @@ def parse_args(argv=None):
     return args
 
 
-def run(args):
-    from mmballoon.colors import palette
-    from mmballoon.video import Source, Writer, annotate, check_window, draw_boxes
-
-    if args.out and args.out.exists():
-        raise UserError(args.out, 'exists', 'choose another --out, or move it away')
-    if args.show:
-        check_window()
-    source = Source(args.video)
-    writer = Writer(args.out, source.fps) if args.out else None
-    device = pick_device(args.device)
-    from mmballoon.train import rules
-
-    rules.apply()
-    from mmdet.apis import inference_detector, init_detector
-
-    from mmballoon.inference import prepare
-
-    model = prepare(init_detector(args.config, args.checkpoint, device=device))
-    classes = model.dataset_meta['classes']
-    colors = palette(len(classes), model.dataset_meta.get('palette'))
-    draw = partial(draw_boxes, classes=classes, palette=colors, thresholds=args.score_thr(classes))
-
-    def detect(frames):
-        instances = [s.pred_instances.cpu().numpy() for s in inference_detector(model, frames)]
-        columns = [name for name in ('bboxes', 'scores', 'labels', 'masks') if name in instances[0]]
-        return [[item[name] for name in columns] for item in instances]
-
-    batch = 8 if device.startswith('cuda') and not source.camera else 1
-    frames = annotate(source, detect, draw, writer, batch, args.show, args.wait_time)
-    if writer:
-        print(f'saved: {args.out} ({frames} frames, codec {writer.codec})')
-
-
 def main(argv=None):
     with report_errors():
-        run(parse_args(argv))
+        args = parse_args(argv)
+        from mmballoon.colors import palette
+        from mmballoon.video import Source, Writer, annotate, check_window, draw_boxes
+
+        if args.out and args.out.exists():
+            raise UserError(args.out, 'exists', 'choose another --out, or move it away')
+        if args.show:
+            check_window()
+        source = Source(args.video)
+        writer = Writer(args.out, source.fps) if args.out else None
+        device = pick_device(args.device)
+        from mmballoon.train import rules
+
+        rules.apply()
+        from mmdet.apis import inference_detector, init_detector
+
+        from mmballoon.inference import prepare
+
+        model = prepare(init_detector(args.config, args.checkpoint, device=device))
+        classes = model.dataset_meta['classes']
+        colors = palette(len(classes), model.dataset_meta.get('palette'))
+        thresholds = args.score_thr(classes)
+        draw = partial(draw_boxes, classes=classes, palette=colors, thresholds=thresholds)
+
+        def detect(frames):
+            instances = [s.pred_instances.cpu().numpy() for s in inference_detector(model, frames)]
+            columns = ['bboxes', 'scores', 'labels'] + ['masks'] * ('masks' in instances[0])
+            return [[item[name] for name in columns] for item in instances]
+
+        batch = 8 if device.startswith('cuda') and not source.camera else 1
+        frames = annotate(source, detect, draw, writer, batch, args.show, args.wait_time)
+        if writer:
+            print(f'saved: {args.out} ({frames} frames, codec {writer.codec})')
 
 
 if __name__ == '__main__':
