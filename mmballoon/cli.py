@@ -24,10 +24,6 @@ from pathlib import Path
 
 from mmballoon.packages import CORE, package_problems
 
-EXIT_STATUS = 2  # the status with which argparse ends, too
-INTERRUPTED = 130  # 128 + SIGINT, as shells report it
-TERMINATED = 143  # 128 + SIGTERM
-
 
 class UserError(Exception):
     """A mistake: where it is (the file, the item), what was found there, and what to do.
@@ -82,12 +78,7 @@ KNOWN_ERRORS = (
     ('ValueError', 'optim/scheduler/param_scheduler.py', '__init__', 'correct its schedule'),
     ('ValueError', 'torch/utils/data/sampler.py', '__init__', 'correct its batch_size'),
     ('RuntimeError', 'torchvision/_meta_registrations.py', '<module>', TWO_BUILDS),
-    (
-        'ValueError',
-        'mmballoon/export/detector.py',
-        '__init__',
-        'pass a file of tools/export_onnx.py',
-    ),
+    ('ValueError', 'export/detector.py', '__init__', 'pass a file of tools/export_onnx.py'),
 )
 # Errors of the file system: the operating system says what is wrong with which path.
 FILE_SYSTEM = {
@@ -124,15 +115,15 @@ def report_errors():
             training = Path(sys.argv[0]).name == 'train.py'
             saved = '; every finished epoch is saved, and --resume continues from there'
             print(f'\nstopped{saved if training else ""}', file=sys.stderr)
-            status = TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED
-            raise SystemExit(status) from None
+            # 128 + the number of the signal, as shells report it
+            raise SystemExit(143 if isinstance(interrupt, Terminated) else 130) from None
         line = None if os.environ.get('DEBUG') else explain(error)
         if line is None:
             raise
         # File names can hold line breaks and other control characters.
         line = re.sub(r'[\x00-\x1f\x7f]', lambda match: repr(match[0])[1:-1], line)
         print(f'error: {line}', file=sys.stderr)
-        raise SystemExit(EXIT_STATUS) from None
+        raise SystemExit(2) from None  # as argparse does
 
 
 def explain(error):
@@ -153,9 +144,8 @@ def explain(error):
         advice = 'install this package, or leave out what needs it in the config'
         return f'{_found(error)}; next: {advice}'
     for exceptions, file, names, advice in KNOWN_ERRORS:
-        if types & set(exceptions.split()) and any(
-            f.endswith(file) and name in names.split() for f, name in functions
-        ):
+        here = any(path.endswith(file) and name in names.split() for path, name in functions)
+        if here and types & set(exceptions.split()):
             return f'{_found(error)}; next: {advice}'
     if isinstance(error, OSError) and error.errno in FILE_SYSTEM:
         file = error.filename or _file_in_use(error)
@@ -278,11 +268,9 @@ def atomic_write(path, mode='wb'):
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
-        if (
-            os.name == 'posix'
-        ):  # else the new name can be lost with the power; Windows opens no folder
+        if os.name == 'posix':  # Windows cannot open a folder
             folder = os.open(path.parent, os.O_RDONLY)
-            os.fsync(folder)
+            os.fsync(folder)  # without it, the new name can be lost with the power
             os.close(folder)
     except BaseException as error:
         with contextlib.suppress(OSError):  # an error here would hide the first one
