@@ -142,10 +142,10 @@ class _Encoder:
         self.stream.width, self.stream.height = size
         self.stream.pix_fmt = 'yuv420p'  # which every browser plays
         self.file.start_encoding()  # opens the file now, not with the first frame that is ready
-        self.picture = partial(av.VideoFrame.from_ndarray, format='bgr24')
+        self.frame = partial(av.VideoFrame.from_ndarray, format='bgr24')
 
     def write(self, frame):
-        self.file.mux(self.stream.encode(self.picture(frame)))
+        self.file.mux(self.stream.encode(self.frame(frame)))
 
     def release(self):
         try:

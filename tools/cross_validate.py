@@ -7,7 +7,7 @@
     python tools/cross_validate.py CONFIG --review review.json    (label errors, to correct in VIA)
     python tools/cross_validate.py CONFIG --group '(.+)_frame'    (a video's images stay together)
 
-After a stop, the same command continues: finished folds are kept. predictions.json in the work directory
+After a stop, the same command resumes: finished folds are kept. predictions.json in the work directory
 has the detections of all images, and report/report.html shows them.
 """
 

@@ -221,11 +221,10 @@ class BoxAM:
 
         outputs: [(1, anchors * classes, h, w)] before the sigmoid, one of each level.
         """
-        origins = []
+        origins, step = [], self.detector.bbox_head.cls_out_channels
         for score, label in zip(instances.scores, instances.labels):
-            step = self.detector.bbox_head.cls_out_channels
-            of_class = [level.sigmoid()[0, label::step] for level in outputs]
-            distances = [(level - score).abs() for level in of_class]
-            level = int(np.argmin([distance.min().item() for distance in distances]))
-            origins.append((level, of_class[level].flatten()[distances[level].argmin()]))
+            of_class = [level.sigmoid()[0, label::step].flatten() for level in outputs]
+            nearest = [scores[(scores - score).abs().argmin()] for scores in of_class]
+            level = int(np.argmin([abs((value - score).item()) for value in nearest]))
+            origins.append((level, nearest[level]))
         return origins

@@ -48,11 +48,9 @@ def capture_outputs(layers, forward):
 
     An output is the list of its tensors, nested ones flattened; a layer called n times has n outputs.
     """
-    captured, handles = [], []
-    for layer in layers:
-        outputs = []
-        captured.append(outputs)
-        handles.append(layer.register_forward_hook(partial(_keep, outputs)))
+    captured = [[] for _ in layers]
+    hooks = [partial(_keep, outputs) for outputs in captured]
+    handles = [layer.register_forward_hook(hook) for layer, hook in zip(layers, hooks)]
     try:
         return forward(), captured
     finally:

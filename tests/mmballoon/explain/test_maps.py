@@ -1,4 +1,4 @@
-"""Maps lie where the objects are: planted activations, on wide, tall and square pictures."""
+"""Maps lie where the objects are: planted activations, on wide, tall and square images."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ STRIDE, INPUT = 8, 320
 
 def metainfo(width, height):
     """What the test pipeline (Resize to 320 with the aspect ratio kept, Pad to 320 x 320) notes of
-    a picture.
+    an image.
     """
     scale = INPUT / max(width, height)
     new = round(width * scale), round(height * scale)
@@ -27,7 +27,7 @@ def metainfo(width, height):
 @pytest.mark.parametrize('spot', [(0.5, 0.5), (0.2, 0.8), (0.9, 0.15)])
 def test_planted_activation_is_found_within_a_cell(size, spot):
     (width, height), info = size, metainfo(*size)
-    x, y = spot[0] * width, spot[1] * height  # a point of the picture; in the input, then in cells:
+    x, y = spot[0] * width, spot[1] * height  # a point of the image; in the input, then in cells:
     featmap = np.zeros((INPUT // STRIDE, INPUT // STRIDE), np.float32)
     featmap[
         int(y * info['scale_factor'][1] / STRIDE), int(x * info['scale_factor'][0] / STRIDE)
