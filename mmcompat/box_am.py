@@ -1,11 +1,12 @@
 """MMYOLO's Box AM on MMDetection's heads and on a grad-cam of today."""
 
-import functools
 import importlib.machinery
 import inspect
 import sys
 
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
+
+from ._replace import repair
 
 
 def head_module(head):
@@ -20,7 +21,7 @@ def head_module(head):
     return head._modules.get('head_module', head)
 
 
-def without_use_cuda(init):
+def without_use_cuda(init, self, *args, use_cuda=False, **kwargs):
     """A grad-cam method takes the argument ``use_cuda``, and ignores it.
 
     Symptom:  TypeError: GradCAM.__init__() got an unexpected keyword argument 'use_cuda'
@@ -29,19 +30,14 @@ def without_use_cuda(init):
     Upstream: https://github.com/jacobgil/pytorch-grad-cam/releases (1.5.0)
     Delete:   when mmyolo stops passing it
     """
-
-    @functools.wraps(init)
-    def wrapped(self, *args, use_cuda=False, **kwargs):
-        return init(self, *args, **kwargs)
-
-    return wrapped
+    init(self, *args, **kwargs)
 
 
 def repair_grad_cam(package):
     base = package.base_cam.BaseCAM
     for cls in (base, *base.__subclasses__()):  # the base first: most inherit its constructor
-        if 'use_cuda' not in inspect.signature(cls.__init__, follow_wrapped=False).parameters:
-            cls.__init__ = without_use_cuda(cls.__init__)
+        if 'use_cuda' not in inspect.signature(cls.__init__).parameters:
+            repair(cls, '__init__')(without_use_cuda)
 
 
 class GradCamFinder:

@@ -28,19 +28,18 @@ def get_cat_ids(original, self, cat_names=(), sup_names=(), cat_ids=()):
     """
     if isinstance(cat_names, str) or not len(cat_names) or len(sup_names) or len(cat_ids):
         return original(self, cat_names, sup_names, cat_ids)
-    ids = {}
-    for key, category in self.cats.items():
-        ids.setdefault(category['name'], []).append(key)
+    found = []
     for name in cat_names:
-        if len(ids.get(name, ())) > 1:
-            found = f'categories {ids[name]} of the annotation file'
-            raise ValueError(f'{found} have the same name {name!r}')
-    free = 1 + max((i for i in (*self.cats, *self.cat_img_map) if isinstance(i, int)), default=0)
-    for name in dict.fromkeys(name for name in cat_names if name not in ids):
-        ids[name] = [free]
-        self.cats[free] = dict(id=free, name=name)
-        free += 1
-    return [ids[name][0] for name in cat_names]
+        ids = [key for key, category in self.cats.items() if category['name'] == name]
+        if len(ids) > 1:
+            where = f'categories {ids} of the annotation file'
+            raise ValueError(f'{where} have the same name {name!r}')
+        if not ids:
+            used = [key for key in (*self.cats, *self.cat_img_map) if isinstance(key, int)]
+            ids = [1 + max(used, default=0)]
+            self.cats[ids[0]] = dict(id=ids[0], name=name)
+        found += ids
+    return found
 
 
 @repair(CocoMetric, 'results2json')

@@ -30,10 +30,6 @@ def track_iter_progress(track, tasks, *args, **kwargs):
 
 
 @repair(progressbar, 'track_progress', everywhere=True)
-def track_progress(track, func, tasks, *args, **kwargs):
-    return track(func, _with_length(tasks), *args, **kwargs)
-
-
 @repair(progressbar, 'track_parallel_progress', everywhere=True)
-def track_parallel_progress(track, func, tasks, *args, **kwargs):
+def track_progress(track, func, tasks, *args, **kwargs):
     return track(func, _with_length(tasks), *args, **kwargs)

@@ -4,4 +4,4 @@
 
 import mmcompat  # noqa: F401
 
-from . import copy_paste, curves, fast_pipeline, hooks, negatives  # noqa: F401
+from . import copy_paste, curves, fast_pipeline, hooks  # noqa: F401

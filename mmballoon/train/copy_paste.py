@@ -39,9 +39,14 @@ class CachedCopyPaste(BaseTransform):
         self.cut_outs = {}  # img_path -> [(label, (h, w, 4) uint8: BGR and alpha)]
 
     def transform(self, results):
-        masks = results.pop('gt_masks')
-        if results['img_path'] not in self.cut_outs:
-            self.cut_outs[results['img_path']] = self._cut_outs(results, masks)
+        path, masks = results['img_path'], results.pop('gt_masks').masks
+        if path not in self.cut_outs:
+            self.cut_outs[path] = found = []
+            labels, ignored = results['gt_bboxes_labels'], results['gt_ignore_flags']
+            for label, polygons, ignore in zip(labels, masks, ignored):
+                cut = None if ignore else cut_out(results['img'], polygons)
+                if cut is not None:
+                    found.append((label, cut))
         if np.random.rand() >= self.prob:
             return results
         pool = [item for items in self.cut_outs.values() for item in items]
@@ -62,15 +67,6 @@ class CachedCopyPaste(BaseTransform):
         results['gt_bboxes'] = type(results['gt_bboxes'])(torch.from_numpy(boxes))
         results['gt_bboxes_labels'] = np.array(labels, dtype=np.int64)
         return results
-
-    def _cut_outs(self, results, masks):
-        found = []
-        labels, ignored = results['gt_bboxes_labels'], results['gt_ignore_flags']
-        for polygons, label, ignore in zip(masks.masks, labels, ignored):
-            cut = None if ignore else cut_out(results['img'], polygons)
-            if cut is not None:
-                found.append((label, cut))
-        return found
 
     def _paste(self, image, cut, boxes):
         """Blend a cut-out into the image in place; its box [x1, y1, x2, y2] in pixels, or None.

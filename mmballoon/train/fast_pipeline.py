@@ -1,4 +1,4 @@
-"""Three of upstream's transforms, made faster.
+"""Three of upstream's transforms, made faster, and a crop that keeps images without objects.
 
 - ``LoadCachedImage`` decodes an image once in each worker, and upstream's deep copies of it
   (CachedMosaic makes five per sample) copy nothing.
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from mmcv.image import rescale_size
 from mmcv.transforms import LoadImageFromFile
-from mmdet.datasets.transforms import Resize, YOLOXHSVRandomAug
+from mmdet.datasets.transforms import RandomCrop, Resize, YOLOXHSVRandomAug
 from mmdet.registry import TRANSFORMS
 from torch.utils.data import get_worker_info
 
@@ -102,3 +102,16 @@ class HSVRandomAug(YOLOXHSVRandomAug):
         hsv = cv2.LUT(cv2.cvtColor(results['img'], cv2.COLOR_BGR2HSV), table)
         results['img'] = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)
         return results
+
+
+@TRANSFORMS.register_module()
+class CropWithNegatives(RandomCrop):
+    """RandomCrop that keeps an image which has no object.
+
+    RandomCrop drops every crop without an object, and so every image without one; MMDetection then
+    takes another image in its place. Where there is an object, a crop still has to show one.
+    """
+
+    def transform(self, results):
+        self.allow_negative_crop = len(results['gt_bboxes']) == 0
+        return super().transform(results)

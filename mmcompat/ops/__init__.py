@@ -23,29 +23,14 @@ from .._replace import replace
 from . import convolution, focal, nms, roi
 
 # These have a gradient, and take the place of mmcv's Python function, so that torch differentiates them.
-FUNCTIONS = dict(
-    carafe=convolution.carafe,
-    carafe_naive=convolution.carafe,
-    deform_conv2d=convolution.deform_conv2d,
-    deform_roi_pool=roi.deform_roi_pool,
-    modulated_deform_conv2d=convolution.modulated_deform_conv2d,
-    roi_align=roi.roi_align,
-    roi_pool=roi.roi_pool,
-    sigmoid_focal_loss=focal.sigmoid_focal_loss,
-    softmax_focal_loss=focal.softmax_focal_loss,
-    # mmcv's own asks for a process group when it is built. torch's knows empty inputs since 1.9.
-    SyncBatchNorm=SyncBatchNorm,
-)
-
-
+DIFFERENTIABLE = (
+    convolution.carafe, convolution.deform_conv2d, convolution.modulated_deform_conv2d,
+    focal.sigmoid_focal_loss, focal.softmax_focal_loss, roi.deform_roi_pool, roi.roi_align, roi.roi_pool,
+)  # fmt: skip
 # These have none, and are what the compiled module would have.
-COMPILED = dict(
-    nms=nms.nms,
-    softnms=nms.softnms,
-    nms_match=nms.nms_match,
-    masked_im2col_forward=convolution.masked_im2col_forward,
-    masked_col2im_forward=convolution.masked_col2im_forward,
-)
+COMPILED = (
+    convolution.masked_col2im_forward, convolution.masked_im2col_forward, nms.nms, nms.nms_match, nms.softnms,
+)  # fmt: skip
 
 
 class StandIn(ModuleType):
@@ -77,11 +62,14 @@ def attention(value, shapes, level_start, locations, weights, im2col_step):
 
 if 'mmcv._ext' not in sys.modules and importlib.util.find_spec('mmcv._ext') is None:
     stand_in = sys.modules['mmcv._ext'] = StandIn('mmcv._ext')
-    vars(stand_in).update(COMPILED)
+    vars(stand_in).update({function.__name__: function for function in COMPILED})
     stand_in.__spec__ = ModuleSpec('mmcv._ext', loader=None)  # pkgutil.find_loader asks for it
     import mmcv.ops
 
-    for name, function in FUNCTIONS.items():
-        replace(mmcv.ops, name, function, everywhere=True)
+    for function in DIFFERENTIABLE:
+        replace(mmcv.ops, function.__name__, function, everywhere=True)
+    replace(mmcv.ops, 'carafe_naive', convolution.carafe, everywhere=True)
+    # mmcv's own asks for a process group when it is built. torch's knows empty inputs since 1.9.
+    replace(mmcv.ops, 'SyncBatchNorm', SyncBatchNorm, everywhere=True)
     replace(mmcv.ops.multi_scale_deform_attn.MultiScaleDeformableAttnFunction, 'apply', attention)
     MODELS.register_module('MMSyncBN', force=True, module=SyncBatchNorm)

@@ -5,15 +5,12 @@ module of this package changes nothing.
 """
 
 import functools
+import pkgutil
 from collections import defaultdict
 from importlib import import_module
 
 from mmballoon.cli import check_packages
 
-MODULES = (
-    'screen', 'classes', 'devices', 'checkpoints', 'config_variables', 'drawing', 'nms_best_first', 'resume',
-    'weights', 'weights_match',
-)  # fmt: skip
 _replacements = defaultdict(list)  # {name of a module here: [(owner, name, function)]}
 
 
@@ -49,8 +46,9 @@ def apply():
     check_packages()
     import mmcompat  # noqa: F401
 
-    for name in MODULES:
-        module = import_module(f'{__name__}.{name}')
-        getattr(module, 'apply', bool)()  # what is more than a function that is replaced
-        for replacement in _replacements[f'{__name__}.{name}']:
+    for _, name, _ in pkgutil.iter_modules(__path__, f'{__name__}.'):
+        module = import_module(name)
+        if hasattr(module, 'apply'):  # for what is not a function
+            module.apply()
+        for replacement in _replacements[name]:
             _replace(*replacement)

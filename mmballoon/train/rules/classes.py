@@ -17,12 +17,12 @@ from pathlib import Path
 import mmdet.apis
 from mmdet.apis import DetInferencer, inference
 from mmdet.registry import DATASETS
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 
 from mmballoon.cli import UserError
 from mmballoon.data.coco import datasets, read_json
 from mmballoon.train.rules import instead
-from mmballoon.train.rules.weights_match import loads_whole_model
+from mmballoon.train.rules.weights_match import require_match
 
 NEXT = "name them in metainfo['classes'] of the config, or correct the file"
 SPLITS = ('train', 'val', 'test')
@@ -205,12 +205,14 @@ def _logged(method, self, *args, **kwargs):
 
 @instead(Runner, 'load_checkpoint')
 def _load_checkpoint(load, self, *args, **kwargs):
-    """Runner.load_checkpoint, which in a test or with --resume logs the lines of ``check_checkpoint``."""
+    """Runner.load_checkpoint, which checks what a test or --resume loads; load_from may load a part."""
     loaded = load(self, *args, **kwargs)
-    if loads_whole_model(self):
+    if self._resume or not isinstance(self._train_loop, BaseLoop):
         meta = (loaded.get('meta') or {}).get('dataset_meta') or {}
         for line in check_checkpoint(self.cfg, meta):
             self.logger.warning(line)
+        # module: inside the wrapper of torchrun or --tta
+        require_match(getattr(self.model, 'module', self.model), loaded)
     return loaded
 
 

@@ -4,14 +4,15 @@ Symptom:  mAP 0, boxes at random places, or "list has no attribute items"
 Cause:    MMEngine loads whatever fits and logs the rest
 Upstream: https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/runner/checkpoint.py
 
-Training (load_from, init_cfg), and load_checkpoint in one's own code, may load a part.
+For the Runner, classes.py calls it. Training (load_from, init_cfg), and load_checkpoint in one's own
+code, may load a part.
 """
 
 import zipfile
 
 from mmdet.apis import det_inferencer, inference
 from mmengine.infer import infer
-from mmengine.runner import BaseLoop, Runner, checkpoint
+from mmengine.runner import checkpoint
 
 from mmballoon.cli import DAMAGED, UserError, is_whole
 from mmballoon.train.rules import instead
@@ -61,17 +62,3 @@ def _checked(load, model, source, *args, **kwargs):
     loaded = load(model, source, *args, **kwargs)
     require_match(model, loaded)
     return loaded
-
-
-@instead(Runner, 'load_checkpoint')
-def _in_runner(load, self, *args, **kwargs):
-    loaded = load(self, *args, **kwargs)
-    if loads_whole_model(self):
-        # module: inside the wrapper of torchrun or --tta
-        require_match(getattr(self.model, 'module', self.model), loaded)
-    return loaded
-
-
-def loads_whole_model(runner):
-    """Whether a Runner tests, or resumes a training; else it may load a part (load_from)."""
-    return runner._resume or not isinstance(runner._train_loop, BaseLoop)

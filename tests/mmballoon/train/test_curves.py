@@ -8,7 +8,7 @@ import mmcompat  # noqa: F401
 import cv2
 from mmengine.visualization import LocalVisBackend
 
-from mmballoon.train.curves import CurvesHook, draw_curves, read_scalars
+from mmballoon.train.curves import CurvesHook, draw_curves, read_curves
 
 
 def test_curves_of_a_resumed_run(tiny):
@@ -18,8 +18,8 @@ def test_curves_of_a_resumed_run(tiny):
         and picture.shape[1] == 1200
         and not list(tiny.work_dir.glob('*.part.png'))
     )
-    losses, metrics = read_scalars(tiny.work_dir)
-    assert sorted(losses) == [1, 2] and sorted(metrics['bbox_mAP']) == [1, 2]
+    curves = read_curves(tiny.work_dir)
+    assert sorted(curves['loss']) == [1, 2] and sorted(curves['coco/bbox_mAP']) == [1, 2]
 
 
 def test_the_log_says_in_one_line_what_the_checkpoint_gave(tiny):
@@ -41,10 +41,9 @@ def test_later_runs_replace_what_earlier_ones_had(tmp_path):
         path.write_text(''.join(json.dumps(r) + '\n' for r in records))
     with open(path, 'a') as file:
         file.write('{"loss": 0.5, "epo')  # the process was killed here
-    losses, metrics = read_scalars(tmp_path)
-    assert losses == {1: [4.0], 2: [2.0], 3: [1.0]} and metrics == {
-        'bbox_mAP': {1: 0.4, 2: 0.2, 3: 0.1}
-    }
+    curves = read_curves(tmp_path)
+    assert curves['loss'] == {1: [4.0], 2: [2.0], 3: [1.0]}
+    assert curves['coco/bbox_mAP'] == {1: [0.4], 2: [0.2], 3: [0.1]}
 
 
 def test_a_new_run_in_an_old_folder_is_drawn_alone(tmp_path):
@@ -54,8 +53,8 @@ def test_a_new_run_in_an_old_folder_is_drawn_alone(tmp_path):
         records = [dict(loss=1.0, epoch=epoch, step=epoch) for epoch in range(1, epochs + 1)]
         records.append({'coco/bbox_mAP': 0.04 * epochs, 'step': epochs})
         path.write_text(''.join(json.dumps(r) + '\n' for r in records))
-    losses, metrics = read_scalars(tmp_path)
-    assert sorted(losses) == [1, 2, 3, 4] and metrics == {'bbox_mAP': {4: 0.16}}
+    curves = read_curves(tmp_path)
+    assert sorted(curves['loss']) == [1, 2, 3, 4] and curves['coco/bbox_mAP'] == {4: [0.16]}
 
 
 def test_other_loggers_get_the_picture(tmp_path):
