@@ -11,8 +11,7 @@ After a stop, the same command resumes: finished folds are kept. predictions.jso
 has the detections of all images, and report/report.html shows them.
 """
 
-import json
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from mmballoon.cli import UserError, report_errors
@@ -86,9 +85,8 @@ def other_predictions(folder, args):
     ours, theirs = load(folder / 'folds.json'), load(other / 'folds.json')
     for key in ('data', 'folds'):
         if ours[key] != theirs[key]:
-            raise UserError(
-                other, f'has other {key} than {folder}', f'choose the same {key} for both'
-            )
+            found = f'has other {key} than {folder}'
+            raise UserError(other, found, f'choose the same {key} for both')
     return other / 'predictions.json'
 
 
@@ -122,6 +120,8 @@ def main(argv=None):
 
         rules.apply()  # first: it reads --cfg-options
         args = parse_args(argv)
+        from mmengine import load
+
         from mmballoon.report import cross_validation, review
 
         review.check(args)
@@ -135,11 +135,11 @@ def main(argv=None):
         if args.learning_curve:
             sizes, found = zip(*results.values())
             cross['curve'] = cross_validation.learning_curve(to_coco(part), found, dealt, sizes)
-        predictions, out = folder / 'predictions.json', folder / 'report'
-        inputs = dict(vars(args), config=str(folder / 'config.py'), checkpoint=None)
-        inputs.update(predictions=predictions, compare=compare, out=out)
-        print(*build(Namespace(**inputs), cross=cross, sources=sources), sep='\n')
-        print(*summary(json.loads((out / 'report.json').read_text(encoding='utf-8'))), sep='\n')
+        args.config, args.checkpoint = str(folder / 'config.py'), None
+        args.predictions, args.compare = folder / 'predictions.json', compare
+        args.out = folder / 'report'
+        print(*build(args, cross=cross, sources=sources), sep='\n')
+        print(*summary(load(args.out / 'report.json')), sep='\n')
 
 
 if __name__ == '__main__':

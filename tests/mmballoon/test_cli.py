@@ -143,6 +143,20 @@ def test_a_package_that_upstream_asks_for(capsys):
         exec(compile(code, '/a/mine/local_visualizer.py', 'exec'), {})
 
 
+def test_a_package_that_mmdetection_refuses(capsys, monkeypatch):
+    code = compile(
+        "assert False, 'MMCV==2.2.0 is used but incompatible'", '/a/mmdet/__init__.py', 'exec'
+    )
+    line = 'mmcv-lite 2.2.0 is installed, expected <2.1,>=2.0.1; next: pip install ...'
+    monkeypatch.setattr(cli, 'package_problems', lambda: line)
+    with pytest.raises(SystemExit), report_errors():
+        exec(code, {})
+    assert capsys.readouterr().err == f'error: {line}\n'
+    monkeypatch.setattr(cli, 'package_problems', lambda: None)
+    with pytest.raises(AssertionError), report_errors():
+        exec(code, {})
+
+
 def test_what_is_no_file_is_not_replaced(tmp_path):
     """Whoever is root in a container would replace /dev/null for everybody."""
     os.mkfifo(tmp_path / 'null')
