@@ -36,26 +36,14 @@ def test_settings_are_in_the_log_file_and_not_on_the_screen(tiny):
 
 @pytest.mark.slow
 def test_ctrl_c_keeps_finished_epochs_and_says_how_to_go_on(tiny_data, tmp_path):
-    command = [
-        sys.executable,
-        'tools/train.py',
-        TOY,
-        '--work-dir',
-        str(tmp_path / 'w'),
-        '--cfg-options',
-        'train_dataloader.num_workers=0',
-        'train_dataloader.persistent_workers=False',
-    ]
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env={**os.environ, **tiny_data.env, 'CUDA_VISIBLE_DEVICES': ''},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
-    )  # a terminal's
+    command = [sys.executable, 'tools/train.py', TOY, '--work-dir', str(tmp_path / 'w')]
+    command += ['--cfg-options', 'train_dataloader.num_workers=0']
+    command += ['train_dataloader.persistent_workers=False']
+    env = {**os.environ, **tiny_data.env, 'CUDA_VISIBLE_DEVICES': ''}
+    terminal = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    settings = dict(cwd=ROOT, env=env, text=True, start_new_session=True, preexec_fn=terminal)
+    streams = dict(stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(command, **settings, **streams)
     saved = tmp_path / 'w/last_checkpoint'  # written once the epoch's checkpoint is whole
     while not saved.exists() and process.poll() is None:
         time.sleep(0.1)
@@ -67,18 +55,8 @@ def test_ctrl_c_keeps_finished_epochs_and_says_how_to_go_on(tiny_data, tmp_path)
 
 
 def test_test_prints_the_coco_table_and_writes_what_is_asked(tiny, tmp_path):
-    done = run(
-        'tools/test.py',
-        tiny.config,
-        tiny.checkpoint,
-        '--work-dir',
-        tmp_path / 'w',
-        '--out',
-        tmp_path / 'results.pkl',
-        '--show-dir',
-        'vis',
-        env=tiny.env,
-    )
+    args = [tiny.config, tiny.checkpoint, '--work-dir', tmp_path / 'w', '--show-dir', 'vis']
+    done = run('tools/test.py', *args, '--out', tmp_path / 'results.pkl', env=tiny.env)
     assert 'Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ]' in done.stdout
     with open(tmp_path / 'results.pkl', 'rb') as file:
         assert len(pickle.load(file)) == 4
@@ -98,10 +76,8 @@ def test_test_time_augmentation(tiny, tmp_path):
         done = run('tools/test.py', *args, env=tiny.env)
         assert 'maxDets=100' in done.stdout
         (log,) = work_dir.glob('*/*.log')
-        uses = log.read_text().count(
-            "type='DetTTAModel'"
-        )  # tta_model, and with --tta the model as well
-        assert uses == 1 + bool(options)
+        uses = log.read_text().count("type='DetTTAModel'")
+        assert uses == 1 + bool(options)  # tta_model, and with --tta the model as well
         with open(out, 'rb') as file:
             scores.append([image['pred_instances']['scores'] for image in pickle.load(file)])
     assert len(scores[0]) == len(scores[1]) == 4
@@ -109,19 +85,9 @@ def test_test_time_augmentation(tiny, tmp_path):
 
 
 def test_image_demo(tiny, tmp_path):
-    done = run(
-        'tools/image_demo.py',
-        tiny.images[0],
-        tiny.root / 'train',
-        tiny.config,
-        '--weights',
-        tiny.checkpoint,
-        '--out-dir',
-        tmp_path,
-        '--pred-score-thr',
-        0.05,
-        env=tiny.env,
-    )
+    args = [tiny.images[0], tiny.root / 'train', tiny.config, '--weights', tiny.checkpoint]
+    args += ['--out-dir', tmp_path, '--pred-score-thr', 0.05]
+    done = run('tools/image_demo.py', *args, env=tiny.env)
     assert len(list((tmp_path / 'vis').iterdir())) == 9
     predictions = json.loads((tmp_path / f'preds/{tiny.images[0].stem}.json').read_text())
     assert set(predictions) == {'labels', 'scores', 'bboxes'} and len(predictions['bboxes'][0]) == 4
@@ -131,26 +97,16 @@ def test_image_demo(tiny, tmp_path):
 
 @pytest.mark.slow
 def test_upstream_tool_and_script_of_a_clone(tiny, tmp_path):
-    run(
-        'tools/upstream.py',
-        'mmdet',
-        'tools/analysis_tools/browse_dataset.py',
-        tiny.config,
-        '--output-dir',
-        tmp_path / 'out',
-        '--not-show',
-        env=tiny.env,
-    )
+    browse = ['mmdet', 'tools/analysis_tools/browse_dataset.py', tiny.config, '--not-show']
+    run('tools/upstream.py', *browse, '--output-dir', tmp_path / 'out', env=tiny.env)
     assert len(list((tmp_path / 'out').iterdir())) == 8
     (tmp_path / 'clone').mkdir()
     (tmp_path / 'clone/sibling.py').write_text('GREETING = "hello"')
     (tmp_path / 'clone/script.py').write_text(
         'import sys, mmcv.ops, sibling\ndef main():\n    print(sibling.GREETING, sys.argv[1:])\n'
     )
-    assert (
-        "hello ['--flag', 'x']"
-        in run('tools/upstream.py', tmp_path / 'clone/script.py', '--flag', 'x').stdout
-    )
+    done = run('tools/upstream.py', tmp_path / 'clone/script.py', '--flag', 'x')
+    assert "hello ['--flag', 'x']" in done.stdout
     assert 'tools/analysis_tools/analyze_logs.py' in run('tools/upstream.py', 'mmdet').stdout
 
 
@@ -218,24 +174,12 @@ class Evil:
 def test_malicious_checkpoint_is_refused_by_test_and_demo(tiny, tmp_path):
     mark, path = tmp_path / 'pwned', tmp_path / 'evil.pth'
     torch.save(dict(state_dict={}, meta=Evil(mark)), path)
-    for command in (
-        ['tools/test.py', TOY, path, '--work-dir', tmp_path],
-        [
-            'tools/image_demo.py',
-            tiny.images[0],
-            TOY,
-            '--weights',
-            path,
-            '--out-dir',
-            tmp_path / 'o',
-        ],
-    ):
+    test = ['tools/test.py', TOY, path, '--work-dir', tmp_path]
+    demo = ['tools/image_demo.py', tiny.images[0], TOY, '--weights', path]
+    for command in (test, [*demo, '--out-dir', tmp_path / 'o']):
         line = one_line_error(*command, env=tiny.env)
-        assert (
-            str(path) in line
-            and 'holds posix.system' in line
-            and 'it was refused and none of it has run' in line
-        )
+        assert str(path) in line and 'holds posix.system' in line
+        assert 'it was refused and none of it has run' in line
         assert 'weights_only' not in line  # no advice to switch the safety off
     assert not mark.exists() and not (tmp_path / 'o').exists()
 

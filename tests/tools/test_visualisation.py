@@ -252,23 +252,11 @@ def test_mmyolos_own_box_am_with_other_releases(trained, mmyolo, grad_cam):
     if missing:
         pytest.skip(f'{", ".join(missing)}: not there; make test installs it')
     path = ':'.join(map(str, others))
-    done = subprocess.run(
-        [
-            sys.executable,
-            '-c',
-            LIBRARY,
-            str(trained.config),
-            str(trained.weights),
-            str(trained.images[0]),
-        ],
-        env={**os.environ, 'PYTHONPATH': path, 'BALLOON_ROOT': str(trained.root)},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    args = map(str, (trained.config, trained.weights, trained.images[0]))
+    env = {**os.environ, 'PYTHONPATH': path, 'BALLOON_ROOT': str(trained.root)}
+    settings = dict(env=env, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, '-c', LIBRARY, *args], **settings)
     assert done.returncode == 0, done.stderr[-2000:]
     version, where = done.stdout.strip().splitlines()[-1].split(maxsplit=1)
-    assert version == ('0.5.0' if mmyolo else '0.6.0') and (
-        Path(where).parent.name == grad_cam
-    ) == bool(grad_cam)
+    assert version == ('0.5.0' if mmyolo else '0.6.0')
+    assert (Path(where).parent.name == grad_cam) == bool(grad_cam)
