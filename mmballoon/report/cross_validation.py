@@ -59,9 +59,8 @@ def learning_curve(data, detections, folds, sizes):
         sizes: (S,) mean number of training images, increasing.
 
     1 - mAP is taken as a power of the number of images (Hestness et al., Deep learning scaling is
-    predictable, empirically, 2017), fitted on the log scale. The interval of each forecast is that of the
-    jackknife over folds, which differ in their images and in their trainings, with Student's t.
-    'forecast' is empty where the slope may be zero.
+    predictable, empirically, 2017), fitted on the log scale. 'forecast' is empty where the slope may be
+    zero: its interval is that of the jackknife over folds, with Student's t.
     """
     truth = hotcoco.COCO(data)
     keys = [image['id'] for image in data['images']]
@@ -74,8 +73,8 @@ def learning_curve(data, detections, folds, sizes):
     forecast, fitted = [], []
     if with_interval([slope for slope, _ in fits])['high'] < 0:
         for n in (len(keys), len(keys) + MORE, axis):
-            gain = with_interval([at(f, n) - at(f, sizes[-1]) for f in fits])
-            forecast.append(dict(gain, images=n, now=sizes[-1]))
+            row = gain(sizes, measured, left_out, n)
+            forecast.append(dict(row, images=n, now=sizes[-1]))
         for n in np.linspace(sizes[0], axis, 30):
             fitted.append((n / axis, with_interval([at(f, n) for f in fits])))
     upper = [(x, min(1, row['high'])) for x, row in fitted]
@@ -88,9 +87,44 @@ def learning_curve(data, detections, folds, sizes):
     return dict(sizes=sizes, measured=measured, forecast=forecast, axis=axis, drawn=drawn)
 
 
+def gain(sizes, measured, left_out, images):
+    """What a cross-validation with more images would measure above the last value of this one.
+
+    Args:
+        sizes, measured: (S,) number of training images, and the mAP with each.
+        left_out: (F, S) the same mAP without one of the F folds each.
+        images: number of training images of the forecast.
+
+    Returns {'value', 'low', 'high'}. The interval contains the error of the fitted line (jackknife over
+    folds, with Student's t), and the noise of two measurements: the last one here, which is also a part of
+    the fit, and the one to come. The noise is how far the folds' pseudo-values (Efron and Tibshirani, An
+    Introduction to the Bootstrap, 1993, chapter 11) are from a line of each fold.
+    """
+    sizes, measured, folds = np.asarray(sizes), np.asarray(measured), len(left_out)
+    fits = [fit(sizes, values) for values in (measured, *left_out)]
+    value, *others = (at(line, images) - at(line, sizes[-1]) for line in fits)
+    points = np.vander(np.log(sizes), 2)
+    solve = np.linalg.pinv(points)  # (2, S): slope and intercept from the values
+    pseudo = folds * _log_error(measured) - (folds - 1) * _log_error(left_out)
+    residuals = pseudo - pseudo @ (points @ solve).T
+    noise = (residuals**2).sum() / (
+        folds**2 * (len(sizes) - 2)
+    )  # variance of a mean over the folds
+    share = solve[0, -1] * np.log(images / sizes[-1])  # of the last measurement in the fitted gain
+    error = 1 - measured[-1]
+    noise *= error**2 * (1 + 2 * share) + (error - value) ** 2
+    spread = np.sqrt((folds - 1) * np.var(others) + noise)
+    half = student_t.ppf(0.975, folds - 1) * spread
+    return dict(value=float(value), low=float(value - half), high=float(value + half))
+
+
+def _log_error(values):
+    return np.log(1 - np.clip(values, 0, 0.999))
+
+
 def fit(sizes, values):
     """(slope, intercept) of log(1 - mAP) against log(images)."""
-    return np.polyfit(np.log(sizes), np.log(1 - np.clip(values, 0, 0.999)), 1)
+    return np.polyfit(np.log(sizes), _log_error(values), 1)
 
 
 def at(line, images):

@@ -51,9 +51,25 @@ def test_the_power_law_is_found():
     assert curve['measured'] == pytest.approx([0.4, 0.58, 0.7], abs=0.05)
     assert [row['images'] for row in curve['forecast']] == [20, 40, 40]
     for row in curve['forecast']:
-        assert 0 < row['low'] < row['value'] < row['high'] and row['now'] == 16
+        assert row['low'] < row['value'] < row['high'] and row['now'] == 16
     assert curve['forecast'][1]['value'] == pytest.approx(0.11, abs=0.03)
     assert len(curve['drawn']['band']) == 60
+
+
+@pytest.mark.parametrize('noise', [0.01, 0.03])
+@pytest.mark.parametrize('slope', [0.12, 0.3])
+def test_the_interval_of_the_gain_holds_the_next_measurement(noise, slope):
+    """Each fold has images of its own difficulty; each of its trainings, and those to come, have noise."""
+    rng, sizes, inside = np.random.default_rng(0), np.array([24, 48, 96]), 0
+    for _ in range(400):
+        fold = rng.normal(0, 0.05, (5, 1))
+        error = 0.45 * (np.array([*sizes, 192]) / 24) ** -slope
+        values = 1 - error + fold + rng.normal(0, noise, (5, 4))
+        left_out = (values.sum(axis=0) - values) / 4
+        measured, later = values[:, :3].mean(axis=0), values[:, 3].mean()
+        row = cross_validation.gain(sizes, measured, left_out[:, :3], 192)
+        inside += row['low'] <= later - measured[-1] <= row['high']
+    assert 0.92 <= inside / 400 <= 0.98
 
 
 @pytest.mark.parametrize('shares', [(0.6, 0.6, 0.6), (0.62, 0.58, 0.6), (0.7, 0.6, 0.5)])
