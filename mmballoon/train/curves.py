@@ -43,9 +43,7 @@ def read_curves(work_dir):
     A later run replaces the epochs of an earlier one from its own first epoch on.
     """
     curves = {name: {} for name in EPOCH_KEY}
-    for path in sorted(
-        work_dir.glob('*/vis_data/scalars.json')
-    ):  # the folders' names are their times
+    for path in sorted(work_dir.glob('*/vis_data/scalars.json')):  # a folder's name is its time
         new = {name: {} for name in EPOCH_KEY}
         for line in path.read_text(encoding='utf-8').splitlines():
             whole = line.startswith('{') and line.endswith('}')  # else cut off by a kill

@@ -6,7 +6,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import set_random_seed
 from torch.nn import Conv2d
 
-from mmballoon.train.rules.weights_match import mismatches
+from mmballoon.train.rules.weights import mismatches
 
 
 @HOOKS.register_module()
@@ -25,9 +25,8 @@ class ChannelsLastHook(Hook):
 class DepthwiseFloat32Hook(Hook):
     """On a CPU with ``--amp``, train depthwise convolutions in float32 and the rest in bfloat16.
 
-    The backward pass of a 5 x 5 depthwise convolution in torch 2.11 takes 1.9 to 2.4 times as long in
-    bfloat16 as in float32 (58 and 25 ms at 8 x 24 x 160 x 160). The results of a run differ slightly
-    with and without this hook.
+    torch 2.11's backward pass of a 5 x 5 depthwise convolution takes 1.9 to 2.4 times as long in bfloat16
+    (58 and 25 ms at 8 x 24 x 160 x 160). The results of a run differ slightly with and without this hook.
     """
 
     def before_train(self, runner):

@@ -1,15 +1,13 @@
 """Checkpoints appear whole, and a run deletes only those that it wrote itself, each after the next one is whole.
 
-Symptom:  after a kill or on a full disk, ``--resume`` ends with "PytorchStreamReader failed finding central
-          directory", last_checkpoint names a file that was deleted, or there is no best checkpoint;
-          ``--resume RUN_A/epoch_3.pth --work-dir RUN_B`` deletes the best checkpoint of run A
+Symptom:  after a kill or on a full disk, "PytorchStreamReader failed finding central directory", or no best
+          checkpoint; ``--resume RUN_A/epoch_3.pth --work-dir RUN_B`` deletes the best one of run A
 Cause:    LocalBackend.put writes into the file itself; CheckpointHook deletes the old checkpoint before it
-          writes the new one, writes last_checkpoint in place, and takes the names of what to delete from
-          the checkpoint that it resumes
+          writes the new one, and takes the names of what to delete from the one that it resumes
 Upstream: https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/hooks/checkpoint_hook.py
 
-A name in ``save_best`` that no validation reports ends in one line, before the first epoch if possible,
-and not in a KeyError after it (https://github.com/open-mmlab/mmengine/issues/1560).
+A name in ``save_best`` that no validation reports ends in one line, before the first epoch if possible
+(https://github.com/open-mmlab/mmengine/issues/1560).
 """
 
 import errno
@@ -94,10 +92,8 @@ def _forget_others(hook, runner, folder):
     It lists files of its folder. Beside a copy, or in another folder, these names may be of another
     run; and so is a file newer than the checkpoint, which was written after those that it lists.
     """
-    hub, resumed = (
-        runner.message_hub,
-        Path(getattr(runner, 'resumed', '')).resolve(),
-    )  # by resume.py
+    hub = runner.message_hub
+    resumed = Path(getattr(runner, 'resumed', '')).resolve()  # by resume.py
     written = Path(hub.runtime_info.get('last_ckpt') or '').resolve()
     original = resumed == written and resumed.parent == folder.resolve()
 

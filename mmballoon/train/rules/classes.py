@@ -1,17 +1,14 @@
 """The class names of a config against those of its annotation files and of a checkpoint, before work begins.
 
-Symptom:  a class that the config spells in another way than the files is never learned, without a word
-Cause:    MMDetection takes the categories whose names it knows, and says nothing about the others
-Upstream: https://github.com/open-mmlab/mmdetection/issues/9611
-
+MMDetection takes the categories whose names it knows, and says nothing about the others, so a class that the
+config spells in another way is never learned (https://github.com/open-mmlab/mmdetection/issues/9611).
 Images that are left out of training, or train without an object, are counted as well, and the sizes of
 --tta are compared with that of the config.
 """
 
 import difflib
 import sys
-from collections import Counter
-from dataclasses import dataclass
+from collections import Counter, namedtuple
 from pathlib import Path
 
 import mmdet.apis
@@ -22,26 +19,12 @@ from mmengine.runner import BaseLoop, Runner
 from mmballoon.cli import UserError
 from mmballoon.data.coco import datasets, read_json
 from mmballoon.train.rules import instead
-from mmballoon.train.rules.weights_match import require_match
+from mmballoon.train.rules.weights import require_match
 
-NEXT = "name them in metainfo['classes'] of the config, or correct the file"
-SPLITS = ('train', 'val', 'test')
-
-
-@dataclass
-class CocoFile:
-    """The annotation file of a dataset in a config.
-
-    classes: those of the config. names: those of the file's categories. sides: {image id: shorter side in
-    pixels}. boxes: [(image id, name)]. filter_cfg: which images the dataset leaves out of training.
-    """
-
-    path: Path
-    classes: tuple
-    names: set
-    sides: dict
-    boxes: list
-    filter_cfg: dict
+# The annotation file of a dataset in a config. classes: those of the config. names: those of the file's
+# categories. sides: {image id: shorter side in pixels}. boxes: [(image id, name)]. filter_cfg: which images
+# the dataset leaves out of training.
+CocoFile = namedtuple('CocoFile', 'path classes names sides boxes filter_cfg')
 
 
 def class_names(dataset):
@@ -111,12 +94,14 @@ def check(cfg, *splits):
         names, classes = category_names(found), {name for file in found for name in file.classes}
         if names and not names & classes:
             what = f'its categories are {_list(names)}, the classes of the config {_list(classes)}'
-            raise UserError(found[0].path, what, NEXT)
+            advice = "name them in metainfo['classes'] of the config, or correct the file"
+            raise UserError(found[0].path, what, advice)
     everything = list({file.path: file for found in files.values() for file in found}.values())
     classes = dict.fromkeys(name for file in everything for name in file.classes)
     names, lines = category_names(everything), []
     if not names >= set(classes):  # the others may be in a split that was not asked for
-        names = names.union(*(category_names(coco_files(cfg, split)) for split in SPLITS))
+        for split in ('train', 'val', 'test'):
+            names |= category_names(coco_files(cfg, split))
     for name in classes:
         if name not in names:
             near = difflib.get_close_matches(str(name), map(str, names - set(classes)), 1)

@@ -7,10 +7,8 @@ Upstream: https://github.com/open-mmlab/mmdetection/issues/8398
 The file that sets and uses a variable (of several, the one that inherits from the others) is read as if
 a line after it set the option's value. So all that the config computes from the variable changes, too.
 
-No code runs while a .yml config is read: MMEngine's yaml.Loader calls what a tag such as
-``!!python/object/apply:os.system`` names. The tuples that MMEngine writes are still read. A config remains a
-program, though, in any format: it names the functions that build a model. So use configs of people whom
-you trust.
+No tag of a .yml config, such as ``!!python/object/apply:os.system``, is run. A config remains a program,
+though, in any format: it names the functions that build a model. So use configs of people whom you trust.
 """
 
 import ast
@@ -158,10 +156,9 @@ def _report(key, plain):
 def _with_spaces(upstreams, text):
     """DictAction._parse_iterable, which deletes all spaces, without those inside a path or a class name."""
     outer = r'[\s,()\[\]\'"]'
-    kept = re.sub(
-        rf'(?<!{outer}) +(?!{outer}|$)', lambda spaces: '\0' * len(spaces[0]), text.strip()
-    )
-    value = upstreams(kept)  # for a list, it calls this function for each element
+    inside = re.compile(rf'(?<!{outer}) +(?!{outer}|$)')
+    # For a list, upstream's function calls this one for each element.
+    value = upstreams(inside.sub(lambda spaces: '\0' * len(spaces[0]), text.strip()))
     return value.replace('\0', ' ') if isinstance(value, str) else value
 
 
@@ -176,8 +173,7 @@ def _once(format_code, text, **options):
 
 def apply():
     """Keep spaces in options, and read YAML safely."""
-    DictAction._parse_iterable = staticmethod(
-        functools.partial(_with_spaces, DictAction._parse_iterable)
-    )
+    parse = functools.partial(_with_spaces, DictAction._parse_iterable)
+    DictAction._parse_iterable = staticmethod(parse)
     # MMEngine reads a hundred .yml files for each config of MMDetection; this loader is ten times as fast.
     yaml_handler.Loader = getattr(yaml, 'CFullLoader', yaml.FullLoader)

@@ -1,14 +1,13 @@
 """The device, the number type of mixed precision, and how workers start.
 
-A config that names no dtype gets bfloat16 on GPUs that compute in it (compute capability 8.0, Ampere,
-or newer; torch only emulates it on older ones, such as a T4), and float16 on older GPUs. A CPU gets
-bfloat16 if it has instructions for it (AVX512-BF16 or AMX). Other CPUs get float32, whatever the config
-says: torch's bfloat16 is many times slower there (https://github.com/pytorch/pytorch/issues/183815).
+A config that names no dtype gets bfloat16 on GPUs that compute in it (compute capability 8.0, Ampere, or
+newer; torch only emulates it on a T4), and float16 on older ones. A CPU gets bfloat16 if it has instructions
+for it (AVX512-BF16 or AMX), and else float32, whatever the config says: torch's bfloat16 is many times
+slower there (https://github.com/pytorch/pytorch/issues/183815).
 
 A Mac trains on its CPU, because MMEngine's mixed precision does not know the device mps; BALLOON_DEVICE=mps
-in the environment keeps mps, for those who want to try it. Its workers start by spawn, as Python's do there:
-libraries of macOS do not allow a fork (https://github.com/python/cpython/issues/77906). We have no Mac: the
-tests pretend to run on one, and start workers by spawn on Linux.
+keeps mps, to try it. Workers start by spawn there, as Python's do: libraries of macOS do not allow a fork
+(https://github.com/python/cpython/issues/77906). The tests pretend to run on a Mac; we have none.
 """
 
 import os

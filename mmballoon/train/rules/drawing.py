@@ -1,8 +1,7 @@
 """Any number of classes has colours, and images of every format can be drawn on.
 
-MMDetection asserts that the config's palette has a colour for each class, and writes a picture in the
-format of its image, which ends in an error for .jfif and .pgm. Where there is no window for --show, MMEngine
-waits forever for a key.
+MMDetection asserts that the palette has a colour for each class, and writes a picture in the format of its
+image, which fails for .jfif and .pgm. Without a window for --show, MMEngine waits forever for a key.
 """
 
 from pathlib import Path

@@ -1,12 +1,8 @@
 """Non-maximum suppression that stops once it has as many boxes as are kept: the same boxes, sooner.
 
-Symptom:  with RTMDet's score threshold of 0.001, 3000 to 5500 boxes of a photograph go through NMS, which
-          takes 17 to 49 ms on a CPU; then the 300 best are kept
-Cause:    BaseDenseHead._bbox_post_process suppresses among all boxes before it applies max_per_img
-Upstream: https://github.com/open-mmlab/mmdetection/blob/v3.3.0/mmdet/models/dense_heads/base_dense_head.py
-
-NMS goes from the best score down, and a box is never suppressed by a worse one. So the best boxes of
-all are among those with the best scores, as soon as these give enough.
+RTMDet's score threshold of 0.001 sends 3000 to 5500 boxes of a photograph through NMS, which takes 17 to 49 ms
+on a CPU; then the 300 best are kept. NMS goes from the best score down, and a box is never suppressed by a
+worse one. So the best of all are among those with the best scores, as soon as these give enough.
 """
 
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead

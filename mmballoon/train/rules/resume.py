@@ -1,13 +1,11 @@
 """``--resume`` goes on from a checkpoint that is whole, by the schedule of the config that it is given.
 Where there is no checkpoint, training begins as without ``--resume``.
 
-Symptom:  RuntimeError: PytorchStreamReader failed ..., or FileNotFoundError, on ``--resume``; or a training
-          from random weights, although the config or --cfg-options name others in load_from; with another
-          batch size, more epochs or another learning rate, "eta: -1 day", or a learning rate that does
-          not fall as planned, or rises again
-Cause:    find_latest_checkpoint returns what the file last_checkpoint names, whole or not; tools/train.py
-          sets load_from to None, even where there is nothing to resume; Runner.resume takes the schedule
-          and the number of iterations from the checkpoint, although an epoch may have others now
+Symptom:  "PytorchStreamReader failed", or FileNotFoundError; a training from random weights, although the
+          config has a load_from; with another batch size, number of epochs or learning rate, "eta: -1 day",
+          or a learning rate that does not fall as planned
+Cause:    find_latest_checkpoint returns what the file last_checkpoint names; tools/train.py removes load_from
+          even where there is nothing to resume; Runner.resume takes the schedule from the checkpoint
 Upstream: https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/runner/checkpoint.py
           https://github.com/open-mmlab/mmdetection/issues/6572
 """
@@ -115,16 +113,13 @@ def _follow_config(runner, schedulers, settings):
     planned = [(group.get('initial_lr', group['lr']), group['lr']) for group in groups]
     old = runner.message_hub.runtime_info  # the checkpoint's
     epochs, iterations = old.get('max_epochs') or 1, old.get('max_iters') or 0
-    pairs = {
-        'max_epochs': (epochs, runner.max_epochs),
-        'iterations per epoch (by the batch size and the number of images)': (
-            iterations // epochs, runner.max_iters // runner.max_epochs
-        ),
-        'learning rate': (max(resumed)[0], max(planned)[0]),
-    }  # fmt: skip
-    changed = [
-        f'{name} was {was:g}, now {now:g}' for name, (was, now) in pairs.items() if was != now
-    ]
+    length = 'iterations per epoch (by the batch size and the number of images)'
+    rows = (
+        ('max_epochs', epochs, runner.max_epochs),
+        (length, iterations // epochs, runner.max_iters // runner.max_epochs),
+        ('learning rate', max(resumed)[0], max(planned)[0]),
+    )
+    changed = [f'{name} was {was:g}, now {now:g}' for name, was, now in rows if was != now]
     if not changed and resumed != planned:
         changed = ['param_scheduler']
     if changed:

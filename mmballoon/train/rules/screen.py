@@ -1,9 +1,5 @@
-"""The screen shows progress; pages of settings go to the log file only, and some warnings nowhere.
+"""The screen shows progress; pages of settings go to the log file only, and warnings of old spellings nowhere.
 
-Symptom:  several hundred lines (environment, config, hooks, paramwise_options) before the first line about
-          training; pages of FutureWarning and UserWarning, some once per epoch or per image
-Cause:    MMEngine's Runner and its optimizer constructor log settings at the level of progress; old
-          spellings inside mmdet, mmengine and torchvision's callers
 Upstream: https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/runner/runner.py (_log_env, dump_config)
           https://github.com/open-mmlab/mmdetection/blob/v3.3.0/mmdet/models/layers/se_layer.py (torch.cuda.amp)
 

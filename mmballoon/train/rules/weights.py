@@ -1,9 +1,11 @@
-"""Downloaded weights are verified before they are used, and may come from a copy or a mirror.
+"""Downloaded weights are verified, and may come from a copy or a mirror; a checkpoint has to fit its model.
 
-Symptom:  a training that starts from weights of somebody else, or "certificate verify failed" or "timed out" with no
-          way around it
-Cause:    load_from_http asks one host, and never compares the sha256 that the file's name promises
-Upstream: https://github.com/open-mmlab/mmdetection/issues/12396
+Symptom:  a training that starts from weights of somebody else; "certificate verify failed" or "timed out"
+          with no way around it; mAP 0, boxes at random places, or "list has no attribute items"
+Cause:    load_from_http asks one host, and does not compare the sha256 that a file's name promises;
+          MMEngine loads whatever fits and logs the rest
+Upstream: https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/runner/checkpoint.py
+          https://github.com/open-mmlab/mmdetection/issues/12396
 
 BALLOON_WEIGHTS names a copy (a file, or its folder) or a mirror (the address of its folder). Downloads stay
 in torch's cache. Weights whose whole sha256 is in this file are refused where it differs. The end of any
@@ -11,24 +13,30 @@ other name is compared, and a difference is a line in the log: a name proves not
 
 ``mmballoon://cat,dog`` names the weights in the package, with these classes (mmballoon/weights/README.md).
 A comma in the name of a class is written %2C.
+
+A test, a demo and --resume refuse a checkpoint of another model or of other classes. Training (load_from,
+init_cfg), and load_checkpoint in one's own code, may load a part.
 """
 
 import hashlib
 import os
 import re
+import zipfile
 from http.client import HTTPException
 from pathlib import Path
 
 import torch
+from mmdet.apis import det_inferencer, inference
+from mmengine.infer import infer
 from mmengine.logging import print_log
 from mmengine.runner import checkpoint
 
-from mmballoon import weights
-from mmballoon.cli import FILE_SYSTEM, UserError
+from mmballoon.cli import DAMAGED, FILE_SYSTEM, UserError, is_whole
+from mmballoon.train.rules import instead
 
 # The whole sha256 where we know it.
 RTMDET_TINY = 'rtmdet_tiny_8xb32-300e_coco_20220902_112414-78e30dcc.pth'
-PACKAGED = Path(weights.__file__).parent / 'rtmdet_tiny_objects.pth'
+PACKAGED = Path(__file__).parents[2] / 'weights/rtmdet_tiny_objects.pth'
 SHA256 = {
     RTMDET_TINY: '78e30dcce0c6f594eaff0d6977b84b4103688b4aff0ad1aa16008a8cc854a7fb',
     PACKAGED.name: '798bab03c01f9368e618cb0af7e9d8a161856f3d16c03f4e7aa82dee9401725f',
@@ -41,9 +49,8 @@ def address(config, name):
     known = torch.load(PACKAGED, weights_only=True)['meta']['dataset_meta']['classes']
     unknown = [label for label in classes if label not in known]
     if unknown or not classes:
-        found = (
-            f'the weights in the package know no {", ".join(map(repr, unknown)) or "class of COCO"}'
-        )
+        names = ', '.join(map(repr, unknown)) or 'class of COCO'
+        found = f'the weights in the package know no {names}'
         raise UserError(name, found, 'train, and add --weights CHECKPOINT')
     return 'mmballoon://' + ','.join(name.replace(',', '%2C') for name in classes)
 
@@ -112,10 +119,54 @@ def _verify(path, name, advice):
     # OpenMMLab and torch put the first digits into the name; others put a date there.
     promised = re.search(r'-(?!20\d{6}\.)([0-9a-f]{8,64})\.\w+$', name)
     if promised and not found.startswith(promised[1]):
-        print_log(
-            f'{path}: the name ends with {promised[1]}, but the sha256 begins with {found[:8]}',
-            'current',
-        )
+        differs = f'the name ends with {promised[1]}, but the sha256 begins with {found[:8]}'
+        print_log(f'{path}: {differs}', 'current')
+
+
+def mismatches(model, weights):
+    """Names of the tensors of a state dict that ``weights`` does not fill; a text about a shape, or ''."""
+    names, shapes = [], ''
+    for name, value in model.items():
+        found = getattr(weights.get(name), 'shape', None)
+        if found != value.shape and not name.endswith('num_batches_tracked'):
+            names.append(name)
+            if found and not shapes:
+                shapes = f'{tuple(found)} in the checkpoint, {tuple(value.shape)} in the model'
+    return names, shapes
+
+
+def require_match(model, loaded):
+    """Raise a UserError unless the content of a checkpoint fills the whole model."""
+    weights = {k.removeprefix('module.'): v for k, v in loaded.get('state_dict', loaded).items()}
+    names, shapes = mismatches(model.state_dict(), weights)
+    if names and not shapes:
+        # Perhaps these are names of an older release, which the model knows, as FCOS does.
+        names = model.load_state_dict(weights, strict=False).missing_keys
+    if names:
+        found = f'{len(names)} tensors are missing or of another shape, such as {names[0]} {shapes}'.strip()
+        raise UserError('the checkpoint does not fit the model', found, 'use its own config')
+
+
+@instead(checkpoint.CheckpointLoader, 'load_checkpoint')
+def _load(load, filename, *args, **kwargs):
+    if zipfile.is_zipfile(filename) and not is_whole(filename):  # torch compares no checksums
+        raise UserError(filename, 'its content does not have its checksum', DAMAGED)
+    loaded = load(filename, *args, **kwargs)
+    if not isinstance(loaded, dict) or not isinstance(loaded.get('state_dict', loaded), dict):
+        raise UserError(filename, 'holds no weights', 'pass a checkpoint of tools/train.py')
+    if isinstance(loaded.get('meta'), dict):
+        # A text that Runner.resume would run as Python; MMEngine itself writes none.
+        loaded['meta'].pop('config', None)
+    return loaded
+
+
+@instead(inference, 'load_checkpoint')
+@instead(det_inferencer, '_load_checkpoint_to_model')
+@instead(infer, '_load_checkpoint_to_model')
+def _checked(load, model, source, *args, **kwargs):
+    loaded = load(model, source, *args, **kwargs)
+    require_match(model, loaded)
+    return loaded
 
 
 def apply():

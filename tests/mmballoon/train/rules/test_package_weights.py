@@ -14,7 +14,7 @@ from mmengine.runner import load_checkpoint
 
 from mmballoon.cli import UserError
 from mmballoon.render.kinds import kinds
-from mmballoon.train.rules import weights, weights_match
+from mmballoon.train.rules import weights
 
 CARD = (weights.PACKAGED.parent / 'README.md').read_text(encoding='utf-8')
 
@@ -75,7 +75,7 @@ def test_recipes_start_from_them_and_all_weights_fit(name):
     assert config.load_from == 'mmballoon://balloon' == weights.address(config, name)
     model = MODELS.build(config.model)
     loaded = load_checkpoint(model, config.load_from, map_location='cpu')
-    weights_match.require_match(model, loaded)
+    weights.require_match(model, loaded)
 
 
 def test_damage_is_noticed(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from mmengine.runner import runner, save_checkpoint
 
 from mmballoon import upstream
 from mmballoon.cli import UserError
-from mmballoon.train.rules import resume, weights_match
+from mmballoon.train.rules import resume, weights
 
 SCRIPT = Path(__file__).with_name('kill_at_every_write.py')
 
@@ -243,8 +243,6 @@ def test_a_config_inside_a_checkpoint_is_not_run(tmp_path, train):
     train(tmp_path / 'a', resume=True)
     assert (tmp_path / 'a/epoch_3.pth').is_file() and not mark.exists()
     (tmp_path / 'list.pth').write_bytes(b'')
-    assert weights_match._load(lambda filename: dict(meta=5), str(tmp_path / 'list.pth')) == dict(
-        meta=5
-    )
+    assert weights._load(lambda filename: dict(meta=5), str(tmp_path / 'list.pth')) == dict(meta=5)
     with pytest.raises(UserError, match='holds no weights'):
-        weights_match._load(lambda filename: [1], str(tmp_path / 'list.pth'))
+        weights._load(lambda filename: [1], str(tmp_path / 'list.pth'))

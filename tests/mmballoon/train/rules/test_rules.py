@@ -166,7 +166,7 @@ def test_any_number_of_classes_has_colours():
 def test_weights_with_names_of_an_older_release_fit():
     """As those of FCOS: bbox_head.fcos_cls is conv_cls now, and the head's own loader knows it."""
     from mmballoon.cli import UserError
-    from mmballoon.train.rules.weights_match import require_match
+    from mmballoon.train.rules.weights import require_match
 
     class Model(torch.nn.Linear):
         def _load_from_state_dict(self, state_dict, *args):
