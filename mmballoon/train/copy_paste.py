@@ -13,6 +13,7 @@ from mmdet.registry import TRANSFORMS
 
 MIN_SIDE = 24  # pixels: smaller objects are not cut out
 MAX_SIDE = 400  # pixels: larger objects are stored at this size
+MAX_HIDDEN = 0.3  # share of a box: an object is not pasted where it would hide more
 
 
 @TRANSFORMS.register_module()
@@ -28,13 +29,10 @@ class CachedCopyPaste(BaseTransform):
         max_num_pasted: the number of objects per image is uniform from 1 to this.
         size_range: longer side of a pasted object over the shorter side of the image; log-uniform.
             No object is enlarged.
-        max_covered: an object is not pasted where it would hide more than this share of a box.
     """
 
-    def __init__(self, prob=0.5, max_num_pasted=5, size_range=(0.03, 0.4), max_covered=0.3):
-        self.prob = prob
-        self.max_num_pasted = max_num_pasted
-        self.max_covered = max_covered
+    def __init__(self, prob=0.5, max_num_pasted=5, size_range=(0.03, 0.4)):
+        self.prob, self.max_num_pasted = prob, max_num_pasted
         self.log_range = np.log(size_range)
         self.cut_outs = {}  # img_path -> [(label, (h, w, 4) uint8: BGR and alpha)]
 
@@ -52,8 +50,7 @@ class CachedCopyPaste(BaseTransform):
         pool = [item for items in self.cut_outs.values() for item in items]
         if not pool:
             return results
-        image = np.array(results['img'])
-        boxes = results['gt_bboxes'].numpy()
+        image, boxes = np.array(results['img']), results['gt_bboxes'].numpy()
         labels = list(results['gt_bboxes_labels'])
         for _ in range(np.random.randint(1, self.max_num_pasted + 1)):
             label, cut = pool[np.random.randint(len(pool))]
@@ -83,7 +80,7 @@ class CachedCopyPaste(BaseTransform):
         top_left = np.maximum(boxes[:, :2], (x, y))
         bottom_right = np.minimum(boxes[:, 2:], (x + w, y + h))
         hidden = np.clip(bottom_right - top_left, 0, None).prod(1)
-        if (hidden > self.max_covered * (boxes[:, 2:] - boxes[:, :2]).prod(1)).any():
+        if (hidden > MAX_HIDDEN * (boxes[:, 2:] - boxes[:, :2]).prod(1)).any():
             return None
         window = image[y : y + h, x : x + w]
         alpha = np.float32(cut[..., 3:]) / 255

@@ -102,7 +102,10 @@ def _follow_config(runner, schedulers, settings):
     for group, values in zip(groups, settings):
         group.update(values)
     loop, length = runner.train_loop, len(runner.train_loop.dataloader)
-    if isinstance(loop, EpochBasedTrainLoop):
+    saved_at = loop.iter
+    if isinstance(
+        loop, EpochBasedTrainLoop
+    ):  # it begins an epoch again that was saved in its middle
         loop._iter = loop.epoch * length
     with warnings.catch_warnings():  # the optimizer makes no steps here
         warnings.simplefilter('ignore')
@@ -120,7 +123,7 @@ def _follow_config(runner, schedulers, settings):
         ('learning rate', max(resumed)[0], max(planned)[0]),
     )
     changed = [f'{name} was {was:g}, now {now:g}' for name, was, now in rows if was != now]
-    if not changed and resumed != planned:
+    if not changed and resumed != planned and loop.iter == saved_at:
         changed = ['param_scheduler']
     if changed:
         runner.logger.warning(
