@@ -1,9 +1,8 @@
 """torch's safe loader reads what MMEngine writes, and nothing else.
 
 Symptom:  UnpicklingError: Unsupported global: GLOBAL mmengine.logging.history_buffer.HistoryBuffer
-Cause:    torch >= 2.6 loads with weights_only=True; MMEngine's checkpoints also hold log histories
-          (HistoryBuffer, numpy arrays and scalars), the dicts inside metainfo (ConfigDict), and two
-          functions of OneCycleLR; Python pickles a function of a class as getattr with its name
+Cause:    torch >= 2.6 loads with weights_only=True; MMEngine's checkpoints also hold log histories, the
+          dicts inside metainfo, and two functions of OneCycleLR, pickled as getattr with their names
 Versions: mmengine <= 0.10.7 with torch >= 2.6
 Upstream: https://github.com/open-mmlab/mmengine/pull/1670 (unreleased; it turns the safety off)
 Delete:   when an mmengine release loads its own checkpoints with weights_only=True

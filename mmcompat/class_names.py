@@ -1,7 +1,6 @@
 """A label is a class by its name: label i is the i-th class of the config, in every file.
 
-Symptom:  no error; mAP far too low, and wrong names in pictures, where a file lists its categories in another
-          order than the config, or lacks one of them
+Symptom:  mAP far too low, and wrong names in pictures, where a file has another order, or lacks a class
 Cause:    get_cat_ids returns the ids of the given names in the file's order, without those it lacks;
           datasets and metrics take the position of an id for its label
 Versions: mmdet <= 3.3.0

@@ -41,9 +41,8 @@ def without_scaling(grad_scaler, *args, **kwargs):
 def several_processes(init_dist, backend, init_backend='torch', **kwargs):
     """``torchrun ... --launcher pytorch`` without a GPU, by gloo.
 
-    Symptom:  an error from torch.cuda.set_device (Torch not compiled with CUDA enabled; Found no NVIDIA driver),
-              then from DistributedDataParallel (device_ids) and SyncBatchNorm (expected input tensor
-              to be on GPU)
+    Symptom:  Torch not compiled with CUDA enabled, or Found no NVIDIA driver; then errors of
+              DistributedDataParallel (device_ids) and SyncBatchNorm (expected input tensor to be on GPU)
     Cause:    MMEngine selects a CUDA device whatever the machine; torch's SyncBatchNorm is for GPUs only
     Versions: mmengine <= 0.10.7
     Upstream: https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/dist/utils.py

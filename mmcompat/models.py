@@ -76,8 +76,7 @@ def paste_mask(do_paste_mask, masks, boxes, img_h, img_w, skip_empty=True):
 def rtmdet_ins_layers(init_layers, self):
     """RTMDet-Ins has layers of its own for the boxes, as RTMDet has.
 
-    Symptom:  from the weights of an RTMDet, RTMDet-Ins loses what they know about classes: the
-              layers for boxes are loaded over those for classes
+    Symptom:  RTMDet-Ins loses what the weights of an RTMDet know about classes
     Cause:    RTMDetInsSepBNHead puts cls_convs into reg_convs, so both are the same layers
     Versions: mmdet <= 3.3.0
     Upstream: https://github.com/open-mmlab/mmdetection/issues/9835; pull 12436
@@ -96,10 +95,9 @@ def rtmdet_ins_mask_size(
 ):
     """The masks of RTMDet-Ins have the size of the image.
 
-    Symptom:  AssertionError: `binary_masks` must have the same shape with image; or mask AP far too
-              low, because pycocotools matches no masks of another size
-    Cause:    the height is enlarged by the factor of the width, and the width by that of the height;
-              they differ by rounding: 2048 x 1365 becomes 2046 x 1365
+    Symptom:  AssertionError: `binary_masks` must have the same shape with image; or mask AP far too low
+    Cause:    the factors of width and height, which differ by rounding, are exchanged: 2048 x 1365
+              becomes 2046 x 1365
     Versions: mmdet <= 3.3.0
     Upstream: https://github.com/open-mmlab/mmdetection/issues/11230, 11840; pull 11231
     Delete:   when the head takes the factors in the right order

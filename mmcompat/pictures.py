@@ -1,8 +1,7 @@
 """Pictures keep their frame when a box leaves them.
 
 Symptom:  a drawn image shrinks and gets white margins; UserWarning: The bbox is out of bounds
-Cause:    RTMDet clips boxes to its padded input, not to the image; Visualizer draws such a box outside
-          the image, and matplotlib widens the view to show it
+Cause:    RTMDet clips boxes to its padded input, not to the image, and matplotlib widens the view
 Versions: mmengine <= 0.10.7 with mmdet 3.3.0
 Upstream: https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/visualization/visualizer.py
 Delete:   when Visualizer.draw_bboxes clips what it draws

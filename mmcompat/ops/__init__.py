@@ -1,9 +1,8 @@
 """mmcv's compiled operators in torch and torchvision, so that mmcv-lite can run MMDetection.
 
 Symptom:  ModuleNotFoundError: No module named 'mmcv._ext', on ``import mmdet.apis``
-Cause:    mmdet imports mmcv.ops, whose modules ask mmcv._ext for compiled operators. mmcv-lite has none,
-          and full mmcv 2.0.1 (the one release that mmdet 3.3.0 and mmyolo 0.6.0 both accept) does
-          not build against torch >= 2.1
+Cause:    mmcv.ops asks mmcv._ext for compiled operators. mmcv-lite has none, and full mmcv 2.0.1 (the one
+          release that mmdet 3.3.0 and mmyolo 0.6.0 both accept) does not build against torch >= 2.1
 Versions: mmcv-lite, every release
 Upstream: https://github.com/open-mmlab/mmdetection/issues/10619, 11475
 Delete:   when mmdet imports without compiled operators, or mmcv has wheels for today's torch
