@@ -20,7 +20,7 @@ from pathlib import Path
 from mmballoon.cli import UserError, report_errors
 from mmballoon.data.checks import findings
 from mmballoon.data.coco import load
-from mmballoon.data.plots import contact_sheet, tiles
+from mmballoon.data.plots import contact_sheet
 
 
 def parse_args(argv=None):
@@ -59,7 +59,7 @@ def main(argv=None):
         folders = args.images or [None] * len(args.annotations)
         parts = [load(path, folder) for path, folder in zip(args.annotations, folders)]
         name_parts(parts, args.annotations)
-        for line in findings(parts, args.img_size, tiles(parts), args.masks):
+        for line in findings(parts, args.img_size, args.masks):
             print(line)
         for part in parts:
             print(f'saved: {contact_sheet(part, args.out)}')

@@ -10,7 +10,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from mmballoon.cli import UserError
-from mmballoon.data.coco import STRIDES, network_sizes, thumbnail
+from mmballoon.data.coco import MAX_TILES, STRIDES, network_sizes, thumbnail
 from mmballoon.data.images import image_size
 
 AREAS = dict(small=(0, 32**2), medium=(32**2, 96**2), large=(96**2, math.inf))  # COCO's, pixels
@@ -22,11 +22,13 @@ MENDS = 'python data_tools/import_annotations.py writes a file without this faul
 SCALES = 'python data_tools/import_annotations.py scales the boxes'
 
 
-def read_images(part, draw=None):
-    """Read every image once: compare its size, and keep a digest and a perceptual hash.
-
-    draw: function from (part, image id, thumbnail) to a tile, or None, for a contact sheet.
+def read_images(part):
+    """Read every image once: compare its size, and keep a digest, a perceptual hash and, of a contact
+    sheet's images, a thumbnail. Of many images, the contact sheet shows an even choice.
     """
+    keys = list(part.images)
+    shown = np.linspace(0, len(keys) - 1, min(len(keys), MAX_TILES)).astype(int)
+    shown = {keys[i] for i in shown}
     for key, image in tqdm(part.images.items(), part.name, leave=False, disable=None):
         path = part.folder / image['file_name']
         try:
@@ -43,9 +45,8 @@ def read_images(part, draw=None):
             said = f'{found} pixels, the COCO file says {wanted}'
             part.problems.append(f'{path}: {said}: {SCALES}')
         part.hashes[key] = digest, difference_hash(small)
-        tile = draw(part, key, small) if draw else None
-        if tile:
-            part.tiles.append(tile)
+        if key in shown:
+            part.thumbnails[key] = small
 
 
 def difference_hash(image):
@@ -93,21 +94,19 @@ def pairs(parts):
     with one before it, so that there are fewer pairs than images. One image at a time is compared
     with those before it: all at once, 10,000 images would take 3 GB.
     """
-    images, same, near = [], [], []
+    same, near = [], []
     first, unique = {}, {}  # digest -> its first image; hash -> its first image
     for part in parts:
         for key, (digest, hash) in part.hashes.items():
             image = part.name, part.images[key]['file_name']
             if digest in first:
                 same.append((first[digest], image, 0))
-                continue
-            first[digest] = image
-            if hash in unique:
+            elif hash in unique:
                 near.append((unique[hash], image, 0))
-                continue
-            unique[hash] = image
-            images.append(image)
-    hashes = np.frombuffer(b''.join(unique), np.uint8).reshape(-1, HASH_SIDE**2 // 8)
+            first.setdefault(digest, image)
+            unique.setdefault(hash, image)
+    images, hashes = list(unique.values()), np.frombuffer(b''.join(unique), np.uint8)
+    hashes = hashes.reshape(-1, HASH_SIDE**2 // 8)
     group = np.arange(len(images))  # images that are alike have the same number
     for i, hash in enumerate(hashes):
         distance = BITS[hashes[:i] ^ hash].sum(1, dtype=int)
@@ -135,9 +134,8 @@ def describe(part, img_size):
     yield f'  boxes, COCO      {by_area(annotations)}  (area below 32², 96² px, and above)'
     sizes, strides = network_sizes(part, img_size), ', '.join(map(str, STRIDES))
     yield f'  box size at {img_size} px (square root of the box, network input; strides {strides})'
-    bins = list(zip(SIZE_EDGES, SIZE_EDGES[1:]))
-    counts = [sum(low <= size < high for size in sizes) for low, high in bins]
-    for (low, high), count in zip(bins, counts):
+    counts = np.histogram(sizes, SIZE_EDGES)[0]
+    for low, high, count in zip(SIZE_EDGES, SIZE_EDGES[1:], counts):
         yield f'    {low:>4} to {high:<4}{count:>6}  ' + '#' * round(40 * count / max(1, *counts))
     ratios = [a['bbox'][2] / a['bbox'][3] for a in annotations if a['bbox'][3] > 0]
     low, middle, high = np.percentile(ratios or [1], (5, 50, 95))
@@ -155,62 +153,45 @@ def by_area(annotations):
     return ', '.join(f'{sum(inside)} {name}' for name, inside in groups.items())
 
 
-def advise(parts, img_size, same, near):
-    """Sentences about what a person should know before training."""
+def findings(parts, img_size, masks=False):
+    """Read the images of all parts, and yield lines of text about them; Part.problems lists what is wrong.
+
+    img_size: the longer side of the network's input in pixels. masks: see check_boxes.
+    """
+    for part in parts:
+        read_images(part)
+        check_boxes(part, masks)
+        yield from describe(part, img_size)
+    for a, b in combinations(parts, 2):
+        if only := sorted(set(a.names.values()) ^ set(b.names.values())):
+            what = f'{a.name} and {b.name} have different categories: {", ".join(only)} in one of them only'
+            parts[-1].problems.append(f'{what}: convert both splits in one run')
     if len(parts) > 1:
         images = [image for part in parts for image in part.images.values()]
         boxes = [a for part in parts for found in part.boxes.values() for a in found]
         counts = f'{len(boxes)} boxes ({by_area(boxes)})'
-        yield f'Together {len(images)} images ({long_sides(images)}) and {counts}.'
+        yield f'note: Together {len(images)} images ({long_sides(images)}) and {counts}.'
     for part in parts:
         tiny = sum(size < STRIDES[0] for size in network_sizes(part, img_size))
-        cell = f'one cell of the finest stride ({STRIDES[0]} px) at {img_size} px'
         outlines = [bool(a.get('segmentation')) for found in part.boxes.values() for a in found]
         if any(outlines) and not all(outlines):
             count = f'{len(outlines) - sum(outlines)} of {len(outlines)} annotations'
-            yield f'{part.name}: {count} have no outline: recipes with masks refuse them (--masks).'
+            yield f'note: {part.name}: {count} have no outline: recipes with masks refuse them (--masks).'
         if tiny:
+            cell = f'one cell of the finest stride ({STRIDES[0]} px) at {img_size} px'
             problem = f'{tiny} boxes are smaller than {cell} and can hardly be found'
-            yield f'{part.name}: {problem}: a larger input would help.'
+            yield f'note: {part.name}: {problem}: a larger input would help.'
+    same, near = pairs(parts)
+    leaks = False
     for title, found in (('identical files', same), ('near-duplicates', near)):
         for (part_a, a), (part_b, b), bits in found[:10]:
-            yield f'{title}: {part_a}/{a} and {part_b}/{b} ({bits} of {HASH_SIDE**2} bits differ).'
-    if len(parts) > 1 and not across(same + near):
-        limit = f'near-duplicates differ in at most {NEAR} of {HASH_SIDE**2} bits'
-        yield f'No duplicates between {" and ".join(part.name for part in parts)} ({limit}).'
-
-
-def across(found):
-    """The pairs whose images are in different splits."""
-    return [pair for pair in found if pair[0][0] != pair[1][0]]
-
-
-def compare(parts, same, near):
-    """Note what is wrong between splits: other classes, and images that are in more than one."""
-    names = {part.name: sorted(set(part.names.values())) for part in parts}
-    for (a, left), (b, right) in combinations(names.items(), 2):
-        if left != right:
-            only = sorted(set(left) ^ set(right))
-            what = f'{a} and {b} have different categories: {", ".join(only)} in one of them only'
-            parts[-1].problems.append(f'{what}: convert both splits in one run')
-    for title, found in (('identical files', same), ('near-duplicates', near)):
-        if found := across(found):
-            (_, a), (_, b), _ = found[0]
+            differ = f'{bits} of {HASH_SIDE**2} bits differ'
+            yield f'note: {title}: {part_a}/{a} and {part_b}/{b} ({differ}).'
+        if across := [pair for pair in found if pair[0][0] != pair[1][0]]:
+            leaks, ((_, a), (_, b), _) = True, across[0]
             result = f'data leakage, the evaluation on these images is not valid ({a} and {b})'
-            parts[-1].problems.append(f'{len(found)} {title} between splits: {result}')
-
-
-def findings(parts, img_size, draw=None, masks=False):
-    """Read the images of all parts, and yield lines of text about them.
-
-    img_size: the longer side of the network's input in pixels. Part.problems lists what is wrong.
-    draw: see read_images; masks: see check_boxes.
-    """
-    for part in parts:
-        read_images(part, draw)
-        check_boxes(part, masks)
-        yield from describe(part, img_size)
-    same, near = pairs(parts)
-    compare(parts, same, near)
-    for line in advise(parts, img_size, same, near):
-        yield f'note: {line}'
+            parts[-1].problems.append(f'{len(across)} {title} between splits: {result}')
+    if len(parts) > 1 and not leaks:
+        limit = f'near-duplicates differ in at most {NEAR} of {HASH_SIDE**2} bits'
+        names = ' and '.join(part.name for part in parts)
+        yield f'note: No duplicates between {names} ({limit}).'

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from mmballoon.cli import UserError
 
 STRIDES = (8, 16, 32)  # RTMDet's
-THUMBNAIL = 240  # pixels
+THUMBNAIL, MAX_TILES = 240, 96  # pixels; images of a contact sheet
 JOINS = 'python data_tools/import_annotations.py makes them one'
 CONVERT = 'python data_tools/balloon2coco.py'
 IMPORT = 'convert it with python data_tools/import_annotations.py'
@@ -38,7 +38,7 @@ class Part:
 
     images: {id: image}. boxes: {image id: its annotations}. names: {category id: name}. problems: what
     is wrong with them. left_out: ids of categories that are no classes of the config. hashes: {image id:
-    (digest of the file, 256 bits)}. tiles: for a contact sheet.
+    (digest of the file, 256 bits)}. thumbnails: {image id: what a contact sheet shows}.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Part:
     problems: list = field(default_factory=list)
     left_out: set = field(default_factory=set)
     hashes: dict = field(default_factory=dict)
-    tiles: list = field(default_factory=list)
+    thumbnails: dict = field(default_factory=dict)
 
 
 def read_json(path, advice=IMPORT):

@@ -14,23 +14,23 @@ def replace_files(contents):
 
     If one of them cannot be written, those before it get back what they had.
     """
-    old = {}
+    old = {
+        path: path.with_name(f'.{path.name}.{secrets.token_hex(4)}.part')
+        for path in contents
+        if path.exists()
+    }
     try:
+        for path, part in old.items():
+            _link(path, part)
+        with contextlib.ExitStack() as stack:  # at its end, the files get their names
+            for path, data in contents.items():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(atomic_write(path)).write(data)
+    except BaseException:
         for path in contents:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if path.exists():
-                part = path.with_name(f'.{path.name}.{secrets.token_hex(4)}.part')
-                _link(path, part)
-                old[path] = part
-        try:
-            with contextlib.ExitStack() as stack:  # at its end, the files get their names
-                for path, data in contents.items():
-                    stack.enter_context(atomic_write(path)).write(data)
-        except BaseException:
-            for path in contents:
-                with contextlib.suppress(OSError):  # an error here would hide the first one
-                    os.replace(old[path], path) if path in old else path.unlink()
-            raise
+            with contextlib.suppress(OSError):  # an error here would hide the first one
+                os.replace(old[path], path) if path in old else path.unlink()
+        raise
     finally:
         for part in old.values():
             part.unlink(missing_ok=True)

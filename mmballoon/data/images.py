@@ -36,24 +36,19 @@ def read_size(path) -> tuple[tuple[int, int], int]:
             size = image.size
             # Pillow itself swaps the size of a TIFF.
             turn = image.getexif().get(EXIF_ORIENTATION, 1) if 'exif' in image.info else 1
-            if image.format == 'JPEG' and not _has_end_marker(image.fp):
-                # Cut off, or a phone's motion photo, which has a film behind it: decoding tells.
-                image.draft('RGB', (1, 1))
-                image.load()
+            if image.format == 'JPEG':
+                image.fp.seek(max(0, os.path.getsize(path) - 1024))
+                if (
+                    b'\xff\xd9' not in image.fp.read()
+                ):  # the end marker; a camera's notes may follow
+                    # Cut off, or a phone's motion photo, which has a film behind it: decoding tells.
+                    image.draft('RGB', (1, 1))
+                    image.load()
     except (Image.DecompressionBombError, OSError, SyntaxError, ValueError) as e:
         reason = str(e).splitlines()[0][:80]
         advice = 'replace it, or delete its entry in the annotations'
         raise UserError(path, f'not a readable image ({reason})', advice) from None
     return (size[::-1] if turn in TURNED else size), turn
-
-
-def _has_end_marker(file):
-    """Whether the last kilobyte of a JPEG has the end marker; some cameras write a little behind it."""
-    position = file.tell()
-    file.seek(max(0, os.fstat(file.fileno()).st_size - 1024))
-    end = file.read()
-    file.seek(position)  # Pillow goes on reading from there
-    return b'\xff\xd9' in end
 
 
 def files_of(path, suffixes):
@@ -79,13 +74,13 @@ class ImageFolder:
         the stem of this file counts more, since names inside the files get stale. Of several files,
         the one that shares most folders with the name and the label is meant.
         """
-        path, same_name = PurePosixPath(name), self._by_name.get
+        path, (by_name, by_stem) = PurePosixPath(name), self._index
         inside = not path.is_absolute() and '..' not in path.parts and '\0' not in name
         if label is None and inside and (self.base / path).is_file():
             return [str(path)]
-        found = same_name(_key(name), []) if name else []
+        found = by_name.get(_key(name), []) if name else []
         if label is not None:
-            same_stem = self._by_stem.get(_key(label.stem), [])
+            same_stem = by_stem.get(_key(label.stem), [])
             found = [path for path in same_stem if path in found] or same_stem or found
         if len(found) > 1:
             known = Counter(_folders(name)) + Counter(_folders(str(label or '')))
@@ -95,22 +90,17 @@ class ImageFolder:
 
     def images(self) -> list[str]:
         """The paths of all image files in the folders."""
-        return [path for paths in self._by_name.values() for path in paths]
+        return [path for paths in self._index[0].values() for path in paths]
 
     @cached_property
-    def _by_name(self):
-        found = {}
-        for path in sorted(f for folder in self.folders for f in files_of(folder, SUFFIXES)):
-            relative = path.relative_to(self.base).as_posix()
-            found.setdefault(_key(relative), []).append(relative)
-        return found
-
-    @cached_property
-    def _by_stem(self):
-        found = {}
-        for name, paths in self._by_name.items():
-            found.setdefault(name.rpartition('.')[0], []).extend(paths)
-        return found
+    def _index(self):
+        """({file name: paths}, {stem: paths}), both as _key gives them."""
+        by_name, by_stem = {}, {}
+        for file in sorted(f for folder in self.folders for f in files_of(folder, SUFFIXES)):
+            path = file.relative_to(self.base).as_posix()
+            by_name.setdefault(_key(path), []).append(path)
+            by_stem.setdefault(_key(path).rpartition('.')[0], []).append(path)
+        return by_name, by_stem
 
 
 def _folders(name):

@@ -1,6 +1,5 @@
 """The contact sheets of check_coco.py. Pillow only."""
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
@@ -8,18 +7,8 @@ from mmballoon.cli import atomic_write, check_ours
 from mmballoon.data.coco import THUMBNAIL
 
 MARK = 'mmballoon contact sheet'  # in the file: only a picture of ours is replaced
-COLUMNS, MAX_TILES, LABEL, GAP = 8, 96, 16, 4
+COLUMNS, LABEL, GAP = 8, 16, 4
 COLORS = '#ff3c5a', '#28beff', '#5adc5a', '#ffb428', '#c86ef0', '#00d2be'
-
-
-def tiles(parts):
-    """Function for checks.read_images that draws tiles of each part: of many images, an even choice."""
-    chosen = {}
-    for part in parts:
-        keys = list(part.images)
-        places = np.linspace(0, len(keys) - 1, min(len(keys), MAX_TILES)).astype(int)
-        chosen[part.name] = {keys[i] for i in places}
-    return lambda part, key, small: tile(part, key, small) if key in chosen[part.name] else None
 
 
 def tile(part, key, small):
@@ -41,12 +30,13 @@ def tile(part, key, small):
 
 
 def contact_sheet(part, out):
-    """Save a sheet of a part's tiles; returns its path."""
-    columns, side = min(COLUMNS, max(1, len(part.tiles))), THUMBNAIL + GAP
-    rows = max(1, -(-len(part.tiles) // columns))
+    """Save a sheet of the thumbnails that checks.read_images kept; returns its path."""
+    count, side = max(1, len(part.thumbnails)), THUMBNAIL + GAP
+    columns = min(COLUMNS, count)
+    rows = -(-count // columns)
     sheet = Image.new('RGB', (columns * side, rows * (side + LABEL)), 'white')
-    for i, picture in enumerate(part.tiles):
-        sheet.paste(picture, (i % columns * side, i // columns * (side + LABEL)))
+    for i, (key, small) in enumerate(part.thumbnails.items()):
+        sheet.paste(tile(part, key, small), (i % columns * side, i // columns * (side + LABEL)))
     out.mkdir(parents=True, exist_ok=True)
     path = out / f'contact_sheet_{part.name}.png'
     check_ours(path, MARK)

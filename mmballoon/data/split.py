@@ -39,25 +39,23 @@ def linked_images(targets: dict[Path, tuple[Path, list[str]]]):
     Images of an earlier split go once the block has ended well; if it fails, the new ones go. A
     target may hold nothing but images of its source: the same file, or the same bytes.
     """
-    earlier = [path for target, (source, _) in targets.items() for path in _own(target, source)]
+    earlier = {path for target, (source, _) in targets.items() for path in _own(target, source)}
     with added_files() as add:
         for target, (source, names) in targets.items():
             for name in names:
                 add(target / name, source / name)
         yield
     for target, (_, names) in targets.items():
-        others = [other for other in targets if other != target]
         new = [name for name in names if target / name not in earlier]
-        moved = [name for name in new if any(other / name in earlier for other in others)]
+        moved = [name for name in new if any(other / name in earlier for other in targets)]
         if moved:
             print(
                 f'note: {len(moved)} images of {target} were in the other part of an earlier split: '
                 'do not test on them what was trained before'
             )
     wanted = {target / name for target, (_, names) in targets.items() for name in names}
-    for path in earlier:
-        if path not in wanted:
-            path.unlink()
+    for path in earlier - wanted:
+        path.unlink()
 
 
 def _own(target, source):
