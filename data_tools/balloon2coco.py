@@ -18,14 +18,7 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from mmballoon.cli import report_errors
-from mmballoon.data.convert import (
-    SPLITS,
-    Source,
-    add_arguments,
-    check_arguments,
-    convert,
-    data_root,
-)  # fmt: skip
+from mmballoon.data.convert import SPLITS, Source, convert, data_root, parse_arguments
 from mmballoon.data.via import find_annotation, read_via
 
 
@@ -45,9 +38,7 @@ def parse_args(argv=None):
     group = parser.add_mutually_exclusive_group()
     group.add_argument('--class-name', help='one class for all regions (balloon)')
     group.add_argument('--class-attribute', metavar='KEY', help='region attribute with the class')
-    add_arguments(parser)
-    args = parser.parse_intermixed_args(argv)  # options may stand between the two paths
-    check_arguments(parser, args)
+    args = parse_arguments(parser, argv)
     if args.classes and not args.class_attribute:
         parser.error('--classes needs --class-attribute')
     return args

@@ -18,7 +18,7 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from mmballoon.cli import UserError, report_errors
-from mmballoon.data.convert import Source, add_arguments, check_arguments, convert, data_root
+from mmballoon.data.convert import Source, convert, data_root, parse_arguments
 from mmballoon.data.detect import Split, detect, find_splits
 from mmballoon.data.formats import READERS
 
@@ -29,9 +29,7 @@ def parse_args(argv=None):
     add('annotation', type=Path, help='dataset, folder of annotations, or COCO file')
     add('images', nargs='?', type=Path, help='folder of the images, if elsewhere')
     add('--format', choices=READERS, help='(default: from the files)')
-    add_arguments(parser)
-    args = parser.parse_intermixed_args(argv)
-    check_arguments(parser, args)
+    args = parse_arguments(parser, argv)
     args.class_attribute = 'class'
     return args
 
@@ -70,13 +68,13 @@ def main(argv=None):
             out = args.out or data_root(args, folder.parent) / f'coco_{folder.name}.json'
             convert(args, {out: source_of(args, split, base)})
             return
-        args.link, root, sources = True, data_root(args, top), {}
+        root, sources = data_root(args, top), {}
         for name, split in splits.items():
             base, folders = root / name, [folder.resolve() for folder in split.folders]
             if not all(folder.is_relative_to(base.resolve()) for folder in folders):
                 base = Path(os.path.commonpath(split.folders))
             sources[root / f'coco_{name}.json'] = source_of(args, split, base)
-        convert(args, sources)
+        convert(args, sources, link=True)
         if 'val' not in splits:
             print('note: no validation split: --split makes one of a folder that is not divided')
 

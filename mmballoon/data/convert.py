@@ -11,7 +11,7 @@ from mmballoon.data.coco import BEGINNING, is_own
 from mmballoon.data.files import replace_files
 from mmballoon.data.images import TURNED, ImageFolder, read_size
 from mmballoon.data.split import linked_images, split_entries
-from mmballoon.data.to_coco import attribute_text, to_coco
+from mmballoon.data.to_coco import to_coco
 
 SPLITS = ('train', 'val')
 NO_CLASSES = {'status', 'score', 'reason'}  # attributes of suggested regions
@@ -89,8 +89,19 @@ class Source:
         return self.classes or list(self.options.get(key, {}).values())
 
     def text_of(self, attributes, key):
-        """What the attributes of a region say under ``key``, or None."""
-        return attribute_text(attributes, key, self.options.get(key, {}))
+        """The text that the attributes of a region give under ``key``, trimmed, or None without exactly one.
+
+        The id of an option (radio button, dropdown) becomes its name. Of a checkbox group ({id: true,
+        ...}), the one that is ticked counts.
+        """
+        value = attributes.get(key)
+        if isinstance(value, dict):
+            ticked = [option for option, on in value.items() if on and on != 'false']
+            value = ticked[0] if len(ticked) == 1 else None
+        if value is None or isinstance(value, (bool, list, dict)):
+            return None
+        name = str(value).strip()
+        return self.options.get(key, {}).get(name, name) or None
 
 
 def fit(entry, name, size, turn):
@@ -124,89 +135,70 @@ def fit(entry, name, size, turn):
     return [] if stated == SHARES else [f'{name} ({sizes}; boxes {done}{lost})']
 
 
-def convert(args, sources):
+def convert(args, sources, link=False):
     """Convert sources, and write the COCO files, all or none.
 
-    sources: {COCO file: Source}, each for one split; with --split, there is only one.
+    sources: {COCO file: Source}, each for one split; with --split, there is only one. link: give the
+    images a second name in a folder beside their COCO file.
     """
     jobs = {path: (source, source.entries) for path, source in sources.items()}
     if args.split:
-        jobs = divide(args, *sources.items())
+        ((path, source),) = sources.items()
+        present = [entry for entry in source.entries if entry.filename in source.sizes]
+        if len(present) < 2:
+            found = f'{len(present)} image, but a split needs 2'
+            raise UserError(source.annotation, found, 'add images')
+        parts = zip(SPLITS, split_entries(present, args.split, args.seed))
+        jobs = {path.with_name(f'coco_{split}.json'): (source, part) for split, part in parts}
     for path in jobs:
-        check_own(path)
-    values, all_sources = attribute_values(sources.values()), list(sources.values())
-    classes, notes = choose_classes(args, all_sources, values)
-    results, tallies = {}, {}
-    for path, (source, entries) in jobs.items():
-        key = args.class_attribute
-        result = to_coco(entries, source.sizes, classes, source.text_of, key, args.drop_empty)
-        results[path], tallies[path] = result
+        if path.is_file() and not is_own(path):
+            advice = 'move it away, or choose another place with --data-root or --out'
+            raise UserError(path, 'not written by this command', advice)
+    classes, notes = choose_classes(args, list(sources.values()))
+    tallies = {
+        path: to_coco(source, entries, classes, args.class_attribute, args.drop_empty)
+        for path, (source, entries) in jobs.items()
+    }
     print(table(tallies))
-    check_suggestions(args, all_sources[0].annotation, results, tallies)
-    say(args, [(jobs[path][0], tally) for path, tally in tallies.items()], notes)
-    for line in unused_classes(tallies, classes):
-        print(f'note: {line}')
-    texts = {path: to_json(path, coco) for path, coco in results.items()}
-    used = [
-        (source.base / name).resolve()
-        for source, entries in jobs.values()
-        for name in source.sizes.keys() & {entry.filename for entry in entries}
-    ]
+    say(args, tallies.values(), notes)
+    for name in classes:
+        without = [path for path, tally in tallies.items() if not tally.boxes[name]]
+        skipped = sum(tallies[path].classes[name] for path in without)
+        if without:
+            files = ' and '.join(path.stem.removeprefix('coco_') for path in without)
+            why = f': all its {skipped} regions were skipped' if skipped else ''
+            print(f"note: class '{name}' has no box in {files}{why}")
+    texts = {path: to_json(path, tally.coco) for path, tally in tallies.items()}
+    images = {
+        path: (source.base, [e.filename for e in entries if e.filename in source.sizes])
+        for path, (source, entries) in jobs.items()
+    }
+    used = [(base / name).resolve() for base, names in images.values() for name in names]
     if shared := len(used) - len(set(used)):
         print(f'warning: {shared} images are in several splits: results on them are not valid')
-    with linked_images(links(args, jobs)):
+    folders = {path.with_name(path.stem.removeprefix('coco_')): images[path] for path in images}
+    if not args.split:  # the images may be where they have to be
+        folders = {path: item for path, item in folders.items() if link and item[0] != path}
+    with linked_images(folders):
         replace_files(texts)
-    for path, coco in results.items():
-        print(f'{path}: {len(coco["images"])} images, {len(coco["annotations"])} boxes')
+    for path, tally in tallies.items():
+        counts = f'{len(tally.coco["images"])} images, {len(tally.coco["annotations"])} boxes'
+        print(f'{path}: {counts}')
     print(f'for the config: classes={tuple(classes)!r}')
-
-
-def divide(args, item):
-    """{COCO file: (Source, its entries)} of one source that is split in two."""
-    path, source = item
-    present = [entry for entry in source.entries if entry.filename in source.sizes]
-    if len(present) < 2:
-        found = f'{len(present)} image, but a split needs 2'
-        raise UserError(source.annotation, found, 'add images')
-    parts = zip(SPLITS, split_entries(present, args.split, args.seed))
-    return {path.with_name(f'coco_{split}.json'): (source, entries) for split, entries in parts}
-
-
-def links(args, jobs):
-    """{folder beside a COCO file: (folder of the images, names of those to link from it)}"""
-    folders = {}
-    for path, (source, entries) in jobs.items():
-        folder = path.with_name(path.stem.removeprefix('coco_'))
-        if args.split or (args.link and source.base != folder):
-            names = [entry.filename for entry in entries if entry.filename in source.sizes]
-            folders[folder] = source.base, names
-    return folders
 
 
 def data_root(args, default='data/balloon'):
     return args.data_root or Path(os.environ.get('BALLOON_ROOT') or default)
 
 
-def check_own(path):
-    """Refuse to replace a file that ``to_json`` did not write."""
-    if path.is_file() and not is_own(path):
-        advice = 'move it away, or choose another place with --data-root or --out'
-        raise UserError(path, 'not written by this command', advice)
-
-
-def attribute_values(sources):
-    """{region attribute: Counter of the texts in it, of None where it has no single one}"""
-    values = {}
+def choose_classes(args, sources):
+    """(class names in the order of their ids, lines for a person)"""
+    values = {}  # region attribute -> how often it has each text, or None where it has no single one
     for source in sources:
         regions = [region for entry in source.entries for region in entry.regions]
-        for key in {key for region in regions for key in region.attributes}:
+        for key in dict.fromkeys(key for region in regions for key in region.attributes):
             texts = [source.text_of(region.attributes, key) for region in regions]
             values.setdefault(key, Counter()).update(texts)
-    return values
-
-
-def choose_classes(args, sources, values):
-    """(class names in the order of their ids, lines for a person)"""
     key, notes = args.class_attribute, []
     if key:
         known = dict.fromkeys(name for source in sources for name in source.listed(key))
@@ -237,11 +229,7 @@ LINES = (
 
 def table(tallies):
     """Table (str) of what became of images and regions; one column per file."""
-    columns = []
-    for tally in tallies.values():
-        left_out = {'left out: images with all regions skipped': len(tally.left_out)}
-        skipped = {f'skipped: {reason}': n for reason, n in tally.skipped.items()}
-        columns.append(tally.counts | Counter(skipped) | Counter(left_out))
+    columns = [tally.counts for tally in tallies.values()]
     labels = {label for column in columns for label in +column}
     labels = [label for line in LINES for label in sorted(labels) if label.startswith(line)]
     rows = [('', [path.stem.removeprefix('coco_') for path in tallies])]
@@ -264,72 +252,50 @@ LIKELY_CAUSES = {
 }
 
 
-def say(args, results, notes):
-    """Print what a person should know, and refuse a result that cannot be right.
-
-    results: [(Source, Tally)]. notes: more lines.
-    """
-    first, skipped = {}, Counter()
-    for source, tally in results:
-        skipped += tally.skipped
-        for reason, where in tally.examples.items():
-            first.setdefault(reason, f'skipped, {reason}: first in {source.annotation}, {where}')
-    lines, sources = [*first.values()], dict.fromkeys(source for source, _ in results)
+def say(args, tallies, notes):
+    """Print what a person should know, and refuse a result that cannot be right. notes: more lines."""
+    sources, skipped = dict.fromkeys(tally.source for tally in tallies), {}
+    file, unseen = next(iter(sources)).annotation, sum((t.suggested for t in tallies), Counter())
+    if unseen and not args.accept_suggestions:
+        found = f'{unseen.total()} suggestions in {len(unseen)} images are not reviewed'
+        found += f' ({", ".join(list(unseen)[:5])})'
+        raise UserError(file, found, 'set their status to ok or wrong, or --accept-suggestions')
+    for tally in tallies:
+        for reason, places in tally.skipped.items():
+            found = [f'{tally.source.annotation}, {place}' for place in places]
+            skipped.setdefault(reason, []).extend(found)
+    count = sum(map(len, skipped.values()))
+    lines = [f'skipped, {reason}: first in {places[0]}' for reason, places in skipped.items()]
     for source in sources:
         lines += [listed(what, names) for what, names in source.findings.items() if names]
-    file = results[0][0].annotation
     absent = [source.findings[kind] for source in sources for kind in (MISSING, AMBIGUOUS, CHANGED)]
     if args.strict and (skipped or any(absent)):
-        found = [f'{skipped.total()} regions skipped', *lines] if skipped else lines
+        found = [f'{count} regions skipped', *lines] if skipped else lines
         raise UserError(file, '; '.join(found), 'correct these, or drop --strict')
-    for source, tally in results:
+    for tally in tallies:
         regions = tally.counts['regions']
         if regions and not tally.counts['converted']:
             reason, cause = likely_cause(tally.skipped)
-            found = f'all {regions} regions were skipped ({reason}, first {tally.examples[reason]})'
-            raise UserError(source.annotation, found, cause)
-    left_out = [name for _, tally in results for name in tally.left_out]
-    lines += [listed('images left out', left_out)] if left_out else []
+            first = f'{reason}, first {tally.skipped[reason][0]}'
+            found = f'all {regions} regions were skipped ({first})'
+            raise UserError(tally.source.annotation, found, cause)
+    if left_out := [name for tally in tallies for name in tally.left_out]:
+        lines.append(listed('images left out', left_out))
     for line in dict.fromkeys([*lines, *notes, *(n for source in sources for n in source.notes)]):
         print(f'note: {line}')
-    regions = sum(tally.counts['regions'] for _, tally in results)
-    clipped = sum(tally.counts['  clipped to the image'] for _, tally in results)
+    regions = sum(tally.counts['regions'] for tally in tallies)
+    clipped = sum(tally.counts['  clipped to the image'] for tally in tallies)
     if clipped > regions / 2:
         cause = 'are they in pixels, and boxes of COCO x, y, width, height?'
         print(f'warning: {clipped} of {regions} regions leave the image: {cause}')
-    if skipped.total() > regions / 2:
+    if count > regions / 2:
         reason, cause = likely_cause(skipped)
-        print(f'warning: {skipped.total()} of {regions} regions skipped ({reason}): {cause}')
-
-
-def unused_classes(tallies, classes):
-    """Lines (str) about classes without a box in one of the files."""
-    for name in classes:
-        without = [path for path, tally in tallies.items() if not tally.boxes[name]]
-        skipped = sum(tallies[path].classes[name] for path in without)
-        why = f': all its {skipped} regions were skipped' if skipped else ''
-        if without:
-            files = ' and '.join(path.stem.removeprefix('coco_') for path in without)
-            yield f"class '{name}' has no box in {files}{why}"
-
-
-def check_suggestions(args, file, results, tallies):
-    """Refuse regions that a detector suggested and nobody has looked at, or note that they are taken."""
-    images = sum((tally.suggested for tally in tallies.values()), Counter())
-    if images and not args.accept_suggestions:
-        found = f'{images.total()} suggestions in {len(images)} images are not reviewed'
-        found += f' ({", ".join(list(images)[:5])})'
-        raise UserError(file, found, 'set their status to ok or wrong, or --accept-suggestions')
-    for path, tally in tallies.items():
-        count = tally.suggested.total()
-        if count:
-            about = f'with {count} suggestions that nobody reviewed'
-            results[path]['info'] = dict(description=about)
+        print(f'warning: {count} of {regions} regions skipped ({reason}): {cause}')
 
 
 def likely_cause(skipped):
     """(the most common reason, what to do about it)"""
-    reason = max(skipped, key=skipped.get)
+    reason = max(skipped, key=lambda reason: len(skipped[reason]))
     causes = [cause for start, cause in LIKELY_CAUSES.items() if reason.startswith(start)]
     return reason, causes[0] if causes else 'look at this region'
 
@@ -355,8 +321,8 @@ def to_json(path, coco):
         raise UserError(path, found, 'correct it in the annotations') from None
 
 
-def add_arguments(parser):
-    """The arguments that both commands take."""
+def parse_arguments(parser, argv):
+    """Add the arguments that both commands take, and parse; options may stand between the paths."""
     add = parser.add_argument
     add('--data-root', type=Path, help='for the COCO files ($BALLOON_ROOT, or above the images)')
     add('--out', type=Path, help='file to write (default: DATA_ROOT/coco_<image folder>.json)')
@@ -366,13 +332,11 @@ def add_arguments(parser):
     add('--drop-empty', action='store_true', help='leave out images without regions')
     add('--accept-suggestions', action='store_true', help='take regions that nobody has reviewed')
     add('--strict', action='store_true', help='write nothing if anything is skipped or missing')
-    parser.set_defaults(link=False)
-
-
-def check_arguments(parser, args):
+    args = parser.parse_intermixed_args(argv)
     if args.split is not None and (not 0 < args.split < 1 or not args.annotation or args.out):
         parser.error('--split takes a number between 0 and 1, annotations, and no --out')
     if args.out and not args.annotation:
         parser.error('--out needs annotations')
     if args.classes and len(set(args.classes)) < len(args.classes):
         parser.error('--classes takes different names')
+    return args

@@ -1,89 +1,65 @@
 """Entries with regions to COCO, in memory."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from mmballoon.data import shapes
 from mmballoon.data.shapes import Skip, short
-from mmballoon.data.via import Entry
 
 
 @dataclass
 class Tally:
-    """What became of the images and regions of one COCO file.
+    """One COCO file (dict) of a Source, and what became of its images and regions.
 
-    counts: {line of the table: number}. skipped: {reason: number of regions}. examples: {reason: the
-    first such region}. left_out: names of the images whose regions were all skipped. classes: {name:
-    number of regions}, before any of them was skipped; boxes: after it. suggested: {image: number}.
+    counts: {line of the table: number}. skipped: {reason: such regions}. left_out: names of the images
+    whose regions were all skipped. classes: {name: number of regions}, before any of them was skipped;
+    boxes: after it. suggested: {image: number}.
     """
 
+    source: object
+    coco: dict = field(default_factory=dict)
     counts: Counter = field(default_factory=Counter)
-    skipped: Counter = field(default_factory=Counter)
-    examples: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, list[str]] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     classes: Counter = field(default_factory=Counter)
     boxes: Counter = field(default_factory=Counter)
     suggested: Counter = field(default_factory=Counter)
 
 
-def attribute_text(attributes: dict, key: str, options: dict) -> str | None:
-    """The text that the attributes of a region give under ``key``, or None without exactly one.
-
-    Text is trimmed. The id of an option (radio button, dropdown) becomes its name, from ``options``
-    ({id: name}). Of a checkbox group ({id: true, ...}) the one that is ticked counts.
-    """
-    value = attributes.get(key)
-    if isinstance(value, dict):
-        ticked = [option for option, on in value.items() if on and on != 'false']
-        value = ticked[0] if len(ticked) == 1 else None
-    if value is None or isinstance(value, (bool, list, dict)):
-        return None
-    name = str(value).strip()
-    return options.get(name, name) or None
-
-
-def to_coco(
-    entries: Iterable[Entry],
-    image_sizes: dict[str, tuple[int, int]],
-    classes: list[str],
-    text_of: Callable[[dict, str], str | None],
-    class_attribute: str | None = None,
-    drop_empty: bool = False,
-) -> tuple[dict, Tally]:
-    """COCO (dict) of entries, and a Tally.
+def to_coco(source, entries, classes, class_attribute=None, drop_empty=False) -> Tally:
+    """COCO of some entries of a Source, in a Tally.
 
     Image and annotation ids count from 1 in the order of the entries, category ids in the order of
     ``classes``. An image without regions is kept as a negative, unless ``drop_empty``. An image whose
     regions were all skipped is left out: it would be a wrong negative. Regions that a person has
     marked as wrong (their attribute ``status``, if it is not that of the class) are no regions.
 
-    image_sizes: {file name: (width, height) in pixels}; entries without one are skipped.
-    text_of: function from the attributes of a region and a key to a text or None.
     class_attribute: the key of the class; by default every region has the first class.
     """
-    tally, images, annotations = Tally(), [], []
+    tally, images, annotations = Tally(source), [], []
+    key, text_of = class_attribute, source.text_of
     for entry in entries:
-        size, kept = image_sizes.get(entry.filename), []
-        status = [set() for _ in entry.regions]
-        if class_attribute != 'status':
-            status = [_status(region.attributes, text_of) for region in entry.regions]
-        wrong = sum('wrong' in marks for marks in status)
-        tally.counts['left out: regions whose status is wrong'] += wrong
-        tally.suggested[entry.filename] += sum('suggested' in marks for marks in status)
+        size, kept, count = source.sizes.get(entry.filename), [], len(entry.regions)
         for number, region in enumerate(entry.regions):
-            if 'wrong' in status[number]:
+            # The id of a status and its text: people can translate the texts.
+            marks = region.attributes.get('status'), text_of(region.attributes, 'status')
+            marks = {str(mark).strip().casefold() for mark in marks if key != 'status'}
+            tally.suggested[entry.filename] += 'suggested' in marks
+            if 'wrong' in marks:
+                count -= 1
+                tally.counts['left out: regions whose status is wrong'] += 1
                 continue
             tally.counts.update(['regions', f'  shape {region.shape:.20}'])
-            name = text_of(region.attributes, class_attribute) if class_attribute else classes[0]
+            name = text_of(region.attributes, key) if key else classes[0]
             tally.classes[name] += 1
             try:
                 kept.append(_annotation(region, size, name, classes))
             except Skip as skip:
                 reason, value = (*skip.args, '')[:2]
                 where = f"image '{entry.filename}', region {number}"
-                tally.skipped[reason] += 1
-                tally.examples.setdefault(reason, f'{where}, found {value}' if value else where)
+                where += f', found {value}' if value else ''
+                tally.skipped.setdefault(reason, []).append(where)
+                tally.counts[f'skipped: {reason}'] += 1
                 continue
             tally.counts['converted'] += 1
             tally.boxes[name] += 1
@@ -91,10 +67,11 @@ def to_coco(
             parts = kept[-1]['segmentation'] if region.mask is None else region.outlines
             if any(part not in region.outlines for part in parts):
                 tally.counts['  clipped to the image'] += 1
-        if size is None or (drop_empty and len(entry.regions) == wrong):
+        if size is None or (drop_empty and not count):
             continue
-        if len(entry.regions) > wrong and not kept:
+        if count and not kept:
             tally.left_out.append(entry.filename)
+            tally.counts['left out: images with all regions skipped'] += 1
             continue
         tally.counts.update(['images'] if kept else ['images', '  without regions'])
         image_id = len(images) + 1
@@ -102,13 +79,10 @@ def to_coco(
         for annotation in kept:
             annotations.append(dict(id=len(annotations) + 1, image_id=image_id, **annotation))
     categories = [dict(id=i, name=name, supercategory='') for i, name in enumerate(classes, 1)]
-    return dict(images=images, annotations=annotations, categories=categories), tally
-
-
-def _status(attributes, text_of):
-    """The id and the text of a region's status (set), in lower case: people can translate the texts."""
-    marks = attributes.get('status'), text_of(attributes, 'status')
-    return {str(mark).strip().casefold() for mark in marks}
+    tally.coco = dict(images=images, annotations=annotations, categories=categories)
+    if total := tally.suggested.total():
+        tally.coco['info'] = dict(description=f'with {total} suggestions that nobody reviewed')
+    return tally
 
 
 def _annotation(region, size, name, classes):
