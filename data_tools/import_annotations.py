@@ -58,12 +58,9 @@ def main(argv=None):
             found = f'it has {" and ".join(splits)}'
             raise UserError(top, found, 'drop --out, or name one of them')
         if not splits or args.out:
-            if not splits:
-                folder = args.images or (top if top.is_dir() else top.parent)
-                split = Split(*detect(top, args.format), [folder])
-            else:
-                (split,) = splits.values()
-            (base,) = split.folders[:1]
+            folder = args.images or (top if top.is_dir() else top.parent)
+            (split,) = splits.values() or [Split(*detect(top, args.format), [folder])]
+            base = split.folders[0]
             folder = base.resolve()
             out = args.out or data_root(args, folder.parent) / f'coco_{folder.name}.json'
             convert(args, {out: source_of(args, split, base)})

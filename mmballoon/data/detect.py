@@ -13,8 +13,9 @@ from xml.etree import ElementTree
 
 from mmballoon.cli import UserError
 from mmballoon.data.coco import is_own
-from mmballoon.data.formats import parse, text_lines, yaml_files
+from mmballoon.data.formats import parse, read_lines, yaml_files
 from mmballoon.data.images import SUFFIXES, files_of
+from mmballoon.data.via import as_dict, number_of
 
 NAMES = dict(
     train=('train', 'training', 'trainval'),
@@ -73,7 +74,7 @@ def kind_of(path):
         return _kind('CSV', {column.strip() for column in first.split(',')})
     if suffix != '.txt' or path.name == 'classes.txt':
         return None
-    numbers = [_is_number(word) for word in first.split()]
+    numbers = [number_of(word) is not None for word in first.split()]
     if first.startswith('imagesource') or (all(numbers[:8]) and numbers[8:9] == [False]):
         return 'DOTA text'
     return 'yolo' if not numbers or (len(numbers) > 1 and all(numbers[1:])) else None
@@ -81,26 +82,15 @@ def kind_of(path):
 
 def _kind_of_json(data):
     item = data[0] if isinstance(data, list) and data else data
-    kind = _kind(type(data), _keys(item))
+    kind = _kind(type(data), {*as_dict(item)})
     if kind == 'labelme' and not isinstance(item['shapes'], list):
         return None
     if kind == 'coco' and isinstance(item['annotations'], list):
-        panoptic = any('segments_info' in _keys(a) for a in item['annotations'][:1])
+        panoptic = any('segments_info' in as_dict(a) for a in item['annotations'][:1])
         return 'COCO panoptic JSON' if panoptic else kind
-    entries = [_keys(value) for value in item.values()] if _keys(item) and not kind else []
-    is_via = entries and all({'filename', 'regions'} <= entry for entry in entries)
+    entries = [{*as_dict(value)} for value in as_dict(item).values()]
+    is_via = entries and not kind and all({'filename', 'regions'} <= entry for entry in entries)
     return 'a VIA file' if is_via else kind
-
-
-def _keys(value):
-    return set(value) if isinstance(value, dict) else set()
-
-
-def _is_number(word):
-    try:
-        return float(word) is not None
-    except ValueError:
-        return False
 
 
 def detect(path, wanted=None):
@@ -220,7 +210,7 @@ def _yolo_split(root, places, names=None):
             files += [f for f in files_of(_labels_of(place), ('.txt',)) if kind_of(f) == 'yolo']
             folders.append(place)
             continue
-        images = {line: _resolve(root, '', line) for line in _lines(place)}
+        images = {line: _resolve(root, '', line) for line in read_lines(place) if line}
         missing = [line for line, image in images.items() if not image]
         _refuse_missing(place, missing, f'of its {len(images)} images are not there')
         files += [_labels_of(image.parent) / f'{image.stem}.txt' for image in images.values()]
@@ -232,10 +222,6 @@ def _refuse_missing(path, names, what):
     if names:
         found = f'{len(names)} {what}: {names[0]}'
         raise UserError(path, found, 'add them, or take them off the list')
-
-
-def _lines(path):
-    return [line.strip() for line in parse(path, 'text', text_lines) if line.strip()]
 
 
 def _labels_of(folder):
@@ -252,19 +238,16 @@ def _from_lists(root):
         lists = [f'{name}.txt' for name in names]
         voc, yolo = _child(root / 'ImageSets/Main', *lists), _child(root, *lists)
         if voc:
-            stems = [_stem(root / 'Annotations', line) for line in _lines(voc)]
-            files = [root / f'Annotations/{stem}.xml' for stem in stems]
+            files = [root / f'Annotations/{line}.xml' for line in read_lines(voc) if line]
+            # The lists of one class add 1, 0 or -1 to the name of an image.
+            short = [f.with_name(re.sub(r'\s+-?[01]\.xml$', '.xml', f.name)) for f in files]
+            files = [f if f.is_file() else s for f, s in zip(files, short)]
             missing = [file.stem for file in files if not file.is_file()]
             _refuse_missing(voc, missing, 'images without a file in Annotations')
             splits[split] = Split('voc', files, [root / 'JPEGImages'])
         elif yolo and (root / 'obj.names').is_file():
             splits[split] = _yolo_split(root, [yolo])
     return splits
-
-
-def _stem(folder, line):
-    """The name of an image in a list of Pascal VOC; the lists of one class add 1, 0 or -1 to it."""
-    return line if (folder / f'{line}.xml').is_file() else re.sub(r'\s+-?[01]$', '', line)
 
 
 def _from_folders(root):

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 from mmballoon.cli import UserError
 from mmballoon.data import coco
 from mmballoon.data.shapes import Skip, polygon_box, short, turned
-from mmballoon.data.via import Entry, Region, make_region
+from mmballoon.data.via import Entry, Region, as_dict, make_region, number_of, positive
 
 
 def _entry(objects, read_object, *args, **about):
@@ -52,17 +52,16 @@ def parse(path, kind, function):
         raise UserError(path, f'not valid {kind} ({reason})', advice) from None
 
 
-def text_lines(data):
-    return data.decode('utf-8-sig').splitlines()
+def read_lines(path):
+    """The lines of a text file (list of str), trimmed."""
+    lines = parse(path, 'text', lambda data: data.decode('utf-8-sig').splitlines())
+    return [line.strip() for line in lines]
 
 
 def _pixels(width, height):
-    """(width, height) that a file states, or None: many programs write 0, or nothing."""
-    try:
-        size = int(float(width)), int(float(height))
-    except (OverflowError, TypeError, ValueError):
-        return None
-    return size if min(size) > 0 else None
+    """(width, height) that a file states, or None."""
+    size = positive(width), positive(height)
+    return size if all(size) else None
 
 
 def _rect(x, y, width, height):
@@ -108,7 +107,7 @@ def read_yolo(files, class_names=None, about=None):
         if not source:
             source, names = '--classes', dict(enumerate(class_names or []))
         classes |= dict.fromkeys(names[number] for number in sorted(names))
-        lines = [line for line in parse(path, 'text', text_lines) if line.strip()]
+        lines = [line for line in read_lines(path) if line]
         image = dict(filename=path.stem, pixels=(1, 1), label=path)
         entries.append(_entry(lines, _yolo_object, path, source, names, keypoints, **image))
     return entries, list(classes), notes
@@ -148,8 +147,7 @@ def _yolo_names(folder):
         lists = sorted(path for end in ('names', 'labels') for path in place.glob(f'*.{end}'))
         for path in (place / 'classes.txt', *lists):
             if path.is_file() and not found[0]:
-                names = parse(path, 'text', text_lines)
-                found = path, {i: name.strip() for i, name in enumerate(names) if name.strip()}
+                found = path, {i: name for i, name in enumerate(read_lines(path)) if name}
         for path, about in yaml_files(place):
             found = found if found[0] else (path, about['names'])
             keypoints = keypoints or about['keypoints']
@@ -181,8 +179,7 @@ def _read_yaml(data):
         yaml_implicit_resolvers = {}  # all values are texts: "no" and 1.0 can be names
 
     try:
-        about = yaml.load(data, Loader=Texts)
-        about = about if isinstance(about, dict) else {}
+        about = as_dict(yaml.load(data, Loader=Texts))
         names = about.get('names', {})
         if isinstance(names, str) and (not names or names.isdigit()):
             raise ValueError('names is a number')
@@ -206,7 +203,8 @@ def read_voc(files, class_names=None):
     roots = {path: parse(path, 'XML', ElementTree.fromstring) for path in files}
     for path, root in roots.items():
         for corner in root.iterfind('object/bndbox/*'):
-            if first and not _counts_from_one(corner.text):
+            number = number_of(corner.text)  # None is no sign of another convention
+            if first and number is not None and not (number >= 1 and number.is_integer()):
                 first, odd = 0, f'{path.name} has {corner.tag} {corner.text}'
                 notes = [f'boxes of Pascal VOC are taken as they are: {odd}']
     for path, root in roots.items():
@@ -219,13 +217,6 @@ def read_voc(files, class_names=None):
         notes = ['boxes of Pascal VOC are counted from 1, up to and with the last pixel']
     difficult = sum(region.crowd for entry in entries for region in entry.regions)
     return entries, [], notes + [f'{difficult} objects are difficult: iscrowd'] * bool(difficult)
-
-
-def _counts_from_one(text):
-    try:
-        return float(text) >= 1 and float(text).is_integer()
-    except (OverflowError, TypeError, ValueError):
-        return True  # no number at all: no sign of another convention
 
 
 def _texts(item):
@@ -253,7 +244,7 @@ def read_labelme(files, class_names=None):
     entries, groups = [], 0
     for path in files:
         data = parse(path, 'JSON', json.loads)
-        if isinstance(data, dict) and isinstance(data.get('shapes'), list):
+        if isinstance(as_dict(data).get('shapes'), list):
             name = data.get('imagePath')
             name = name if isinstance(name, str) and name else path.stem
             pixels = _pixels(data.get('imageWidth'), data.get('imageHeight'))
@@ -280,9 +271,8 @@ def _labelme_object(shape, pixels):
             mask = _labelme_mask(shape['mask'], int(left), int(top), pixels)
     else:
         via = dict(name=str(kind))
-    flags = shape.get('flags')
-    flags = [flag for flag, on in flags.items() if on] if isinstance(flags, dict) else []
-    status = next((flag for flag in ('wrong', 'suggested') if flag in flags), None)
+    flags = as_dict(shape.get('flags'))
+    status = next((flag for flag in ('wrong', 'suggested') if flags.get(flag)), None)
     region = make_region(via, {'status': status})
     region.mask, region.crowd = mask, shape.get('difficult') is True  # X-AnyLabeling's
     return shape['label'], region
@@ -315,7 +305,7 @@ def _join_groups(entry, shapes):
 
     first, kept = {}, []
     for region, shape in zip(entry.regions, shapes):
-        group = shape.get('group_id') if isinstance(shape, dict) else None
+        group = as_dict(shape).get('group_id')
         if group is not None and not region.problem:
             whole = first.setdefault((region.attributes['class'], str(group)), region)
             if whole is not region:
@@ -340,7 +330,7 @@ def read_coco(files, class_names=None):
     # CVAT marks all its masks as crowds, and gives each of its annotations attributes.
     all_crowds, taken = all(a.get('iscrowd') for a in data['annotations']), 0
     for a in data['annotations']:
-        if a.get('iscrowd') and (all_crowds or 'occluded' in _attributes(a)):
+        if a.get('iscrowd') and (all_crowds or 'occluded' in as_dict(a.get('attributes'))):
             a['iscrowd'], taken = 0, taken + 1
         objects[a['image_id']].append(a)
     entries = []
@@ -374,13 +364,8 @@ def _outline_elsewhere(annotation):
     return both < 0.5 * (width * height + across * down - both)
 
 
-def _attributes(annotation):
-    attributes = annotation.get('attributes')
-    return attributes if isinstance(attributes, dict) else {}
-
-
 def _coco_object(annotation, names, pixels):
-    outline, attributes = annotation.get('segmentation'), _attributes(annotation)
+    outline, attributes = annotation.get('segmentation'), as_dict(annotation.get('attributes'))
     polygons = [p for p in outline if len(p) >= 6] if isinstance(outline, list) else []
     if polygons:
         parts = [make_region(_polygon(p[::2], p[1::2]), {}) for p in polygons]

@@ -13,6 +13,7 @@ import csv
 import html
 import io
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -164,7 +165,7 @@ def _read_json(path, data):
         other = 'COCO JSON, which needs no conversion'
     elif {'project', 'file', 'metadata'} <= data.keys():
         other = 'a VIA 3 project'
-    elif not all('filename' in _dict(value) for value in data.values()):
+    elif not all('filename' in as_dict(value) for value in data.values()):
         other = 'other JSON'
     if other:
         advice = 'in VIA 2, Annotation > Export Annotations (as json); for other formats: python '
@@ -173,7 +174,7 @@ def _read_json(path, data):
     return [_entry(key, value) for key, value in data.items()], options
 
 
-def _dict(value):
+def as_dict(value):
     return value if isinstance(value, dict) else {}
 
 
@@ -183,15 +184,15 @@ def _options(project):
     VIA shows a description as HTML, so that a name with special characters has them escaped.
     """
     options = {}
-    for name, attribute in _dict(_dict(project.get('_via_attributes')).get('region')).items():
-        items = _dict(_dict(attribute).get('options')).items()
+    for name, attribute in as_dict(as_dict(project.get('_via_attributes')).get('region')).items():
+        items = as_dict(as_dict(attribute).get('options')).items()
         texts = [(str(key).strip(), html.unescape(str(value)).strip()) for key, value in items]
         options[name] = {key: value or key for key, value in texts}
     return options
 
 
 def _entry(key, value):
-    name = _dict(value).get('filename')
+    name = as_dict(value).get('filename')
     if not isinstance(name, str) or not name:
         raise ValueError(f"entry '{key}' has no file name")
     regions = value.get('regions') or []
@@ -202,13 +203,15 @@ def _entry(key, value):
         raise ValueError(
             f"image '{name}': regions are of type {kind}, expected a list or a mapping"
         )
-    parts = [(_dict(r).get('shape_attributes'), _dict(r).get('region_attributes')) for r in regions]
-    return Entry(name, _size(value.get('size')), [make_region(*part) for part in parts])
+    parts = [
+        (as_dict(r).get('shape_attributes'), as_dict(r).get('region_attributes')) for r in regions
+    ]
+    return Entry(name, positive(value.get('size')), [make_region(*part) for part in parts])
 
 
 def make_region(shape, attributes) -> Region:
     """Region of the shape_attributes and region_attributes of VIA."""
-    name, attributes = _dict(shape).get('name'), _dict(attributes)
+    name, attributes = as_dict(shape).get('name'), as_dict(attributes)
     if not isinstance(name, str):
         return Region('none', attributes, problem=('broken: it has no shape',))
     try:
@@ -217,12 +220,18 @@ def make_region(shape, attributes) -> Region:
         return Region(name, attributes, problem=skip.args)
 
 
-def _size(value):
-    """Bytes (int), or None if VIA did not know them, as for images behind a URL."""
+def number_of(value):
+    """A float, or None for what is no number."""
     try:
-        return int(value) if int(value) > 0 else None
-    except (TypeError, ValueError, OverflowError):
+        return float(value)
+    except (OverflowError, TypeError, ValueError):
         return None
+
+
+def positive(value):
+    """A whole number above 0 (int), or None: programs write 0, -1 or nothing for what they do not know."""
+    number = number_of(value) or 0
+    return int(number) or None if 0 < number < math.inf else None
 
 
 def _read_csv(path, text):
@@ -249,7 +258,7 @@ def _add_row(row, entries):
         raise ValueError('too few fields')
     if None in row:
         raise ValueError('too many fields (a file name with a comma needs quotation marks)')
-    entry = entries.setdefault((name, size), Entry(name, _size(size)))  # as in VIA's keys
+    entry = entries.setdefault((name, size), Entry(name, positive(size)))  # as in VIA's keys
     shape, attributes = _parse_field(shape), _parse_field(attributes)
     if shape or count.strip() not in ('', '0'):
         entry.regions.append(make_region(shape, attributes))
