@@ -5,12 +5,12 @@ import os
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 from mmballoon.cli import UserError
 from mmballoon.data.coco import BEGINNING, is_own
-from mmballoon.data.files import replace_files
+from mmballoon.data.files import linked_images, replace_files
 from mmballoon.data.images import TURNED, ImageFolder, read_size
-from mmballoon.data.split import linked_images, split_entries
 from mmballoon.data.to_coco import to_coco
 
 SPLITS = ('train', 'val')
@@ -83,10 +83,6 @@ class Source:
         elif '://' in name:
             advice = f'download the images, then {advice}'
         raise UserError(self.annotation, found, advice)
-
-    def listed(self, key):
-        """The classes that the source lists for the attribute ``key``, in its order."""
-        return self.classes or list(self.options.get(key, {}).values())
 
     def text_of(self, attributes, key):
         """The text that the attributes of a region give under ``key``, trimmed, or None without exactly one.
@@ -187,6 +183,29 @@ def convert(args, sources, link=False):
     print(f'for the config: classes={tuple(classes)!r}')
 
 
+def split_entries(entries, fraction, seed):
+    """(train, val) entries, with the same share of images for each number of regions.
+
+    fraction: the share of train, from 0 to 1.
+
+    Images are sorted by their number of regions, in random order where it is equal, and then dealt
+    out in turn. Each split gets at least one image.
+    """
+    order = sorted(entries, key=lambda entry: (len(entry.regions), entry.filename))
+    rng = Random(seed)
+    order.sort(key=lambda entry: (len(entry.regions), rng.random()))
+    offset, val_share = rng.random(), 1 - fraction
+    sums = [int(i * val_share + offset) for i in range(len(order) + 1)]
+    in_val = [after > before for before, after in zip(sums, sums[1:])]
+    if not any(in_val):
+        in_val[rng.randrange(len(order))] = True
+    if all(in_val):
+        in_val[rng.randrange(len(order))] = False
+    val_names = {entry.filename for entry, chosen in zip(order, in_val) if chosen}
+    train = [entry for entry in entries if entry.filename not in val_names]
+    return train, [entry for entry in entries if entry.filename in val_names]
+
+
 def data_root(args, default='data/balloon'):
     return args.data_root or Path(os.environ.get('BALLOON_ROOT') or default)
 
@@ -201,7 +220,8 @@ def choose_classes(args, sources):
             values.setdefault(key, Counter()).update(texts)
     key, notes = args.class_attribute, []
     if key:
-        known = dict.fromkeys(name for source in sources for name in source.listed(key))
+        lists = [source.classes or source.options.get(key, {}).values() for source in sources]
+        known = dict.fromkeys(name for names in lists for name in names)
         if key not in values and not known and not args.classes:
             found = f"no region has a class in its attribute '{key}'"
             seen = f'attributes seen: {", ".join(sorted(values)) or "none"}'

@@ -5,6 +5,7 @@ import filecmp
 import os
 import secrets
 import shutil
+from pathlib import Path
 
 from mmballoon.cli import UserError, atomic_write
 
@@ -86,3 +87,47 @@ def is_same(path, content):
     if isinstance(content, bytes):
         return path.stat().st_size == len(content) and path.read_bytes() == content
     return path.samefile(content) or filecmp.cmp(path, content, shallow=False)
+
+
+@contextlib.contextmanager
+def linked_images(targets: dict[Path, tuple[Path, list[str]]]):
+    """Fill folders with images: {folder: (folder of the images, names)}; links, or copies elsewhere.
+
+    Images of an earlier split go once the block has ended well; if it fails, the new ones go. A
+    target may hold nothing but images of its source: the same file, or the same bytes.
+    """
+    earlier = {path for target, (source, _) in targets.items() for path in _own(target, source)}
+    with added_files() as add:
+        for target, (source, names) in targets.items():
+            for name in names:
+                add(target / name, source / name)
+        yield
+    for target, (_, names) in targets.items():
+        new = [name for name in names if target / name not in earlier]
+        moved = [name for name in new if any(other / name in earlier for other in targets)]
+        if moved:
+            print(
+                f'note: {len(moved)} images of {target} were in the other part of an earlier split: '
+                'do not test on them what was trained before'
+            )
+    wanted = {target / name for target, (_, names) in targets.items() for name in names}
+    for path in earlier - wanted:
+        path.unlink()
+
+
+def _own(target, source):
+    """The files in a target folder (list of Path), each of which must be an image of the source."""
+    advice = 'choose another folder with --data-root'
+    if target.exists() and target.samefile(source):
+        raise UserError(target, 'holds the images themselves', advice)
+    files = [path for path in target.rglob('*') if not path.is_dir()]
+    for path in files:
+        name = path.relative_to(target)
+        if not (source / name).is_file():
+            raise UserError(target, f'holds {name}', advice)
+        if not path.is_symlink() and (source / name).resolve() == path.resolve():
+            found = f'holds {name} itself, and {source} a link to it'
+            raise UserError(target, found, advice)
+        if not is_same(path, source / name):
+            raise UserError(target, f'holds another {name} than {source}', advice)
+    return files

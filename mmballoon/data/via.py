@@ -245,23 +245,19 @@ def _read_csv(path, text):
         raise NotAnnotations(path, what, AGAIN)
     entries = {}
     for row in reader:
+        name, size, count, *texts = (row[column] for column in CSV_COLUMNS)
         try:
-            _add_row(row, entries)
+            if not name or None in (size, count, *texts):
+                raise ValueError('too few fields')
+            if None in row:
+                raise ValueError('too many fields (a file name with a comma needs quotation marks)')
+            shape, attributes = map(_parse_field, texts)
         except ValueError as error:
             raise ValueError(f'line {start + reader.line_num}: {error}') from None
+        entry = entries.setdefault((name, size), Entry(name, positive(size)))  # as in VIA's keys
+        if shape or count.strip() not in ('', '0'):
+            entry.regions.append(make_region(shape, attributes))
     return list(entries.values())
-
-
-def _add_row(row, entries):
-    name, size, count, shape, attributes = (row[column] for column in CSV_COLUMNS)
-    if not name or None in (size, count, shape, attributes):
-        raise ValueError('too few fields')
-    if None in row:
-        raise ValueError('too many fields (a file name with a comma needs quotation marks)')
-    entry = entries.setdefault((name, size), Entry(name, positive(size)))  # as in VIA's keys
-    shape, attributes = _parse_field(shape), _parse_field(attributes)
-    if shape or count.strip() not in ('', '0'):
-        entry.regions.append(make_region(shape, attributes))
 
 
 def _parse_field(text):

@@ -9,7 +9,7 @@ import forked
 import pytest
 from conftest import ROOT, run
 
-from mmballoon.data import split
+from mmballoon.data import files
 
 MAC = """
 import torch
@@ -75,6 +75,6 @@ def test_without_hard_links_images_are_copied(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, 'link', refuse)
     (tmp_path / 'a.jpg').write_bytes(b'image')
-    with split.linked_images({tmp_path / 'data/train': (tmp_path, ['a.jpg'])}):
+    with files.linked_images({tmp_path / 'data/train': (tmp_path, ['a.jpg'])}):
         pass
     assert (tmp_path / 'data/train/a.jpg').read_bytes() == b'image'
