@@ -18,9 +18,8 @@ from collections import Counter
 from pathlib import Path
 
 from mmballoon.cli import UserError, report_errors
-from mmballoon.data.checks import findings
+from mmballoon.data.checks import contact_sheet, findings
 from mmballoon.data.coco import load
-from mmballoon.data.plots import contact_sheet
 
 
 def parse_args(argv=None):

@@ -54,8 +54,7 @@ def check_data_root(root, counts):
     for path in sorted(root.rglob('*')):
         file = path.relative_to(root)
         if not path.is_dir() and file not in own and not file.name.startswith('.'):
-            advice = 'choose a new folder with --out'
-            raise UserError(f'{path}: not a file of this command; next: {advice}')
+            raise UserError(path, 'not a file of this command', 'choose a new folder with --out')
 
 
 if __name__ == '__main__':

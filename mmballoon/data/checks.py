@@ -6,11 +6,12 @@ from collections import Counter
 from itertools import combinations
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 from tqdm import tqdm
 
-from mmballoon.cli import UserError
-from mmballoon.data.coco import MAX_TILES, STRIDES, network_sizes, thumbnail
+from mmballoon.cli import UserError, atomic_write, check_ours
+from mmballoon.data.coco import STRIDES, THUMBNAIL, network_sizes, thumbnail
 from mmballoon.data.images import image_size
 
 AREAS = dict(small=(0, 32**2), medium=(32**2, 96**2), large=(96**2, math.inf))  # COCO's, pixels
@@ -18,6 +19,9 @@ SIZE_EDGES = (0, 8, 16, 32, 64, 128, 256, math.inf)
 HASH_SIDE = 16  # a difference hash has 16 x 16 bits
 NEAR = 26  # near-duplicates differ in at most this many bits; unrelated photographs in about 128
 BITS = np.array([bin(i).count('1') for i in range(256)], np.uint8)  # set in a byte
+MARK = 'mmballoon contact sheet'  # in the file: only a picture of ours is replaced
+COLUMNS, MAX_TILES, LABEL, GAP = 8, 96, 16, 4
+COLORS = '#ff3c5a', '#28beff', '#5adc5a', '#ffb428', '#c86ef0', '#00d2be'
 MENDS = 'python data_tools/import_annotations.py writes a file without this fault'
 SCALES = 'python data_tools/import_annotations.py scales the boxes'
 
@@ -195,3 +199,39 @@ def findings(parts, img_size, masks=False):
         limit = f'near-duplicates differ in at most {NEAR} of {HASH_SIDE**2} bits'
         names = ' and '.join(part.name for part in parts)
         yield f'note: No duplicates between {names} ({limit}).'
+
+
+def tile(part, key, small):
+    """A thumbnail with boxes (thin) and polygons (bold), the number of boxes and its name below."""
+    side = THUMBNAIL
+    picture, image = Image.new('RGB', (side, side + LABEL), 'white'), part.images[key]
+    scale, draw = small.width / max(1, image['width']), ImageDraw.Draw(picture)
+    picture.paste(small, (0, 0))
+    for a in part.boxes.get(key, ()):
+        color = COLORS[list(part.names).index(a['category_id']) % len(COLORS)]
+        x, y, w, h = (v * scale for v in a['bbox'])
+        draw.rectangle((x, y, max(x, x + w), max(y, y + h)), outline=color)
+        for ring in a.get('segmentation') or () if isinstance(a.get('segmentation'), list) else ():
+            points = [v * scale for v in ring]
+            draw.line(points + points[:2], fill=color, width=2)
+    text = f'{len(part.boxes.get(key, ()))}  {image["file_name"]}'
+    draw.text((2, side + 2), text[:40], fill='black', font=ImageFont.load_default(11))
+    return picture
+
+
+def contact_sheet(part, out):
+    """Save a sheet of the thumbnails that checks.read_images kept; returns its path."""
+    count, side = max(1, len(part.thumbnails)), THUMBNAIL + GAP
+    columns = min(COLUMNS, count)
+    rows = -(-count // columns)
+    sheet = Image.new('RGB', (columns * side, rows * (side + LABEL)), 'white')
+    for i, (key, small) in enumerate(part.thumbnails.items()):
+        sheet.paste(tile(part, key, small), (i % columns * side, i // columns * (side + LABEL)))
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f'contact_sheet_{part.name}.png'
+    check_ours(path, MARK)
+    mark = PngInfo()
+    mark.add_text('Software', MARK)
+    with atomic_write(path) as file:
+        sheet.save(file, 'PNG', pnginfo=mark)
+    return path

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from mmballoon.cli import UserError
 
 STRIDES = (8, 16, 32)  # RTMDet's
-THUMBNAIL, MAX_TILES = 240, 96  # pixels; images of a contact sheet
+THUMBNAIL = 240  # pixels
 JOINS = 'python data_tools/import_annotations.py makes them one'
 CONVERT = 'python data_tools/balloon2coco.py'
 IMPORT = 'convert it with python data_tools/import_annotations.py'

@@ -157,7 +157,9 @@ def find_splits(path) -> dict[str, Split]:
     """
     if path.is_file():
         return _from_yaml(path.parent, path)
-    splits = _from_yaml(path) or _from_lists(path) or _from_folders(path)
+    splits = _from_yaml(path)
+    for find in (_in_lists, _in_folders):
+        splits = splits or {split: found for split in NAMES if (found := find(path, split))}
     return splits if 'train' in splits else {}
 
 
@@ -231,58 +233,47 @@ def _labels_of(folder):
     return labels if images and labels.is_dir() else folder
 
 
-def _from_lists(root):
-    """CVAT's YOLO (train.txt lists images) and Pascal VOC (ImageSets/Main/train.txt lists stems)."""
-    splits = {}
-    for split, names in NAMES.items():
-        lists = [f'{name}.txt' for name in names]
-        voc, yolo = _child(root / 'ImageSets/Main', *lists), _child(root, *lists)
-        if voc:
-            files = [root / f'Annotations/{line}.xml' for line in read_lines(voc) if line]
-            # The lists of one class add 1, 0 or -1 to the name of an image.
-            short = [f.with_name(re.sub(r'\s+-?[01]\.xml$', '.xml', f.name)) for f in files]
-            files = [f if f.is_file() else s for f, s in zip(files, short)]
-            missing = [file.stem for file in files if not file.is_file()]
-            _refuse_missing(voc, missing, 'images without a file in Annotations')
-            splits[split] = Split('voc', files, [root / 'JPEGImages'])
-        elif yolo and (root / 'obj.names').is_file():
-            splits[split] = _yolo_split(root, [yolo])
-    return splits
+def _in_lists(root, split):
+    """Split of CVAT's YOLO (train.txt lists images) or Pascal VOC (ImageSets/Main/train.txt lists stems)."""
+    lists = [f'{name}.txt' for name in NAMES[split]]
+    voc, yolo = _child(root / 'ImageSets/Main', *lists), _child(root, *lists)
+    if voc:
+        files = [root / f'Annotations/{line}.xml' for line in read_lines(voc) if line]
+        # The lists of one class add 1, 0 or -1 to the name of an image.
+        short = [f.with_name(re.sub(r'\s+-?[01]\.xml$', '.xml', f.name)) for f in files]
+        files = [f if f.is_file() else s for f, s in zip(files, short)]
+        missing = [file.stem for file in files if not file.is_file()]
+        _refuse_missing(voc, missing, 'images without a file in Annotations')
+        return Split('voc', files, [root / 'JPEGImages'])
+    return _yolo_split(root, [yolo]) if yolo and (root / 'obj.names').is_file() else None
 
 
-def _from_folders(root):
-    """A folder for each split, below the root or below its images/ and labels/; or COCO's own layout."""
-    splits, jsons = {}, [*root.glob('*.json'), *root.glob('annotations/*.json')]
+def _in_folders(root, split):
+    """Split of a folder below the root or below its images/ and labels/, or of COCO's own layout."""
     folders = [*sorted(root.iterdir()), *sorted(root.glob('images/*'))]
     folders = [path for path in folders if path.is_dir()]
-    for split, names in NAMES.items():
-        places = [path for path in folders if path.name.casefold() in names]
-        inner = [path / 'images' if (path / 'images').is_dir() else path for path in places]
-        labels = {path: _labels_of(folder) for path, folder in zip(places, inner)}
-        labels = {path: folder for path, folder in labels.items() if files_of(folder, TEXTS)}
-        if len(labels) > 1:
-            found = f'several folders of {split} ({", ".join(path.name for path in labels)})'
-            raise UserError(root, found, 'move all but one away, or join them')
-        for images, folder in labels.items():
-            splits[split] = Split(*detect(folder), [images])
-        if not labels:
-            files = [f for f in jsons if {*re.findall('[a-z]+', f.stem.casefold())} & {*names}]
-            files = [file for file in files if not is_own(file) and kind_of(file) == 'coco']
-            if len(files) > 1:
-                found = ', '.join(file.name for file in files)
-                found = f'{len(files)} COCO files of {split} ({found})'
-                raise UserError(root, found, 'move all but one away')
-            for file in files:
-                splits[split] = Split('coco', [file], _image_folders(root, split, folders))
-    return splits
-
-
-def _image_folders(root, split, folders):
-    """The folders of the images of a split in COCO's layout, such as train2017/; or that of all images."""
+    places = [path for path in folders if path.name.casefold() in NAMES[split]]
+    inner = [path / 'images' if (path / 'images').is_dir() else path for path in places]
+    labels = {path: _labels_of(folder) for path, folder in zip(places, inner)}
+    labels = {path: folder for path, folder in labels.items() if files_of(folder, TEXTS)}
+    if len(labels) > 1:
+        found = f'several folders of {split} ({", ".join(path.name for path in labels)})'
+        raise UserError(root, found, 'move all but one away, or join them')
+    if labels:
+        ((images, folder),) = labels.items()
+        return Split(*detect(folder), [images])
+    files = [*root.glob('*.json'), *root.glob('annotations/*.json')]
+    files = [f for f in files if {*re.findall('[a-z]+', f.stem.casefold())} & {*NAMES[split]}]
+    files = [file for file in files if not is_own(file) and kind_of(file) == 'coco']
+    if len(files) > 1:
+        found = f'{len(files)} COCO files of {split} ({", ".join(file.name for file in files)})'
+        raise UserError(root, found, 'move all but one away')
+    if not files:
+        return None
     target, common = root / split, _child(root, 'images') or root
     found = [path for path in folders if path.name.casefold().startswith(split)]
     # The images in ``target`` may be links to others, which this command made.
     names = [path.relative_to(target) for path in files_of(target, SUFFIXES)]
-    if found == [target] and not all((common / name).is_file() for name in names):
-        return found
-    return [path for path in found if path != target] or [common]
+    if found != [target] or all((common / name).is_file() for name in names):
+        found = [path for path in found if path != target] or [common]
+    return Split('coco', files, found)

@@ -100,9 +100,14 @@ def _annotation(region, size, name, classes):
     if name not in classes:
         raise Skip(f'class {short(name)} not in --classes')
     if region.mask:
-        box, area, outline = _of_mask(region.mask)
+        from pycocotools import mask
+
+        encoded, outline = dict(region.mask, counts=region.mask['counts'].encode()), region.mask
+        area, box = float(mask.area(encoded)), [float(v) for v in mask.toBbox(encoded)]
     else:
         box, area, outline = _of_outlines(region, size)
+    if area < shapes.TINY:
+        raise Skip('zero area')
     return dict(
         category_id=classes.index(name) + 1,
         bbox=box,
@@ -110,16 +115,6 @@ def _annotation(region, size, name, classes):
         iscrowd=int(region.crowd),
         segmentation=outline,
     )
-
-
-def _of_mask(mask):
-    from pycocotools import mask as coco_mask
-
-    encoded = dict(mask, counts=mask['counts'].encode())
-    area, box = float(coco_mask.area(encoded)), [float(v) for v in coco_mask.toBbox(encoded)]
-    if not area:
-        raise Skip('zero area')
-    return box, area, mask
 
 
 def _of_outlines(region, size):
@@ -131,7 +126,13 @@ def _of_outlines(region, size):
     parts, skips, crosses = [], [], False
     for polygon in region.outlines:
         try:
-            crosses |= _crosses(polygon, region.shape)
+            distinct = len({*zip(polygon[::2], polygon[1::2])})
+            crossing = shapes.crosses_itself(polygon)
+            if distinct < 3 or (shapes.polygon_area(polygon) < shapes.TINY and not crossing):
+                if region.shape == 'polyline' and distinct > 1:
+                    raise Skip('a line without area')
+                raise Skip('fewer than 3 distinct points' if distinct < 3 else 'zero area')
+            crosses |= crossing
             part = shapes.clip_polygon(polygon, *size)
             if len(part) < 6 or not all(shapes.polygon_box(part)[2:]):
                 raise Skip('wholly outside the image')
@@ -148,17 +149,4 @@ def _of_outlines(region, size):
         area = float(mask.area(mask.merge(mask.frPyObjects(parts, *size[::-1]))))
     else:
         area = shapes.polygon_area(parts[0])
-    if area < shapes.TINY:
-        raise Skip('zero area')
     return [x, y, width, height], area, parts
-
-
-def _crosses(polygon, shape):
-    """Whether a polygon crosses itself. Raises Skip where it has no area."""
-    distinct = len({*zip(polygon[::2], polygon[1::2])})
-    crosses = shapes.crosses_itself(polygon)
-    if distinct < 3 or (shapes.polygon_area(polygon) < shapes.TINY and not crosses):
-        if shape == 'polyline' and distinct > 1:
-            raise Skip('a line without area')
-        raise Skip('fewer than 3 distinct points' if distinct < 3 else 'zero area')
-    return crosses
