@@ -38,8 +38,8 @@ def source_of(args, split, base):
     """Source of a Split. base: the folder to which the names of its images are relative."""
     if not split.files:
         raise UserError(args.annotation, 'no annotations for its images', 'name their folder')
-    names = (split.names,) if split.names else ()
-    entries, classes, notes = READERS[split.format](split.files, args.classes, *names)
+    names = (args.classes, split.names) if split.format == 'yolo' else ()
+    entries, classes, notes = READERS[split.format](split.files, *names)
     place = split.files[0] if len(split.files) == 1 else split.files[0].parent
     if not classes and not args.classes:
         notes += ['no list of classes: pass the same --classes for a split that is converted apart']

@@ -62,7 +62,7 @@ def difference_hash(image):
 
 def check_boxes(part, masks=False):
     """Note what is wrong with annotations. masks: the recipe needs an outline for each of them."""
-    missing, first = Counter(), {}
+    missing = {}  # key -> the annotations that lack it
     keys = ['id', 'area', 'iscrowd'] + ['segmentation'] * masks
     for key, annotations in part.boxes.items():
         image, seen = part.images[key], set()
@@ -71,8 +71,7 @@ def check_boxes(part, masks=False):
             where = f'{image["file_name"]}: annotation {a.get("id")}'
             label = f'{part.name}: {where}: box {[round(value, 1) for value in a["bbox"]]}'
             for absent in [k for k in keys if a.get(k) in (None, [], '')]:
-                missing[absent] += 1
-                first.setdefault(absent, where)
+                missing.setdefault(absent, []).append(where)
             if not np.isfinite(a['bbox']).all() or w <= 0 or h <= 0:
                 part.problems.append(f'{label} has no size')
             elif max(w, h) < 1:
@@ -86,8 +85,8 @@ def check_boxes(part, masks=False):
             if a.get('id') == 0:
                 zero = 'has the id 0, with which pycocotools marks boxes that were not found'
                 part.problems.append(f'{label} {zero}: {MENDS}')
-    for absent, count in missing.items():
-        what = f"{count} annotations without '{absent}', first {first[absent]}"
+    for absent, places in missing.items():
+        what = f"{len(places)} annotations without '{absent}', first {places[0]}"
         part.problems.append(f'{part.name}: {what}: {MENDS}')
 
 

@@ -16,7 +16,7 @@ def deal(part, groups, count, seed):
     the objects of each class. The groups with most objects are dealt first, each to the fold that lacks
     most of what it holds (a greedy stratification, as Sechidis et al., ECML 2011). groups: see ``together``.
     """
-    rows = {key: [] for key in part.images}
+    rows = {}
     for key in part.images:
         classes = Counter(a['category_id'] for a in part.boxes.get(key, ()))
         number = min(5, sum(classes.values()).bit_length())

@@ -20,12 +20,11 @@ from mmballoon.data.via import Entry, Region, as_dict, make_region, number_of, p
 
 
 def _entry(objects, read_object, *args, **about):
-    """Entry of an image. read_object(item, *args) gives class and region, or class and VIA shape."""
+    """Entry of an image. read_object(item, *args) gives class and Region."""
     entry = Entry(**about)
     for item in objects:
         try:
             name, region = read_object(item, *args)
-            region = region if isinstance(region, Region) else make_region(region, {})
         except Skip as skip:
             name, region = '', Region('none', {}, problem=skip.args)
         except (AttributeError, LookupError, OverflowError, TypeError, ValueError):
@@ -64,13 +63,14 @@ def _pixels(width, height):
     return size if all(size) else None
 
 
-def _rect(x, y, width, height):
-    return dict(name='rect', x=x, y=y, width=width, height=height)
+def _region(shape, **numbers):
+    """Region of a shape, with the numbers that it has in VIA."""
+    return make_region(dict(name=shape, **numbers), {})
 
 
 def _turned_rect(x, y, width, height, degrees):
     """Region of a box that is turned around its center, clockwise; degrees: number, text or None."""
-    region = make_region(_rect(x, y, width, height), {})
+    region = _region('rect', x=x, y=y, width=width, height=height)
     if angle := math.radians(float(degrees or 0)):
         center = x + width / 2, y + height / 2
         region.outlines = [turned(points, angle, center) for points in region.outlines]
@@ -78,13 +78,13 @@ def _turned_rect(x, y, width, height, degrees):
 
 
 def _polygon(xs, ys):
-    return dict(name='polygon', all_points_x=list(xs), all_points_y=list(ys))
+    return _region('polygon', all_points_x=list(xs), all_points_y=list(ys))
 
 
-def read_yolo(files, class_names=None, about=None):
+def read_yolo(files, class_names, about):
     """YOLO: one .txt per image, ``class cx cy width height`` or ``class x y x y ...``, from 0 to 1.
 
-    Class names come from ``about``, the (path, mapping) of a YAML file, else for each file from
+    Class names come from ``about``, the (path, mapping) of a YAML file or None, else for each file from
     classes.txt, a .names file or a YAML file with ``names``, beside it or up to three folders above,
     else from ``class_names``.
     """
@@ -133,7 +133,7 @@ def _yolo_object(line, path, source, names, keypoints):
         raise UserError(path, f'class {number:g} without a name', advice)
     if len(values) in (4, 5):
         x, y, w, h = values[:4]
-        region = make_region(_rect(x - w / 2, y - h / 2, w, h), {})
+        region = _region('rect', x=x - w / 2, y=y - h / 2, width=w, height=h)
         if values[4:]:  # a score: a detector wrote it
             region.attributes['status'] = 'suggested'
         return names[number], region
@@ -193,7 +193,7 @@ def _read_yaml(data):
     return about
 
 
-def read_voc(files, class_names=None):
+def read_voc(files):
     """Pascal VOC: one .xml per image. Its pixels count from 1, and xmax and ymax belong to the box.
 
     Many programs write other numbers: where one file has a fraction or a zero, coordinates are taken
@@ -236,7 +236,7 @@ def _voc_object(item, first):
     return item['name'], region
 
 
-def read_labelme(files, class_names=None):
+def read_labelme(files):
     """LabelMe: one .json per image, with polygons, rectangles, circles and masks.
 
     Polygons of one class and one group_id are one object in several parts.
@@ -260,20 +260,22 @@ def _labelme_object(shape, pixels):
     xs, ys = zip(*shape['points'])
     kind, mask = shape.get('shape_type') or 'polygon', None
     if kind in ('polygon', 'rotation', 'oriented_rectangle'):
-        via = _polygon(xs, ys)
+        region = _polygon(xs, ys)
     elif kind == 'circle':
-        via = dict(name=kind, cx=xs[0], cy=ys[0], r=math.dist((xs[0], ys[0]), (xs[1], ys[1])))
+        radius = math.dist((xs[0], ys[0]), (xs[1], ys[1]))
+        region = _region('circle', cx=xs[0], cy=ys[0], r=radius)
     elif kind in ('rectangle', 'mask'):
         last = kind == 'mask'  # its two points are the first and the last pixel
         left, top = min(xs), min(ys)
-        via = _rect(left, top, max(xs) + last - left, max(ys) + last - top)
+        right, bottom = max(xs) + last, max(ys) + last
+        region = _region('rect', x=left, y=top, width=right - left, height=bottom - top)
         if last and shape.get('mask') and pixels:
             mask = _labelme_mask(shape['mask'], int(left), int(top), pixels)
     else:
-        via = dict(name=str(kind))
+        region = _region(str(kind))
     flags = as_dict(shape.get('flags'))
     status = next((flag for flag in ('wrong', 'suggested') if flags.get(flag)), None)
-    region = make_region(via, {'status': status})
+    region.attributes['status'] = status
     region.mask, region.crowd = mask, shape.get('difficult') is True  # X-AnyLabeling's
     return shape['label'], region
 
@@ -318,7 +320,7 @@ def _join_groups(entry, shapes):
     return sum(len(region.outlines) > 1 for region in kept)
 
 
-def read_coco(files, class_names=None):
+def read_coco(files):
     """COCO JSON of another program: any ids, missing areas and boxes, absolute paths of images."""
     (path,) = files
     advice = 'export it again; from VIA as JSON, for data_tools/balloon2coco.py'
@@ -353,7 +355,7 @@ def _coco_object(annotation, names, pixels):
     outline, attributes = annotation.get('segmentation'), as_dict(annotation.get('attributes'))
     polygons = [p for p in outline if len(p) >= 6] if isinstance(outline, list) else []
     if polygons:
-        parts = [make_region(_polygon(p[::2], p[1::2]), {}) for p in polygons]
+        parts = [_polygon(p[::2], p[1::2]) for p in polygons]
         region = next((part for part in parts if part.problem), parts[0])
         region.outlines = [outline for part in parts for outline in part.outlines]
     else:
