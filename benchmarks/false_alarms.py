@@ -8,15 +8,14 @@ the same number of steps with the toy config, from the weights in the package.
 """
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
+from common import ROOT, run
 
-ROOT, CONFIG = Path(__file__).parents[1], 'configs/my_rtmdet_tiny_toy.py'
+CONFIG = 'configs/my_rtmdet_tiny_toy.py'
 FILTER = 'train_dataloader.dataset.filter_cfg.filter_empty_gt'
 
 
@@ -51,11 +50,10 @@ def main(root):
     for what, left_out, epochs in (('without', True, 3), ('with', False, 2)):
         for seed in range(2):
             options = f'{FILTER}={left_out}', f'max_epochs={epochs}', f'randomness.seed={seed}'
-            work, env = data / f'{what}_{seed}', dict(os.environ, BALLOON_ROOT=str(data))
-            train = ['tools/train.py', CONFIG, '--work-dir', work, '--cfg-options', *options]
-            detect = ['tools/image_demo.py', data / 'test', CONFIG, '--out-dir', work]
-            for command in (train, [*detect, '--weights', work / f'epoch_{epochs}.pth']):
-                subprocess.run([sys.executable, *command], cwd=ROOT, env=env, check=True)
+            work, weights = data / f'{what}_{seed}', data / f'{what}_{seed}/epoch_{epochs}.pth'
+            run(data, 'tools/train.py', CONFIG, '--work-dir', work, '--cfg-options', *options)
+            detect = 'tools/image_demo.py', data / 'test', CONFIG, '--weights', weights
+            run(data, *detect, '--out-dir', work)
             found = [json.loads(file.read_text())['scores'] for file in work.glob('preds/*')]
             low, high = (np.mean([np.sum(np.array(f) >= s) for f in found]) for s in (0.3, 0.5))
             print(f'{root.name}, {what} background images, seed {seed}: {low:.2f} per image'

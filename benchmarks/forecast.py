@@ -1,29 +1,21 @@
 """Do forecasts of cross_validate.py --learning-curve hold? Checked where more images can be had: rendered.
 
-    python benchmarks/forecast.py --work-dir work_dirs/forecast     (continues if it was stopped)
+    python benchmarks/forecast.py --work-dir work_dirs/forecast     (resumes if it was stopped)
 
 For each seed, the curve of 24, 48 and 96 training images (4 folds of 128) forecasts the mAP of 192. The
 truth is a cross-validation with 192 training images (4 folds of 256), on the 128 images of the forecast.
 """
 
 import json
-import os
-import subprocess
-import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 import hotcoco
+from common import run
 
 from mmballoon.report.numbers import evaluate
 
-ROOT, CONFIG = Path(__file__).parents[1], 'configs/my_rtmdet_tiny_toy.py'
 IMAGES = dict(train=96, val=32)  # together four folds of 32
-
-
-def run(data, *command):
-    env = {**os.environ, 'BALLOON_ROOT': str(data)}
-    subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, env=env, check=True)
 
 
 def render(folder, seed):
@@ -59,35 +51,23 @@ def main(argv=None):
     add = parser.add_argument
     add('--work-dir', type=Path, default='work_dirs/forecast', help='(%(default)s)')
     add('--seeds', type=int, nargs='+', default=[0, 1, 2], help='(%(default)s)')
-    add('--epochs', type=int, default=4, help='(%(default)s)')
     args = parser.parse_args(argv)
     print('| seed | measured | forecast of the gain from 96 to 192 images | gain |')
+    command = 'tools/cross_validate.py', 'configs/my_rtmdet_tiny_toy.py', '--folds', 4
+    command += '--cfg-options', 'max_epochs=4', '--work-dir'
     for seed in args.seeds:
         folder = args.work_dir.resolve() / str(seed)
         render(folder, seed)
-        command = 'tools/cross_validate.py', CONFIG, '--folds', 4, '--work-dir'
-        options = '--cfg-options', f'max_epochs={args.epochs}'
-        run(folder / 'half', *command, folder / 'folds', '--learning-curve', *options)
-        run(folder / 'all', *command, folder / 'folds_all', *options)
+        run(folder / 'half', *command, folder / 'folds', '--learning-curve')
+        run(folder / 'all', *command, folder / 'folds_all')
         curve = read(folder / 'folds/report/report.json')['cross']['curve']
-        points = zip(curve['sizes'], curve['measured'])
-        measured = ', '.join(f'{size:.0f}: {value:.3f}' for size, value in points)
+        measured = ', '.join(map('{:.0f}: {:.3f}'.format, curve['sizes'], curve['measured']))
         rows = [row for row in curve['forecast'] if row['images'] == 192]
-        forecast = ', '.join('{value:+.3f} [{low:+.3f}, {high:+.3f}]'.format(**row) for row in rows)
+        forecast = ['{value:+.3f} [{low:+.3f}, {high:+.3f}]'.format(**row) for row in rows]
         names = {image['file_name'] for image in read(folder / 'folds/test.json')['images']}
         gain = mean_ap(folder / 'folds_all', names) - curve['measured'][-1]
-        print(
-            '|',
-            seed,
-            '|',
-            measured,
-            '|',
-            forecast or 'none: flat',
-            '|',
-            f'{gain:+.3f}',
-            '|',
-            flush=True,
-        )
+        said = forecast[0] if forecast else 'none: flat'
+        print(f'| {seed} | {measured} | {said} | {gain:+.3f} |', flush=True)
 
 
 if __name__ == '__main__':

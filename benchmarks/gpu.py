@@ -18,9 +18,10 @@ import sys
 import time
 from pathlib import Path
 
+from common import ROOT, run
+
 from mmballoon.cli import report_errors
 
-ROOT = Path(__file__).parents[1]
 OURS = ROOT / 'configs/my_rtmdet_tiny.py'
 LONG_SIDE = 1280  # pixels of the photographs that travel
 WARM = 3  # iterations that are not measured
@@ -37,9 +38,8 @@ def shrink(args):
         for image in read_json(file)['images']:
             name = image['file_name']
             thumbnail(args.data / split / name, LONG_SIDE).save(folder / name, quality=85)
-        command = [ROOT / 'data_tools/import_annotations.py', file, folder]  # scales the boxes
-        out = ['--out', args.out / f'coco_{split}.json']
-        subprocess.run([sys.executable, *map(str, (*command, *out))], check=True)
+        out = ['--out', (args.out / file.name).resolve()]  # import_annotations.py scales the boxes
+        run('', 'data_tools/import_annotations.py', file.resolve(), folder.resolve(), *out)
 
 
 def device():
@@ -63,10 +63,6 @@ def check(name):
 
 def kernels(args):
     """The stand-ins for mmcv's compiled operators on the device and on the CPU, forward and backward."""
-    from mmballoon.train import rules
-
-    rules.apply()
-
     import torch
     from mmcv import ops
     from mmcv.ops.multi_scale_deform_attn import MultiScaleDeformableAttnFunction as Attention
@@ -115,17 +111,13 @@ def run_on(place, function, inputs):
 
 def detections(args):
     """Detections of a checkpoint on the validation photographs, on the device and on the CPU."""
-    from mmballoon.train import rules
-
-    rules.apply()
-
     import torch
     from mmdet.apis import inference_detector, init_detector
 
     from mmballoon.export.compare import differences
 
     torch.backends.cudnn.allow_tf32 = False  # 10 bits of mantissa, and torch's default on a GPU
-    files = sorted((Path(os.environ['BALLOON_ROOT']) / 'val').glob('*.jpg'))[: args.count]
+    files = sorted(Path(os.environ['BALLOON_ROOT'], 'val').glob('*.jpg'))[: args.count]
     with check(f'detections on {device()} are those on the CPU'):
         sides = []
         for place in ('cpu', device()):
@@ -155,9 +147,8 @@ def throughput(name, cfg, args):
                 raise Enough
 
     gc.collect()  # the loader of the last measurement ends its processes
-    batch = cfg.train_dataloader.batch_size
-    dataset = dict(type='RepeatDataset', times=1000, dataset=cfg.train_dataloader.dataset)
-    cfg.train_dataloader.dataset = dataset
+    loader = cfg.train_dataloader
+    loader.dataset = dict(type='RepeatDataset', times=1000, dataset=loader.dataset)
     cfg.update(load_from=None, work_dir=str(args.out / 'fast'), experiment_name=name)
     cfg.default_hooks.logger.interval = 10**6
     runner, clock = Runner.from_cfg(cfg), Clock()
@@ -172,24 +163,19 @@ def throughput(name, cfg, args):
     seconds = time.perf_counter() - clock.start
     count = runner.iter + 1 - WARM
     loading = sum(runner.message_hub.get_scalar('train/data_time').data[0][-count:]) / seconds
-    speed = count * batch / seconds
-    busy = ''
+    speed = count * loader.batch_size / seconds
+    said = f'batch {loader.batch_size}: {speed:.3g} images per second, {loading:.0%} waiting for the loader'
     if watcher:
         watcher.terminate()
         shares = watcher.stdout.read().split()[-max(1, int(2 * seconds)) :]
         shares = [int(value) for value in shares if value.isdigit()]
-        busy = f', GPU {sum(shares) / max(1, len(shares)):.0f} % busy'
-    say(f'figure {name}, batch {batch}: {speed:.3g} images per second, {loading:.0%} waiting for '
-        f'the loader{busy}')  # fmt: skip
+        said += f', GPU {sum(shares) / max(1, len(shares)):.0f} % busy'
+    say(f'figure {name}, {said}')
     return speed
 
 
 def fast(args):
     """Training speed of upstream's config and of ours, and what the loader alone delivers."""
-    from mmballoon.train import rules
-
-    rules.apply()
-
     from mmengine.config import Config
     from mmengine.hub import get_config
     from mmengine.runner import Runner
@@ -289,6 +275,10 @@ def main(argv=None):
     add('--log', type=Path, help='of note')
     args = parser.parse_args(argv)
     with report_errors():
+        if args.part in ('kernels', 'detections', 'fast'):
+            from mmballoon.train import rules
+
+            rules.apply()
         parts[args.part](args)
 
 

@@ -14,11 +14,11 @@ import random
 import statistics
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from pathlib import Path
+
+from common import ROOT
 
 from mmballoon.cli import report_errors
 
-ROOT = Path(__file__).parents[1]
 CONFIGS = {
     '': ('rtmdet_tiny_8xb32-300e_coco.py', 'my_rtmdet_tiny.py'),
     'masks, ': ('rtmdet-ins_tiny_8xb32-300e_coco.py', 'my_rtmdet_ins_tiny.py'),
@@ -26,8 +26,11 @@ CONFIGS = {
 STAGES = {'stage 1': 'train_pipeline', 'stage 2': 'train_pipeline_stage2'}
 
 
-def timed(dataset, indices):
+def timed(dataset, indices, seed):
     """Mean milliseconds per sample."""
+    from mmengine.runner import set_random_seed
+
+    set_random_seed(seed)
     start = time.perf_counter()
     for i in indices:
         dataset[i]
@@ -36,8 +39,8 @@ def timed(dataset, indices):
 
 def main(argv=None):
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    root = Path(os.environ.get('BALLOON_ROOT') or 'data/balloon')
-    parser.add_argument('--data-root', type=Path, default=root, help='(%(default)s)')
+    root = os.environ.get('BALLOON_ROOT') or 'data/balloon'
+    parser.add_argument('--data-root', default=root, help='(%(default)s)')
     parser.add_argument('--samples', type=int, default=120, help='of each repeat (%(default)s)')
     parser.add_argument('--repeats', type=int, default=5, help='(%(default)s)')
     args = parser.parse_args(argv)
@@ -50,7 +53,6 @@ def main(argv=None):
     from mmdet.utils import register_all_modules
     from mmengine.config import Config
     from mmengine.hub import get_config
-    from mmengine.runner import set_random_seed
 
     import mmballoon.train  # noqa: F401
 
@@ -59,24 +61,18 @@ def main(argv=None):
     for prefix, (base, config) in CONFIGS.items():
         theirs = get_config(f'mmdet::rtmdet/{base}')
         ours = Config.fromfile(ROOT / 'configs' / config)
-        dataset = dict(ours.train_dataloader.dataset, data_root=str(args.data_root))
+        dataset = dict(ours.train_dataloader.dataset, data_root=args.data_root)
         for stage, key in STAGES.items():
             sides = [DATASETS.build(dict(dataset, pipeline=cfg[key])) for cfg in (theirs, ours)]
             indices = random.Random(0).choices(range(len(sides[0])), k=args.samples)
-            runs = []
-            for repeat in range(args.repeats + 1):
-                runs.append([])
-                for side in sides:
-                    set_random_seed(repeat)
-                    runs[-1].append(timed(side, indices))
-            ratios = sorted(a / b for a, b in runs[1:])
-            upstream, here = (statistics.median(times) for times in zip(*runs[1:]))
-            print(
-                f'{prefix}{stage}: upstream {upstream:.1f} ms per image, ours {here:.1f} ms: '
-                f'{statistics.median(ratios):.1f} times faster ({ratios[0]:.1f} to {ratios[-1]:.1f} '
-                f'over {args.repeats} repeats of {args.samples})',
-                flush=True,
-            )
+            repeats = range(args.repeats + 1)
+            _, *runs = [[timed(side, indices, seed) for side in sides] for seed in repeats]
+            ratios = sorted(a / b for a, b in runs)
+            upstream, here = map(statistics.median, zip(*runs))
+            times = f'upstream {upstream:.1f} ms per image, ours {here:.1f} ms'
+            faster = f'{statistics.median(ratios):.1f} times faster'
+            spread = f'{ratios[0]:.1f} to {ratios[-1]:.1f} over {args.repeats} repeats'
+            print(f'{prefix}{stage}: {times}: {faster} ({spread} of {args.samples})', flush=True)
 
 
 if __name__ == '__main__':

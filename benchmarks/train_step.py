@@ -12,13 +12,11 @@ two large matrices reaches here in the same number type.
 
 import statistics
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from pathlib import Path
 
 import torch
+from common import ROOT
 from torch.utils.benchmark import timer
 from torch.utils.flop_counter import FlopCounterMode
-
-ROOT = Path(__file__).parents[1]
 
 
 def build_step(batch, ours):
@@ -92,22 +90,22 @@ def compare(what, sides, args):
     with FlopCounterMode(display=False) as counter:  # a multiplication and an addition are two
         sides['upstream'][0]()
     flops = counter.get_total_flops()
-    gpu = torch.cuda.is_available()
-    device = torch.cuda.get_device_name() if gpu else f'CPU, {torch.get_num_threads()} threads'
-    print(f'RTMDet-tiny, {what}, {args.size} px, batch {args.batch_size}: '
-          f'{flops / 1e9:.1f} GFLOP; {device}')  # fmt: skip
+    device = f'CPU, {torch.get_num_threads()} threads'
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else device
+    settings = f'RTMDet-tiny, {what}, {args.size} px, batch {args.batch_size}'
+    print(f'{settings}: {flops / 1e9:.1f} GFLOP; {device}')
     for function, _ in sides.values():
         function()  # not counted: caches, and what is compiled at first sight
         function()
     runs = [[seconds(function) for function, _ in sides.values()] for _ in range(args.repeats)]
     for (name, (_, dtype)), times in zip(sides.items(), zip(*runs)):
         median = statistics.median(times)
-        line = f'{name}: {1000 * median / args.batch_size:.0f} ms per image'
+        share = ''
         if dtype:
-            rate, limit = flops / median, matmul_rate(dtype)
-            line += f', {rate / 1e9:.0f} GFLOP/s, which is {rate / limit:.0%} of '
-            line += f'{limit / 1e9:.0f} in a {str(dtype)[6:]} matrix product'
-        print(line, flush=True)
+            rate, limit = flops / median / 1e9, matmul_rate(dtype) / 1e9
+            share = f', {rate:.0f} GFLOP/s, which is {rate / limit:.0%} of {limit:.0f} in a '
+            share += f'{str(dtype)[6:]} matrix product'
+        print(f'{name}: {1000 * median / args.batch_size:.0f} ms per image{share}', flush=True)
     for i, name in enumerate(list(sides)[1:], 1):
         ratios = sorted(row[0] / row[i] for row in runs)
         spread = f'{ratios[0]:.2f} to {ratios[-1]:.2f} over {args.repeats} repeats'
@@ -124,10 +122,10 @@ def make_parser(description, batch_size, repeats):
 
 def main(argv=None):
     args = make_parser(__doc__, batch_size=8, repeats=5).parse_args(argv)
-    batch, types = make_batch(args.size, args.batch_size), (torch.float32, reduced_type())
-    steps = {'upstream': build_step(batch, False), 'ours': build_step(batch, True)}
-    sides = {name: (step, dtype) for (name, step), dtype in zip(steps.items(), types)}
-    compare('one training step', sides, args)
+    batch = make_batch(args.size, args.batch_size)
+    upstream = build_step(batch, ours=False), torch.float32
+    ours = build_step(batch, ours=True), reduced_type()
+    compare('one training step', dict(upstream=upstream, ours=ours), args)
 
 
 if __name__ == '__main__':

@@ -43,32 +43,24 @@ def parse_args(argv=None):
 
 
 def cross_validate(config, folder, args):
-    """Train and detect; returns the datasets (configs) of the images, the Part of all images, the folds,
-    and {share in per cent: (mean number of training images, detections)}.
+    """Train and detect; returns the Config, the Part of all images, the trainings, and what they
+    detected: {share of the training images in per cent: COCO result dicts}.
     """
-    from mmengine import Config, dump, load
+    from mmengine import Config, dump
 
     from mmballoon.report import trainings
-    from mmballoon.report.results import read_results
-    from mmballoon.report.split import load_split
 
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(args.cfg_options or {})
-    part, dealt, runs = trainings.prepare(cfg, folder, args)
-    counts = ', '.join(str(len(fold)) for fold in dealt)
-    print(f'{folder}: {len(part.images)} images in {len(dealt)} folds of {counts}', flush=True)
-    steps = {run: count for of_share in runs.values() for run, count in of_share.items()}
-    trainings.train_and_test(steps, args.jobs)
-    results = {}
-    for share, of_share in runs.items():
-        detections, images = [], 0
-        for run in of_share:
-            left_out = Config.fromfile(run / 'config.py').test_dataloader.dataset
-            detections += read_results(run / 'results.pkl', load_split(left_out))
-            images += len(load(run / 'train.json')['images'])
-        results[share] = images / len(of_share), detections
-    dump(results[100][1], folder / 'predictions.json')
-    return trainings.sources(cfg), part, dealt, results
+    part, runs = trainings.prepare(cfg, folder, args)
+    counts = ', '.join(str(len(run.test)) for run in runs if run.share == 100)
+    print(f'{folder}: {len(part.images)} images in {args.folds} folds of {counts}', flush=True)
+    trainings.train_and_test(runs, args.jobs)
+    found = {run.share: [] for run in runs}
+    for run in runs:
+        found[run.share] += trainings.detections(run, part)
+    dump(found[100], folder / 'predictions.json')
+    return cfg, part, runs, found
 
 
 def other_predictions(folder, args):
@@ -94,9 +86,10 @@ def summary(report):
     """Lines of text about report.json of a cross-validation."""
 
     def interval(row, form):
-        if row['low'] is None:
-            return f'{row["value"]:{form}} (too few images for an interval)'
-        return f'{row["value"]:{form}} [{row["low"]:{form}}, {row["high"]:{form}}]'
+        ends = '(too few images for an interval)'
+        if row['low'] is not None:
+            ends = f'[{row["low"]:{form}}, {row["high"]:{form}}]'
+        return f'{row["value"]:{form}} {ends}'
 
     cross = report['cross']
     yield f'mAP of all {report["images"]} images: {interval(report["metrics"]["AP"], ".3f")}'
@@ -105,9 +98,8 @@ def summary(report):
         yield f'{report["made"]["compare"]}: mAP {interval(report["difference"]["AP"], "+.3f")}'
     if 'curve' in cross:
         curve = cross['curve']
-        rows = zip(curve['sizes'], curve['measured'])
-        points = ', '.join(f'{size:.0f}: mAP {value:.3f}' for size, value in rows)
-        yield f'training images: {points}'
+        points = map('{:.0f}: mAP {:.3f}'.format, curve['sizes'], curve['measured'])
+        yield f'training images: {", ".join(points)}'
         for row in curve['forecast']:
             yield f'{row["images"]} images instead of {row["now"]:.0f}: mAP {interval(row, "+.3f")}'
         if not curve['forecast']:
@@ -126,19 +118,23 @@ def main(argv=None):
 
         review.check(args)
         folder = args.work_dir or Path('work_dirs', f'{Path(args.config).stem}_folds')
-        sources, part, dealt, results = cross_validate(args.config, folder, args)
+        cfg, part, runs, found = cross_validate(args.config, folder, args)
         from mmballoon.report.build import build
         from mmballoon.report.split import to_coco
+        from mmballoon.report.trainings import sources
 
-        compare = other_predictions(folder, args) if args.compare else None
-        cross = cross_validation.summarise(to_coco(part), results[100][1], dealt)
+        if args.compare:
+            args.compare = other_predictions(folder, args)
+        data, folds = to_coco(part), [run.test for run in runs if run.share == 100]
+        cross = cross_validation.summarise(data, found[100], folds)
         if args.learning_curve:
-            sizes, found = zip(*results.values())
-            cross['curve'] = cross_validation.learning_curve(to_coco(part), found, dealt, sizes)
-        args.config, args.checkpoint = str(folder / 'config.py'), None
-        args.predictions, args.compare = folder / 'predictions.json', compare
-        args.out = folder / 'report'
-        print(*build(args, cross=cross, sources=sources), sep='\n')
+            counts = [[len(run.train) for run in runs if run.share == share] for share in found]
+            sizes = [sum(some) / len(some) for some in counts]
+            curve = cross_validation.learning_curve(data, [*found.values()], folds, sizes)
+            cross['curve'] = curve
+        args.config, args.checkpoint, args.out = folder / 'config.py', None, folder / 'report'
+        args.predictions = folder / 'predictions.json'
+        print(*build(args, cross=cross, sources=sources(cfg)), sep='\n')
         print(*summary(load(args.out / 'report.json')), sep='\n')
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import ctypes
+import functools
 import hashlib
 import json
 import math
@@ -12,46 +13,34 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import mmengine
 import torch
 from tqdm import tqdm
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
 from mmballoon import upstream
 from mmballoon.cli import UserError, atomic_write
 from mmballoon.data import folds
 from mmballoon.data.coco import datasets
+from mmballoon.report.results import read_results
 from mmballoon.report.split import annotation_file, load_split, to_coco
+from mmballoon.train import rules
 
-SHARES = (25, 50)  # per cent of a fold's training images, for the learning curve
 
+@dataclass
+class Training:
+    """A training, and the test of its last epoch, in a folder of its own.
 
-def load_images(cfg):
-    """Part of the train and val images of a config; file names are below the folder that holds all."""
-    joined = copy.deepcopy(cfg.train_dataloader)
-    joined.dataset = dict(datasets=sources(cfg))
-    part, paths = load_split(joined.dataset), {}
-    for key, image in list(part.images.items()):
-        path = (part.folder / image['file_name']).resolve()
-        same = paths.setdefault(path, key)
-        if same != key:  # one file in both lists: it would be trained on and tested on
-            both = (part.boxes.get(i, ()) for i in (key, same))
-            one, other = (sorted((a['category_id'], *a['bbox']) for a in some) for some in both)
-            if one != other:
-                found = 'is listed twice, with other boxes'
-                raise UserError(path, found, 'keep one of its entries')
-            part.images.pop(key)
-            part.boxes.pop(key, None)
-    part.folder = Path(os.path.commonpath([path.parent for path in paths]))
-    for path, key in paths.items():
-        part.images[key]['file_name'] = path.relative_to(part.folder).as_posix()
-    return part, ', '.join(str(annotation_file(plain)) for plain in sources(cfg))
+    share: per cent of the images of the other folds. train, test: image ids.
+    """
+
+    folder: Path
+    share: int
+    train: list
+    test: list
+    steps: int
 
 
 def sources(cfg):
@@ -60,11 +49,31 @@ def sources(cfg):
     return [plain for loader in loaders for plain in datasets(loader.dataset)]
 
 
+def load_images(cfg):
+    """Part of the train and val images of a config; file names are below the folder that holds all."""
+    part, paths = load_split(dict(datasets=sources(cfg))), {}
+    for key, image in list(part.images.items()):
+        path = (part.folder / image['file_name']).resolve()
+        same = paths.setdefault(path, key)
+        if same != key:  # one file in both lists: it would be trained on and tested on
+            both = (part.boxes.get(i, ()) for i in (key, same))
+            one, other = (sorted((a['category_id'], *a['bbox']) for a in some) for some in both)
+            if one != other:
+                raise UserError(
+                    path, 'is listed twice, with other boxes', 'keep one of its entries'
+                )
+            part.images.pop(key)
+            part.boxes.pop(key, None)
+    part.folder = Path(os.path.commonpath([path.parent for path in paths]))
+    for path, key in paths.items():
+        part.images[key]['file_name'] = path.relative_to(part.folder).as_posix()
+    return part
+
+
 def prepare(cfg, folder, args):
     """Deal the images, and write what the trainings need; the user's files stay as they are.
 
-    Returns the Part of all images, the folds (lists of image ids), and {share in per cent: {run folder:
-    number of its training steps}}.
+    Returns the Part of all images, and a list of Training.
 
     Raises:
         UserError: too few images, or a folder that holds something else.
@@ -78,9 +87,9 @@ def prepare(cfg, folder, args):
             found = 'datasets inside another dataset, which the folds cannot replace'
             advice = 'let its loaders name plain datasets, or a ConcatDataset of them'
             raise UserError(cfg.filename, found, advice)
-    part, source = load_images(cfg)
+    part, files = load_images(cfg), map(annotation_file, sources(cfg))
     groups = folds.together(part, args.group)
-    folds.check(part, groups, args.folds, source)
+    folds.check(part, groups, args.folds, ', '.join(map(str, files)))
     dealt = folds.deal(part, groups, args.folds, args.seed)
     image_digests = [digest.hex() for digest, _ in part.hashes.values()]
     weights = Path(cfg.get('load_from') or '')
@@ -93,20 +102,18 @@ def prepare(cfg, folder, args):
     claim(folder, marker)
     cfg = copy.deepcopy(cfg)
     cfg.randomness = dict(dict(seed=args.seed), **cfg.get('randomness', {}))
-    runs = {share: {} for share in (*SHARES, 100) if share == 100 or args.learning_curve}
-    batch = cfg.train_dataloader.batch_size
-    for i, fold in enumerate(dealt):
-        rest = [group for group in groups if group[0] not in fold]
-        quarters = folds.deal(part, rest, 4, args.seed)
-        for share, run_folders in runs.items():
-            run = folder / f'fold_{i + 1}{"" if share == 100 else f"_{share}"}'
-            train = sum(quarters[: share // 25], [])
-            images = dict(train_dataloader={*train}, test_dataloader={*fold})
-            write_config(cfg, part, run, images)
+    trainings, batch = [], cfg.train_dataloader.batch_size
+    for share in (25, 50, 100) if args.learning_curve else (100,):
+        for i, test in enumerate(dealt, start=1):
+            rest = [group for group in groups if group[0] not in test]
+            train = sum(folds.deal(part, rest, 4, args.seed)[: share // 25], [])
+            run = folder / (f'fold_{i}' if share == 100 else f'fold_{i}_{share}')
+            write_config(cfg, part, run, train, test)
             steps = cfg.train_cfg.get('max_epochs', 0) * math.ceil(len(train) / batch)
-            run_folders[run] = cfg.train_cfg.get('max_iters') or steps
-    write_config(cfg, part, folder, dict(test_dataloader=part.images))
-    return part, dealt, runs
+            steps = cfg.train_cfg.get('max_iters') or steps
+            trainings.append(Training(run, share, train, test, steps))
+    write_config(cfg, part, folder, [], part.images)
+    return part, trainings
 
 
 def claim(folder, marker):
@@ -115,11 +122,9 @@ def claim(folder, marker):
     if not file.is_file() and folder.exists() and any(folder.iterdir()):
         raise UserError(folder, 'holds files that are of no cross-validation', advice)
     try:
-        old = mmengine.load(file) if file.is_file() else marker
-    except ValueError:
-        old = None
-    if not isinstance(old, dict):
-        raise UserError(file, 'is of no cross-validation', advice)
+        old = dict(mmengine.load(file)) if file.is_file() else marker
+    except (ValueError, TypeError):
+        raise UserError(file, 'is of no cross-validation', advice) from None
     old.setdefault('weights', marker['weights'])  # older releases did not write them
     changed = ', '.join(key for key, value in marker.items() if old.get(key) != value)
     if changed:
@@ -128,8 +133,8 @@ def claim(folder, marker):
     mmengine.dump(marker, file)
 
 
-def write_config(cfg, part, run, images):
-    """Write config.py and its COCO files into the folder ``run``. images: {data loader: image ids}.
+def write_config(cfg, part, run, train, test):
+    """Write config.py and its COCO files into the folder ``run``. train, test: image ids.
 
     The weights of the last epoch count, and nothing is validated: no choice sees an image that is left
     out.
@@ -137,63 +142,58 @@ def write_config(cfg, part, run, images):
     run.mkdir(parents=True, exist_ok=True)
     cfg = copy.deepcopy(cfg)
     cfg.update(val_dataloader=None, val_cfg=None, val_evaluator=None)
-    cfg.train_dataloader = cfg.train_dataloader if 'train_dataloader' in images else None
-    for name, keys in images.items():
-        data, file = to_coco(part), run.resolve() / f'{name.split("_")[0]}.json'
+    for split, keys in (('train', {*train}), ('test', {*test})):
+        if not keys:
+            cfg[f'{split}_dataloader'] = None
+            continue
+        loader, file = cfg[f'{split}_dataloader'], run.resolve() / f'{split}.json'
+        data = to_coco(part)
         for key, items in (('id', 'images'), ('image_id', 'annotations')):
             data[items] = [item for item in data[items] if item[key] in keys]
         mmengine.dump(data, file)
-        if 'datasets' in cfg[name].dataset:
-            cfg[name].dataset = datasets(cfg[name].dataset)[0]
-        plain = datasets(cfg[name].dataset)[0]
+        if 'datasets' in loader.dataset:
+            loader.dataset = datasets(loader.dataset)[0]
+        plain = datasets(loader.dataset)[0]
         plain.pop('indices', None)
         plain.update(data_root=str(part.folder), ann_file=str(file), data_prefix=dict(img=''))
         if not torch.cuda.is_available():  # see EpochSeedHook
-            cfg[name].update(num_workers=0, persistent_workers=False)
-            cfg[name].pop('prefetch_factor', None)
-    # The test images come last in ``images``: ``file`` is theirs.
+            loader.update(num_workers=0, persistent_workers=False)
+            loader.pop('prefetch_factor', None)
     cfg.test_evaluator = dict(type='CocoMetric', metric='bbox', ann_file=str(file))
     cfg.default_hooks.checkpoint.save_best = None
     cfg.default_hooks.logger.interval = 1  # the time left is worked out from the log
     cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='EpochSeedHook')]
-    imports = cfg.get('custom_imports', {}).get('imports', [])
-    imports = [imports] if isinstance(imports, str) else imports
-    cfg.custom_imports = dict(imports=[*imports, 'mmballoon.train'])
     with atomic_write(run / 'config.py', 'w') as file:
         for key, value in cfg.to_dict().items():  # pretty_text takes seconds
             file.write(f'{key} = {pprint.pformat(value, width=100, sort_dicts=False)}\n')
 
 
-def train_and_test(steps, at_once):
-    """Train and test each run folder without results.pkl, some at once, in processes of their own.
-
-    steps: {run folder: number of its training steps}.
-    """
-    waiting = [run for run in steps if not (run / 'results.pkl').is_file()]
-    bar = tqdm(total=sum(steps.values()), initial=sum(map(_done, steps)), smoothing=0, miniters=1)
+def train_and_test(trainings, at_once):
+    """Do the trainings without results.pkl, some at once, in processes of their own."""
+    waiting = [run for run in trainings if not (run.folder / 'results.pkl').is_file()]
+    total, done = sum(run.steps for run in trainings), sum(map(_done, trainings))
+    bar = tqdm(total=total, initial=done, smoothing=0, miniters=1)
     bar.mininterval = 1 if sys.stderr.isatty() else 20
     bar.bar_format = '{desc}{percentage:.0f} % done, about {remaining} left, after {elapsed}'
-    running = {}
+    running = []
     try:
         while waiting or running:
             while waiting and len(running) < at_once:
                 run = waiting.pop(0)
-                running[run] = _start(run, _threads(list(steps).index(run), len(steps), at_once))
+                threads = _threads(trainings.index(run), len(trainings), at_once)
+                running.append((run, _start(run.folder, threads)))
             time.sleep(0.5)
-            bar.set_description(', '.join(run.name for run in running), refresh=False)
-            if bar.n == bar.initial:
-                bar.unpause()  # the clock starts with the first step
-            bar.update(sum(map(_done, steps)) - bar.n)
-            for run, process in list(running.items()):
+            bar.set_description(', '.join(run.folder.name for run, _ in running), refresh=False)
+            bar.update(sum(map(_done, trainings)) - bar.n)
+            for run, process in running:
                 if process.poll():
-                    lines = (run / 'output.txt').read_text(errors='replace').split('\n')
-                    found = next((line for line in reversed(lines) if line.strip()), 'no output')
-                    raise UserError(run / 'output.txt', found, 'read this file')
-                if process.poll() == 0:
-                    del running[run]
+                    output = run.folder / 'output.txt'
+                    lines = output.read_text(errors='replace').strip().splitlines()
+                    raise UserError(output, lines[-1] if lines else 'no output', 'read this file')
+            running = [(run, process) for run, process in running if process.poll() is None]
     finally:
         bar.close()
-        for process in running.values():
+        for _, process in running:
             process.terminate()
             process.wait()
 
@@ -203,38 +203,31 @@ def _threads(number, count, at_once):
 
     None leaves the choice to torch. They depend on nothing else: the last bits of a result depend on them.
     """
-    if at_once == 1:
-        return None
-    beside = min(at_once, count - number // at_once * at_once)
-    return at_once // beside
+    return at_once // min(at_once, count - number // at_once * at_once) if at_once > 1 else None
 
 
-def _start(run, threads):
-    """The process of ``python -m mmballoon.report.trainings``, below, for a run folder."""
+def _start(folder, threads):
+    """The process of ``python -m mmballoon.report.trainings FOLDER``; a killed command ends it (Linux)."""
     env = dict(os.environ, PYTHONSAFEPATH='1')  # the current folder is no place of modules
     if threads and not torch.cuda.is_available():
         env['OMP_NUM_THREADS'] = str(threads)
-    with open(run / 'output.txt', 'a') as output:
-        if fcntl:  # waits for a training that a killed command left behind
-            fcntl.flock(output, fcntl.LOCK_EX)
-        return subprocess.Popen(
-            [sys.executable, '-m', __name__, str(run)],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=env,
-            preexec_fn=_end_with_parent if sys.platform == 'linux' else None,
-        )
-
-
-def _end_with_parent():
-    """A killed command ends its trainings, too (Linux)."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+    command, before = [sys.executable, '-m', __name__, folder], None
+    if sys.platform == 'linux':
+        before = functools.partial(ctypes.CDLL(None).prctl, 1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+    with open(folder / 'output.txt', 'a') as output:
+        return subprocess.Popen(command, stdout=output, stderr=output, env=env, preexec_fn=before)
 
 
 def _done(run):
-    """The last training step in the log of the folder ``run``, or 0."""
-    logs = [path.read_text() for path in run.glob('*/vis_data/scalars.json')]
+    """The last step in the log of a Training, or 0."""
+    logs = [path.read_text() for path in run.folder.glob('*/vis_data/scalars.json')]
     return max((int(step) for log in logs for step in re.findall(r'"step": (\d+)', log)), default=0)
+
+
+def detections(run, part):
+    """COCO result dicts of a Training in the images that it left out; part: of all images."""
+    own = replace(part, images={key: part.images[key] for key in run.test})
+    return read_results(run.folder / 'results.pkl', own)
 
 
 def _digest(value):
@@ -243,20 +236,16 @@ def _digest(value):
 
 
 def main(run):
-    """Train with the config in a run folder (str), continuing if it was stopped, and test the last epoch."""
-    config, out = Path(run, 'config.py'), Path(run, 'results.pkl')
-    sys.argv[1:] = map(str, [config, '--resume', '--work-dir', run])
+    """Train with the config in a folder (str), resuming if it was stopped, and test the last epoch."""
+    sys.argv[1:] = [f'{run}/config.py', '--resume', '--work-dir', run]
     upstream.run('tools/train.py', 'mmdet')
     last = Path(run, 'last_checkpoint').read_text(encoding='utf-8')
-    sys.argv[1:] = map(str, [config, last, '--work-dir', Path(run, 'test'), '--out', out])
+    sys.argv[1:] = [f'{run}/config.py', last, '--work-dir', f'{run}/test', '--out']
+    sys.argv.append(f'{run}/results.pkl')
     upstream.run('tools/test.py', 'mmdet')
 
 
+if __name__ in ('__main__', '__mp_main__'):  # __mp_main__: in a data-loader worker of spawn
+    rules.apply()
 if __name__ == '__main__':
     main(sys.argv[1])
-elif (
-    __name__ == '__mp_main__'
-):  # a data-loader worker that was started by spawn imports this file again
-    from mmballoon.train import rules
-
-    rules.apply()

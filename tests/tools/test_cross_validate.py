@@ -122,8 +122,8 @@ def test_killed_twice_gives_the_same_detections(tiny_data, tmp_path, in_process)
 def test_review_has_both_splits(tiny_data, tmp_path, in_process, monkeypatch):
     """Without a training: each detection is an annotation, but in one image nothing is found."""
 
-    def find(steps, at_once):
-        for folder in steps:
+    def find(runs, at_once):
+        for folder in (one.folder for one in runs):
             data, samples = json.loads((folder / 'test.json').read_text()), []
             for image in data['images']:
                 boxes = [a['bbox'] for a in data['annotations'] if a['image_id'] == image['id']]
