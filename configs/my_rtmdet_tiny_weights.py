@@ -1,6 +1,6 @@
 # Makes the weights in the package: RTMDet-tiny from random weights on rendered objects of 50 kinds, balloons
 # among them. `make weights` runs it: 40 minutes on a CPU core with bfloat16 that does nothing else.
-_base_ = ['./my_rtmdet_tiny.py', '../mmballoon/render/kinds.py']
+_base_ = ['./my_rtmdet_tiny.py', '../mmballoon/render/kinds.json']
 
 data_root = '{{$RENDERED_ROOT:data/objects}}/'
 metainfo = dict(classes=tuple(_base_.kinds), palette=_base_.metainfo.palette * 7)

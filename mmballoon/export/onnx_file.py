@@ -11,6 +11,7 @@ import torch
 from mmdet.apis import init_detector
 from mmdet.models import RTMDetHead
 from mmdet.utils import get_test_pipeline_cfg
+from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from onnxscript import opset18 as op
 
 from mmballoon.cli import UserError
@@ -89,9 +90,10 @@ def build(model, half=False):
             custom_translation_table={torch.ops.mmballoon.suppress.default: suppress_in_onnx},
             verbose=False,
         )
-    proto = program.model_proto  # made anew each time
-    strip(proto)
-    return finish(proto, metadata)
+    ClearMetadataAndDocStringPass()(
+        program.model
+    )  # the exporter's notes hold paths of this machine
+    return finish(program.model_proto, metadata)
 
 
 def suppress_in_onnx(boxes, scores, iou_threshold: float, score_threshold: float):
@@ -105,16 +107,6 @@ def suppress_in_onnx(boxes, scores, iou_threshold: float, score_threshold: float
     )  # (number of boxes, 3): image, class, prior
     nothing = op.Mul(scores, op.Constant(value_float=0.0))
     return op.ScatterND(nothing, kept, op.GatherND(scores, kept))
-
-
-def strip(proto):
-    """Remove the exporter's notes, which hold paths of this machine."""
-    graph = proto.graph
-    for item in (proto, graph, *graph.node, *graph.input, *graph.output, *graph.value_info):
-        item.ClearField('metadata_props')
-        item.ClearField('doc_string')
-    for item in graph.initializer:
-        item.ClearField('metadata_props')
 
 
 def add_metadata(content, **entries):

@@ -5,17 +5,22 @@ Fluent emoji under MIT of the npm package @lobehub/fluent-emoji-3d), drawn shape
 lit from one side, textured and blurred, and cover each other. No photograph is used.
 """
 
+import json
 import math
+from importlib import resources
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from mmballoon.render.balloons import draw_balloon, place_anywhere, place_balloons, visible_outline
-from mmballoon.render.kinds import kinds
 from mmballoon.render.scene import background, fractal_noise, random_color, smooth_noise
 
-NAMES = tuple(kinds)
+# {kind: (its folders in openclipart-png, the code points of its emoji)}, in the order of the classes; a
+# config inherits it. What has neither is drawn: balloons, letters, and shapes with so many waves. A few
+# emoji are of two kinds (a whale, a purse).
+KINDS = json.loads(resources.files('mmballoon.render').joinpath('kinds.json').read_bytes())['kinds']
+NAMES = tuple(KINDS)
 SIZES = ((512, 384), (512, 341), (384, 512), (410, 410))  # width, height
 SPRITE = 176  # pixels: the long side of what is kept of a clip art
 MOST = 160  # clip arts of a kind
@@ -48,7 +53,7 @@ def load_sprites(sources):
     sources (Path): holds openclipart/ (the package's folder png), fluent/ (*.webp) and NotoColorEmoji.ttf.
     """
     font, sprites = ImageFont.truetype(str(sources / 'NotoColorEmoji.ttf'), 109), {}
-    for kind, (folders, emoji) in kinds.items():
+    for kind, (folders, emoji) in KINDS.items():
         found = []
         files = [
             path

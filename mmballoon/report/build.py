@@ -131,18 +131,16 @@ def provenance(cfg, files):
     """{name: value}: what the report was made from, with what, and when; files: {name: path}."""
     for i, plain in enumerate(datasets(cfg.test_dataloader.dataset)):
         files[f'annotations{i or ""}'] = annotation_file(plain)
-    hashes = {
-        f'{name}_sha256': hashlib.sha256(path.read_bytes()).hexdigest()
-        for name, path in files.items()
-    }
+    contents = {name: path.read_bytes() for name, path in files.items()}
     if 'predictions' in files:  # a threshold is found by the hash of what made these detections
-        hashes.pop('checkpoint_sha256', None)
+        contents.pop('checkpoint', None)
+    contents['config'] = cfg.pretty_text.encode()
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else 'no GPU'
     return dict(
         config=cfg.filename,
-        config_sha256=hashlib.sha256(cfg.pretty_text.encode()).hexdigest(),
         **{name: str(path) for name, path in files.items()},
-        **hashes,
+        **{f'{name}_sha256': digest for name, digest in hashes.items()},
         command=shlex.join(['python', *sys.argv]),
         date=datetime.now().astimezone().isoformat(timespec='seconds'),
         training_seed=cfg.get('randomness', {}).get('seed'),
@@ -154,11 +152,9 @@ def provenance(cfg, files):
 def data_url(path, side):
     """A JPEG of at most ``side`` pixels as a data URL (str), or None for an unreadable image."""
     data = io.BytesIO()
-    try:
+    with contextlib.suppress(OSError, ValueError):
         coco.thumbnail(path, side).save(data, 'JPEG', quality=75)
-    except (OSError, ValueError):
-        return None
-    return 'data:image/jpeg;base64,' + base64.b64encode(data.getvalue()).decode()
+        return 'data:image/jpeg;base64,' + base64.b64encode(data.getvalue()).decode()
 
 
 def render(result, part, lang, colors=None, curves=None):

@@ -31,26 +31,19 @@ def metrics(evaluation, other=None):
     objects, 'low' and 'high' are None. Both evaluations are of the same images: a difference is that
     of each set of images, so that what is hard for both does not widen its interval.
     """
-    rows = dict.fromkeys(METRICS)
-    values, left_out = evaluation.get_results(), _leave_out(evaluation)
+    rows, values, left_out = {}, evaluation.get_results(), _leave_out(evaluation)
     new_values, new_left_out = (other.get_results(), _leave_out(other)) if other else ({}, {})
+    plain = [a for a in evaluation.coco_gt.dataset['annotations'] if not a['iscrowd']]
     for name, size in METRICS.items():
         low, high = AREAS.get(size, (0, np.inf))
-        objects = [
-            a['image_id']
-            for a in evaluation.coco_gt.dataset['annotations']
-            if low <= a['area'] < high and not a['iscrowd']
-        ]
-        images = len(set(objects))
-        if values[name] < 0:
-            continue
+        objects = [a['image_id'] for a in plain if low <= a['area'] < high]
+        value, images = values[name], len(set(objects))
         if other:
-            value = new_values[name] - values[name]
-            ends = difference(value, new_left_out[name] - left_out[name], images)
+            gain = new_values[name] - value
+            ends = difference(gain, new_left_out[name] - left_out[name], images)
         else:
-            value = values[name]
-            ends = share(value, left_out[name], images, len(objects))
-        rows[name] = dict(value=value, low=ends[0], high=ends[1])
+            gain, ends = value, share(value, left_out[name], images, len(objects))
+        rows[name] = dict(value=gain, low=ends[0], high=ends[1]) if value >= 0 else None
     return rows
 
 

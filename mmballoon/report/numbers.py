@@ -1,6 +1,6 @@
 """The numbers of the report. Every metric is hotcoco's; this module asks for them, and names failures."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 import hotcoco
 import numpy as np
@@ -34,11 +34,11 @@ def measure(data, detections, other, img_size):
     if curve['best']:
         images = len({a['image_id'] for a in objects})
         curve['best'] |= intervals.f1(status['img_summary'], images)
-    counts, thresholds = Counter(a['category_id'] for a in objects), {}
+    thresholds = {}
     for category in data['categories']:
         own = [pair for pair in matched if pair[0]['category_id'] == category['id']]
-        best = threshold_curve(own, counts[category['id']])['best']
-        if best:
+        count = sum(a['category_id'] == category['id'] for a in objects)
+        if best := threshold_curve(own, count)['best']:
             thresholds[category['name']] = best['score']
     failed = failures(status, data, shown)
     confusion = at_threshold.confusion_matrix(IOU)
@@ -112,20 +112,16 @@ def failures(status, data, detections):
     ECCV 2020), which hotcoco counts but does not list. A surplus detection is judged by the object
     of largest IoU; an object is missed if no detection touches it.
     """
-    objects = {}
+    objects, surplus, touched = defaultdict(list), [], set()
     for a in data['annotations']:
-        objects.setdefault(a['image_id'], []).append(a)
-    surplus, touched = [], set()
+        objects[a['image_id']].append(a)
     for i, detection in enumerate(detections, start=1):
         if status['dt_status'].get(i) == 'fp':
-            kind, near, iou = _judge(detection, objects.get(detection['image_id'], []))
+            kind, near, iou = _judge(detection, objects[detection['image_id']])
             touched.add(near and near['id'])
             surplus.append(entry(kind, detection, near, iou))
-    missed = [
-        entry('missed', a)
-        for a in data['annotations']
-        if status['gt_status'].get(a['id']) == 'fn' and a['id'] not in touched
-    ]
+    lost = [a for a in data['annotations'] if status['gt_status'].get(a['id']) == 'fn']
+    missed = [entry('missed', a) for a in lost if a['id'] not in touched]
     missed.sort(key=lambda f: -f['bbox'][2] * f['bbox'][3])
     return missed + sorted(surplus, key=lambda f: -f['score'])
 

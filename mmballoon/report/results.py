@@ -63,8 +63,7 @@ def read_results(path, part):
 def _image_of(sample, part, files):
     """The image id of one sample of results.pkl: by its id and the file's name, or by its path."""
     key, path = sample['img_id'], Path(sample.get('img_path') or '')
-    image = part.images.get(key)
-    if image and path.name in ('', Path(image['file_name']).name):
+    if key in part.images and path.name in ('', Path(part.images[key]['file_name']).name):
         return key
     if path not in files:
         raise UserError(path, 'has detections, and is no image of the config', ANOTHER)

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from mmballoon.cli import UserError
-from mmballoon.data import coco
 from mmballoon.data.images import ImageFolder
 from mmballoon.data.shapes import clip_polygon, polygon_box
 from mmballoon.data.via import parse_via
 from mmballoon.data.via_project import read_base, via_project
-from mmballoon.report.split import annotation_file, image_files
+from mmballoon.report.split import image_files, load_file
 
 SAME = 1  # pixels by which the box of a region may differ from that of its annotation
 
@@ -59,25 +58,21 @@ def review(args, result, part, sources):
     titles = resources.files('mmballoon.report').joinpath(f'{args.lang}.json').read_text('utf-8')
     titles = json.loads(titles)['kinds'] | json.loads(titles)['errors']
     changes, unknown = {}, 0  # changes: {image id: {a region's number, or a new one's box: region}}
-    for row in [*result['label_errors'], *result['failures']]:
-        key, reason = row['image_id'], titles[row['kind']]
-        if row['kind'] == 'double':
-            continue
-        if key not in entries:
+    rows = [*result['label_errors'], *result['failures']]
+    for row in (row for row in rows if row['kind'] != 'double'):
+        key, reason, name = row['image_id'], titles[row['kind']], part.names[row['category_id']]
+        if row['score'] is not None:  # VIA shows it as HTML
+            reason += f' {html.escape(name)} {row["score"]:.2f}'
+        x, y, width, height = box = (row['truth'] or row)['bbox']
+        of_annotation = row['truth'] or row['score'] is None
+        off = abs(boxes[key] - box).max(1) if key in entries else np.array([])
+        if key not in entries or (of_annotation and off.min(initial=np.inf) > SAME):
             unknown += 1
             continue
-        if row['score'] is not None:  # VIA shows it as HTML
-            reason += f' {html.escape(part.names[row["category_id"]])} {row["score"]:.2f}'
-        x, y, width, height = box = (row['truth'] or row)['bbox']
-        if row['truth'] or row['score'] is None:
-            off = abs(boxes[key] - box).max(1)
-            if off.min(initial=np.inf) > SAME:
-                unknown += 1
-                continue
+        if of_annotation:
             slot, region = off.argmin(), dict(number=int(off.argmin()), status='check')
         elif row['score'] >= result['threshold']['threshold']:
-            slot = tuple(box)
-            region = dict(label=part.names[row['category_id']], status='suggested', outline=None)
+            slot, region = tuple(box), dict(label=name, status='suggested', outline=None)
             region |= dict(score=f'{row["score"]:.2f}', box=[x, y, x + width, y + height])
         else:
             continue
@@ -88,11 +83,10 @@ def review(args, result, part, sources):
     marks = [region['status'] for found in changes.values() for region in found.values()]
     counts = f'{marks.count("check")} annotations to check, {marks.count("suggested")} suggestions'
     lines = [f'{counts}, in {len(changes)} of {len(entries)} images, which come first']
-    if unknown:
-        place = args.extend or 'the project'
-        lines.append(f'note: {unknown} more are in images or regions that {place} lacks')
-    if lost:
-        lines.append(f'note: {lost} annotations are crowds or no single polygon: boxes in VIA')
+    lacking = f'more are in images or regions that {args.extend or "the project"} lacks'
+    lines += [f'note: {unknown} {lacking}'] * bool(unknown)
+    crowds = 'annotations are crowds or no single polygon: boxes in VIA'
+    lines += [f'note: {lost} {crowds}'] * bool(lost)
     return text, lines
 
 
@@ -100,8 +94,7 @@ def from_coco(sources, folder, class_attribute):
     """(text of a project with the annotations of datasets, how many of them VIA cannot hold whole)"""
     rows, classes, lost = [], {}, 0
     for plain in sources:
-        images = Path(plain.get('data_root') or '', plain.data_prefix.img)
-        part = coco.load(annotation_file(plain), images)
+        part = load_file(plain)
         classes |= dict.fromkeys(part.names.values())
         for path, key in image_files(part).items():
             regions = []

@@ -18,22 +18,27 @@ def load_split(dataset):
     ``names`` {category id: name} are the config's classes in its order, which is that of the network's
     labels. A class that the file lacks gets an id of its own; the file's other categories are left out.
     """
-    parts = [_load(plain) for plain in datasets(dataset)]
+    parts = [_load_classes(plain) for plain in datasets(dataset)]
     return parts[0] if len(parts) == 1 else _merge(parts)
 
 
-def _load(plain):
-    path = annotation_file(plain)
-    part = coco.load(path, Path(plain.get('data_root') or '', plain.data_prefix.img))
+def load_file(plain):
+    """Part of a plain dataset, with all categories of its file."""
+    folder = Path(plain.get('data_root') or '', plain.data_prefix.img)
+    return coco.load(annotation_file(plain), folder)
+
+
+def _load_classes(plain):
+    part = load_file(plain)
     classes = class_names(plain) or list(part.names.values())
     words = [key for key in (*part.images, *part.names) if not isinstance(key, int)]
     if words:
         advice = 'python data_tools/import_annotations.py gives it numbers'
-        raise UserError(path, f'an id is no number ({words[0]!r})', advice)
+        raise UserError(annotation_file(plain), f'an id is no number ({words[0]!r})', advice)
     ids = {name: key for key, name in part.names.items()}
     if not ids.keys() & set(classes):
         advice = "make metainfo['classes'] in the config name categories of this file"
-        raise UserError(path, f'no category named {", ".join(classes)}', advice)
+        raise UserError(annotation_file(plain), f'no category named {", ".join(classes)}', advice)
     free = 1 + max(part.names, default=0)
     part.left_out = {key for key, name in part.names.items() if name not in classes}
     boxes, part.boxes = part.boxes, {}
@@ -59,14 +64,13 @@ def _merge(parts):
         if ids.keys() != set(part.names.values()):
             found = f'its classes are {", ".join(part.names.values())}, and {", ".join(ids)} in another dataset'
             raise UserError(part.folder, found, "give both the same metainfo['classes']")
-        category = {key: ids[name] for key, name in part.names.items()}
         for old, image in part.images.items():
             key = old if first_free is None else first_free + len(merged.images)
             path = str(part.folder / image['file_name'])
             merged.images[key] = dict(image, id=key, file_name=path)
             if old in part.boxes:
-                new = [dict(a, category_id=category[a['category_id']]) for a in part.boxes[old]]
-                merged.boxes[key] = [dict(a, image_id=key) for a in new]
+                rows = [(a, ids[part.names[a['category_id']]]) for a in part.boxes[old]]
+                merged.boxes[key] = [dict(a, image_id=key, category_id=i) for a, i in rows]
         merged.problems += part.problems
         merged.left_out |= part.left_out
     return merged
@@ -79,11 +83,10 @@ def image_files(part):
 
 def to_coco(part):
     """COCO (dict); every annotation has an id from 1, an area and iscrowd."""
-    annotations = [a for boxes in part.boxes.values() for a in boxes]
-    annotations = [
-        dict(area=a['bbox'][2] * a['bbox'][3], iscrowd=0) | a | dict(id=i)
-        for i, a in enumerate(annotations, start=1)
-    ]
+    annotations = []
+    for a in (a for boxes in part.boxes.values() for a in boxes):
+        usual = dict(area=a['bbox'][2] * a['bbox'][3], iscrowd=0)
+        annotations.append(usual | a | dict(id=len(annotations) + 1))
     categories = [dict(id=key, name=name) for key, name in part.names.items()]
     return dict(images=list(part.images.values()), annotations=annotations, categories=categories)
 

@@ -12,7 +12,7 @@ import render_objects
 from PIL import Image
 
 from mmballoon.render import objects
-from mmballoon.render.kinds import kinds
+from mmballoon.render.objects import KINDS
 
 FONT = Path(matplotlib.get_data_path()) / 'fonts/ttf/DejaVuSans.ttf'  # as good as emoji here
 
@@ -43,20 +43,20 @@ def test_code_points():
 
 
 def test_a_folder_is_of_one_kind_and_a_balloon_of_no_other():
-    codes = [code for _, emoji in kinds.values() for code in objects.code_points(emoji)]
-    folders = [folder for names, _ in kinds.values() for folder in names.split()]
+    codes = [code for _, emoji in KINDS.values() for code in objects.code_points(emoji)]
+    folders = [folder for names, _ in KINDS.values() for folder in names.split()]
     assert len(folders) == len(set(folders)) and len(codes) - len(set(codes)) < 10
     assert 0x1F388 not in codes and objects.NAMES[0] == 'balloon' and len(objects.NAMES) == 50
 
 
 def test_pictures_are_trimmed_and_balloons_left_out(sources, sprites):
-    emoji = len(objects.code_points(kinds['fruit'][1]))
+    emoji = len(objects.code_points(KINDS['fruit'][1]))
     assert len(sprites['fruit']) == emoji + 1  # the dot is too small
     assert sprites['fruit'][0].shape == (objects.SPRITE, objects.SPRITE // 2, 4)
     assert tuple(sprites['fruit'][0][80, 40]) == (10, 200, 10, 255)  # BGRA
-    animals = len(objects.code_points(kinds['animal'][1]))
+    animals = len(objects.code_points(KINDS['animal'][1]))
     assert len(sprites['animal']) == animals + 1  # the shaded snail, and no balloon
-    assert set(sprites) <= set(kinds) and 'balloon' not in sprites and 'letter' not in sprites
+    assert set(sprites) <= set(KINDS) and 'balloon' not in sprites and 'letter' not in sprites
 
 
 @pytest.mark.parametrize('seed', range(8))
@@ -112,7 +112,7 @@ def test_the_command_writes_coco_files(sources, tmp_path, capsys):
     for file in files:
         assert (tmp_path / 'a' / file).read_bytes() == (tmp_path / 'b' / file).read_bytes()
     coco = json.loads((tmp_path / 'a/coco_train.json').read_text())
-    assert [category['name'] for category in coco['categories']] == list(kinds)
+    assert [category['name'] for category in coco['categories']] == list(KINDS)
     assert [a['id'] for a in coco['annotations']] == [*range(1, len(coco['annotations']) + 1)]
     images = {image['id']: image for image in coco['images']}
     for a in coco['annotations']:

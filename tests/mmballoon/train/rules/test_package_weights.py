@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.runner import load_checkpoint
 
 from mmballoon.cli import UserError
-from mmballoon.render.kinds import kinds
+from mmballoon.render.objects import KINDS
 from mmballoon.train.rules import weights
 
 CARD = (weights.PACKAGED.parent / 'README.md').read_text(encoding='utf-8')
@@ -25,7 +25,7 @@ def test_the_file_is_small_whole_and_safe_to_load():
     assert len(content) < 10.5e6 and sha256 == weights.SHA256[weights.PACKAGED.name]
     assert sha256 in CARD
     loaded = torch.load(weights.PACKAGED, weights_only=True)
-    assert loaded['meta']['dataset_meta']['classes'] == tuple(kinds)
+    assert loaded['meta']['dataset_meta']['classes'] == tuple(KINDS)
     floats = [v for v in loaded['state_dict'].values() if v.is_floating_point()]
     assert {v.dtype for v in floats} == {torch.float16} and all(v.isfinite().all() for v in floats)
 
@@ -34,7 +34,7 @@ def test_the_card_has_the_counts_of_the_command():
     config = Config.fromfile(ROOT / 'configs/my_rtmdet_tiny_weights.py')
     args = render_objects.parse_args(['--sources', 'x'])
     assert f'{args.train:,} rendered images' in CARD and f'seed {args.seed}' in CARD
-    assert f'{config.max_epochs} epochs' in CARD and f'{len(kinds)} kinds' in CARD
+    assert f'{config.max_epochs} epochs' in CARD and f'{len(KINDS)} kinds' in CARD
     assert f'batch {config.batch_size}' in CARD and f'{config.img_scale[0]} px' in CARD
     steps = args.train // config.batch_size * config.max_epochs
     assert f'{steps:,} steps' in CARD and 'make weights' in CARD
@@ -51,7 +51,7 @@ def test_the_classes_get_their_rows_by_name(monkeypatch):
             assert torch.equal(value, torch.stack([theirs.mean(0), theirs[0]]))
         else:
             assert torch.equal(value.float(), theirs)
-    many = weights.load_from_package(f'mmballoon://{",".join(reversed(kinds))}')['state_dict']
+    many = weights.load_from_package(f'mmballoon://{",".join(reversed(KINDS))}')['state_dict']
     name = 'bbox_head.rtm_cls.0.bias'
     assert torch.equal(many[name], loaded[name].float().flip(0))
 
