@@ -76,19 +76,14 @@ def evaluations(images):
             annotations.append(dict(a, **ids, iscrowd=0))
         for rows, found in zip(results, detections):
             rows += [dict(d, image_id=key, category_id=1) for d in found]
-    keys = range(1, len(images) + 1)
-    data = dict(
-        images=[dict(id=key, file_name='', width=SIDE, height=SIDE) for key in keys],
-        annotations=annotations,
-        categories=[dict(id=1, name='object')],
-    )
-    truth = hotcoco.COCO(data)
+    keys, categories = range(1, len(images) + 1), [dict(id=1, name='object')]
+    rows = [dict(id=key, file_name='', width=SIDE, height=SIDE) for key in keys]
+    truth = hotcoco.COCO(dict(images=rows, annotations=annotations, categories=categories))
     return [numbers.evaluate(truth, rows) for rows in results], results[0]
 
 
-def f1_row(evaluation, detections, threshold):
+def f1_row(truth, detections, threshold):
     """{'value', 'low', 'high'} of the F1 at a score threshold."""
-    truth = evaluation.coco_gt
     shown = numbers.evaluate(truth, [d for d in detections if d['score'] >= threshold])
     images = len({a['image_id'] for a in truth.dataset['annotations']})
     return intervals.f1(shown.image_diagnostics(numbers.IOU)['img_summary'], images)
@@ -106,19 +101,18 @@ def coverage(objects, quality, images, sets):
     (first, second), detections = evaluations(population)
     true = {name: first.get_results()[name] for name in intervals.METRICS}
     true |= {f'd{name}': second.get_results()[name] - value for name, value in true.items()}
-    true['F1'] = f1_row(first, detections, 0.5)['value']
-    curve = threshold_curve(first, detections)['rows']
-    curve = np.array([(row['score'], row['f1']) for row in curve])  # highest score first
+    true['F1'] = f1_row(first.coco_gt, detections, 0.5)['value']
+    curve = threshold_curve(first, detections)['rows']  # highest score first
     holds = {name: [] for name in COLUMNS}
     for _ in tqdm(range(sets), f'{images} images, {objects}, {quality}', leave=False, disable=None):
         chosen = [population[i] for i in rng.choice(POPULATION, images, replace=False)]
         (left, right), found = evaluations(chosen)
         threshold = threshold_curve(left, found)['threshold']
-        true['F1 best'] = curve[curve[:, 0] >= threshold][-1, 1]
+        true['F1 best'] = [row['f1'] for row in curve if row['score'] >= threshold][-1]
         rows = intervals.metrics(left)
-        differences = intervals.metrics(left, right)
-        rows |= {f'd{name}': row for name, row in differences.items()}
-        rows |= {'F1': f1_row(left, found, 0.5), 'F1 best': f1_row(left, found, threshold)}
+        rows |= {f'd{name}': row for name, row in intervals.metrics(left, right).items()}
+        for name, score in (('F1', 0.5), ('F1 best', threshold)):
+            rows[name] = f1_row(left.coco_gt, found, score)
         for name in COLUMNS:
             if rows[name] and rows[name]['low'] is not None:
                 holds[name].append(rows[name]['low'] <= true[name] <= rows[name]['high'])
@@ -139,10 +133,10 @@ def main(argv=None):
             for quality in QUALITY:
                 true, holds = coverage(objects, quality, images, args.sets)
                 cells = [str(images), objects, f'{true["AP"]:.2f}']
-                for name in COLUMNS:
-                    share = 100 * np.mean(holds[name] or [0])
+                for held in holds.values():
+                    share = 100 * np.mean(held or [0])
                     text = f'{share:.1f}' + '*' * (not 92 <= share <= 98)
-                    cells.append(text if len(holds[name]) >= 0.9 * args.sets else 'too few')
+                    cells.append(text if len(held) >= 0.9 * args.sets else 'too few')
                 print('|', ' | '.join(cells), '|', flush=True)
 
 

@@ -82,23 +82,20 @@ def compare(model, detector, files=None):
     from mmdet.apis import inference_detector
 
     part = None if files else load_split(model.cfg.val_dataloader.dataset)
-    files = files or list(image_files(part))
-    masks, score_thr = 'mask_thr' in detector.metadata, detector.metadata['score_thr']
+    files, metadata = files or list(image_files(part)), detector.metadata
+    masks = 'mask_thr' in metadata
     columns = ['bboxes', 'scores', 'labels'] + ['masks'] * masks
     results, rows = [], []
     for file in files:
         instances = inference_detector(model, str(file)).pred_instances.numpy()
-        in_torch = [instances[name] for name in columns]
-        sides = in_torch, detector(read_image(file), masks)
-        rows += [differences(*pair, score_thr) for pair in (sides, sides[::-1])]
+        sides = [instances[name] for name in columns], detector(read_image(file), masks)
+        rows += [differences(*pair, metadata['score_thr']) for pair in (sides, sides[::-1])]
         results.append([side[:3] for side in sides])  # not the masks, which are large
     rows = np.concatenate(rows)
-    dtype = detector.metadata['dtype']
-    if dtype == 'float32' and detector.runtime == 'openvino-bfloat16':
-        dtype = 'bfloat16'
-    *limits, map_limit, share = LIMITS[dtype]
     if not len(rows):
         raise UserError(f'{len(files)} images', 'no detections to compare', '--images FOLDER')
+    in_bfloat16 = metadata['dtype'] == 'float32' and detector.runtime == 'openvino-bfloat16'
+    *limits, map_limit, share = LIMITS['bfloat16' if in_bfloat16 else metadata['dtype']]
     box, score, mask = largest = np.quantile(rows, share, axis=0, method='higher')
     agree = (largest <= limits).all()
     figures = f'{len(files)} images: {share:.1%} of the boxes within {box:.2g} px'
@@ -106,8 +103,8 @@ def compare(model, detector, files=None):
     if masks:
         figures += f', of the masks with an IoU of {1 - mask:.3f} or more'
     if part:
-        truth, classes = hotcoco.COCO(to_coco(part)), detector.metadata['classes']
-        sides = [to_results(part, dict(zip(part.images, side)), classes) for side in zip(*results)]
+        truth, sides = hotcoco.COCO(to_coco(part)), zip(*results)
+        sides = [to_results(part, dict(zip(part.images, s)), metadata['classes']) for s in sides]
         maps = [numbers.evaluate(truth, side).get_results()['AP'] for side in sides]
         figures += f', mAP {maps[0]:.3f} in torch and {maps[1]:.3f} in {detector.name}'
         change = abs(round(maps[0], 3) - round(maps[1], 3))  # as MMDetection prints them

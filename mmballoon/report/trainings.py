@@ -13,7 +13,8 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, replace
+from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 
 import mmengine
@@ -28,19 +29,8 @@ from mmballoon.report.results import read_results
 from mmballoon.report.split import annotation_file, load_split, to_coco
 from mmballoon.train import rules
 
-
-@dataclass
-class Training:
-    """A training, and the test of its last epoch, in a folder of its own.
-
-    share: per cent of the images of the other folds. train, test: image ids.
-    """
-
-    folder: Path
-    share: int
-    train: list
-    test: list
-    steps: int
+# In a folder of its own. share: per cent of the images of the other folds. train, test: image ids.
+Training = namedtuple('Training', 'folder share train test steps')
 
 
 def sources(cfg):
