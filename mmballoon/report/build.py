@@ -9,7 +9,6 @@ import os
 import platform
 import shlex
 import sys
-from collections import defaultdict
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -66,10 +65,11 @@ def build(args, detect_onnx=None, cross=None, sources=None):
     demo = ['tools/image_demo.py', folder, args.config, '--weights', weights]
     if weights.suffix == '.onnx':
         demo = ['tools/onnx_demo.py', folder, weights]
-    common = f'{result["threshold"]["threshold"]:.3f}'
-    threshold = args.out / 'report.json' if len(result['thresholds']) > 1 else common
-    options = shlex.join(['--pred-score-thr', str(threshold)])
-    result['use'] = f'python {shlex.join(map(str, demo))} \\\n    {options}'
+    threshold = f'{result["threshold"]["threshold"]:.3f}'
+    if len(result['thresholds']) > 1:
+        threshold = shlex.quote(str(args.out / 'report.json'))
+    demo = shlex.join(map(str, demo))
+    result['use'] = f'python {demo} \\\n    --pred-score-thr {threshold}'
     parts, wrong = [part], []
     with contextlib.suppress(UserError, AttributeError):  # no COCO file for training here
         parts.insert(0, load_split(cfg.train_dataloader.dataset))
@@ -90,7 +90,6 @@ def build(args, detect_onnx=None, cross=None, sources=None):
         texts[args.review], lines = review.review(args, result, part, sources or plain)
         yield from lines
     for path, text in texts.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path, 'w') as file:
             file.write(text)
         yield f'saved: {path}'
@@ -103,12 +102,10 @@ def detections(cfg, part, path, detect_onnx):
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         file = path if path.suffix in ('.pkl', '.pickle', '.json') else run_test(cfg, path, folder)
         rows = read_results(file, part)
-    foreign = {d['image_id'] for d in rows} - part.images.keys()
-    if foreign:
+    if foreign := {d['image_id'] for d in rows} - part.images.keys():
         reason = f'detections in image {min(foreign)}, which the annotations do not have'
         raise UserError(path, reason, 'detect with this config')
-    unknown = {d['category_id'] for d in rows} - part.names.keys() - part.left_out
-    if unknown:
+    if unknown := {d['category_id'] for d in rows} - part.names.keys() - part.left_out:
         reason = f'category id {min(unknown)}, which the annotations do not have ({[*part.names]})'
         raise UserError(path, reason, 'write the category ids of the COCO file')
     return [d for d in rows if d['category_id'] in part.names]
@@ -164,16 +161,15 @@ def render(result, part, lang, colors=None, curves=None):
     annotations and detections have one each.
     """
     side = min(960, round(8000 / max(1, len(part.images)) ** 0.5))  # keeps 500 images below 30 MB
-    shown = defaultdict(list)
-    for detection in result['shown']:
-        shown[detection['image_id']].append(detection)
     images = {}
     for key, image in part.images.items():
         counts = result['per_image'].get(key, dict(tp=0, fp=0, fn=0))
         if not any(map(counts.get, ('tp', 'fp', 'fn'))):  # nothing to find, and nothing found
             counts['f1'] = 1.0
         url, truth = data_url(part.folder / image['file_name'], side), part.boxes.get(key, [])
-        images[key] = dict(image, url=url, truth=truth, found=shown[key], **counts)
+        images[key] = dict(image, url=url, truth=truth, found=[], **counts)
+    for detection in result['shown']:
+        images[detection['image_id']]['found'].append(detection)
     colors = map('#%02x%02x%02x'.__mod__, palette(len(part.names), colors))
     files = PackageLoader('mmballoon', 'report')
     pages = Environment(loader=files, autoescape=True, trim_blocks=True, lstrip_blocks=True)

@@ -2,7 +2,6 @@
 
 import html
 import json
-import os
 from importlib import resources
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from mmballoon.data.images import ImageFolder
 from mmballoon.data.shapes import clip_polygon, polygon_box
 from mmballoon.data.via import parse_via
 from mmballoon.data.via_project import read_base, via_project
-from mmballoon.report.split import image_files, load_file
+from mmballoon.report.split import common_folder, image_files, load_file
 
 SAME = 1  # pixels by which the box of a region may differ from that of its annotation
 
@@ -40,7 +39,7 @@ def review(args, result, part, sources):
     the images. sources: the datasets (configs) whose annotations count where there is no --extend.
     """
     paths = {path.resolve(): key for path, key in image_files(part).items()}
-    folder, lost = _common_folder(paths), 0
+    folder, lost = common_folder(paths), 0
     if args.extend:
         base = read_base(args.extend)
     else:
@@ -78,7 +77,7 @@ def review(args, result, part, sources):
             continue
         changes.setdefault(key, {}).setdefault(slot, region | dict(reason=reason))
     rows = [(entries[key].filename, -1, found.values()) for key, found in changes.items()]
-    shown = _common_folder([path for path, key in paths.items() if key in entries])
+    shown = common_folder([path for path, key in paths.items() if key in entries])
     text = via_project(rows, list(part.names.values()), args.class_attribute, shown, base)
     marks = [region['status'] for found in changes.values() for region in found.values()]
     counts = f'{marks.count("check")} annotations to check, {marks.count("suggested")} suggestions'
@@ -107,10 +106,6 @@ def from_coco(sources, folder, class_attribute):
             size = path.stat().st_size if path.is_file() else -1
             rows.append((path.resolve().relative_to(folder).as_posix(), size, regions))
     return via_project(rows, list(classes), class_attribute, folder), lost
-
-
-def _common_folder(paths):
-    return Path(os.path.commonpath([path.parent for path in paths]))
 
 
 def _boxes(entry, image):

@@ -1,5 +1,6 @@
 """The images that a config tests on, with its classes by name, and detections on them."""
 
+import os
 from pathlib import Path
 
 from mmballoon.cli import UserError
@@ -79,6 +80,10 @@ def _merge(parts):
 def image_files(part):
     """{path: image id} of the images, in their order."""
     return {part.folder / image['file_name']: key for key, image in part.images.items()}
+
+
+def common_folder(paths):
+    return Path(os.path.commonpath([path.parent for path in paths]))
 
 
 def to_coco(part):

@@ -26,7 +26,7 @@ from mmballoon.cli import UserError, atomic_write
 from mmballoon.data import folds
 from mmballoon.data.coco import datasets
 from mmballoon.report.results import read_results
-from mmballoon.report.split import annotation_file, load_split, to_coco
+from mmballoon.report.split import annotation_file, common_folder, load_split, to_coco
 from mmballoon.train import rules
 
 # In a folder of its own. share: per cent of the images of the other folds. train, test: image ids.
@@ -54,7 +54,7 @@ def load_images(cfg):
                 )
             part.images.pop(key)
             part.boxes.pop(key, None)
-    part.folder = Path(os.path.commonpath([path.parent for path in paths]))
+    part.folder = common_folder(paths)
     for path, key in paths.items():
         part.images[key]['file_name'] = path.relative_to(part.folder).as_posix()
     return part
@@ -119,7 +119,6 @@ def claim(folder, marker):
     changed = ', '.join(key for key, value in marker.items() if old.get(key) != value)
     if changed:
         raise UserError(file, f'is of a cross-validation with another {changed}', advice)
-    folder.mkdir(parents=True, exist_ok=True)
     mmengine.dump(marker, file)
 
 
@@ -129,7 +128,6 @@ def write_config(cfg, part, run, train, test):
     The weights of the last epoch count, and nothing is validated: no choice sees an image that is left
     out.
     """
-    run.mkdir(parents=True, exist_ok=True)
     cfg = copy.deepcopy(cfg)
     cfg.update(val_dataloader=None, val_cfg=None, val_evaluator=None)
     for split, keys in (('train', {*train}), ('test', {*test})):
@@ -168,18 +166,17 @@ def train_and_test(trainings, at_once):
     running = []
     try:
         while waiting or running:
-            while waiting and len(running) < at_once:
-                run = waiting.pop(0)
+            for run in waiting[: at_once - len(running)]:
                 threads = _threads(trainings.index(run), len(trainings), at_once)
-                running.append((run, _start(run.folder, threads)))
+                running.append((waiting.pop(0), _start(run.folder, threads)))
             time.sleep(0.5)
             bar.set_description(', '.join(run.folder.name for run, _ in running), refresh=False)
             bar.update(sum(map(_done, trainings)) - bar.n)
             for run, process in running:
                 if process.poll():
                     output = run.folder / 'output.txt'
-                    lines = output.read_text(errors='replace').strip().splitlines()
-                    raise UserError(output, lines[-1] if lines else 'no output', 'read this file')
+                    found = output.read_text(errors='replace').strip().rpartition('\n')[2]
+                    raise UserError(output, found or 'no output', 'read this file')
             running = [(run, process) for run, process in running if process.poll() is None]
     finally:
         bar.close()
@@ -221,8 +218,7 @@ def detections(run, part):
 
 
 def _digest(value):
-    text = json.dumps(value, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def main(run):
