@@ -82,10 +82,11 @@ def review(args, result, part, sources):
     marks = [region['status'] for found in changes.values() for region in found.values()]
     counts = f'{marks.count("check")} annotations to check, {marks.count("suggested")} suggestions'
     lines = [f'{counts}, in {len(changes)} of {len(entries)} images, which come first']
-    lacking = f'more are in images or regions that {args.extend or "the project"} lacks'
-    lines += [f'note: {unknown} {lacking}'] * bool(unknown)
-    crowds = 'annotations are crowds or no single polygon: boxes in VIA'
-    lines += [f'note: {lost} {crowds}'] * bool(lost)
+    if unknown:
+        place = args.extend or 'the project'
+        lines.append(f'note: {unknown} more are in images or regions that {place} lacks')
+    if lost:
+        lines.append(f'note: {lost} annotations are crowds or no single polygon: boxes in VIA')
     return text, lines
 
 

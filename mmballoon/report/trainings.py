@@ -167,8 +167,9 @@ def train_and_test(trainings, at_once):
     try:
         while waiting or running:
             for run in waiting[: at_once - len(running)]:
+                waiting.remove(run)
                 threads = _threads(trainings.index(run), len(trainings), at_once)
-                running.append((waiting.pop(0), _start(run.folder, threads)))
+                running.append((run, _start(run.folder, threads)))
             time.sleep(0.5)
             bar.set_description(', '.join(run.folder.name for run, _ in running), refresh=False)
             bar.update(sum(map(_done, trainings)) - bar.n)
@@ -177,7 +178,7 @@ def train_and_test(trainings, at_once):
                     output = run.folder / 'output.txt'
                     found = output.read_text(errors='replace').strip().rpartition('\n')[2]
                     raise UserError(output, found or 'no output', 'read this file')
-            running = [(run, process) for run, process in running if process.poll() is None]
+            running = [(run, process) for run, process in running if process.returncode is None]
     finally:
         bar.close()
         for _, process in running:
