@@ -23,8 +23,8 @@ def make(folder, count):
     images, annotations = [], []
     for i in range(1, count + 1):
         cells = np.random.default_rng(i).integers(0, 255, (8, 10, 3), dtype=np.uint8)
-        picture = Image.fromarray(cells).resize((320, 240), Image.Resampling.BICUBIC)
-        picture.save(folder / f'images/{i}.jpg', quality=85)
+        image = Image.fromarray(cells).resize((320, 240), Image.Resampling.BICUBIC)
+        image.save(folder / f'images/{i}.jpg', quality=85)
         images.append(dict(id=i, file_name=f'{i}.jpg', width=320, height=240))
         for j in range(4):
             box = dict(bbox=[70 * j, 10, 60, 60], area=3600, iscrowd=0)

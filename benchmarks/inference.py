@@ -45,7 +45,7 @@ def load(args):
 # Each function below returns {name: (a function of an image, number type)}.
 
 
-def in_torch(args, folder, pictures):
+def in_torch(args, folder, images):
     upstream = load(args)
     from mmdet.apis import inference_detector
     from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
@@ -60,13 +60,13 @@ def in_torch(args, folder, pictures):
     return {name: (partial(inference_detector, m), dtype) for name, (m, dtype) in models.items()}
 
 
-def in_files(args, folder, pictures):
+def in_files(args, folder, images):
     from mmballoon.export import int8, onnx_file
     from mmballoon.export.detector import Detector
 
     content = onnx_file.build(load(args).cpu())
     (folder / 'float32.onnx').write_bytes(content)
-    (folder / 'int8.onnx').write_bytes(int8.quantize(content, pictures))
+    (folder / 'int8.onnx').write_bytes(int8.quantize(content, images))
     rows = [('float32', 'onnxruntime', torch.float32), ('int8', 'onnxruntime', None)]
     if importlib.util.find_spec('openvino'):
         rows += [('float32', 'openvino-float32', torch.float32), ('int8', 'openvino-float32', None)]
@@ -79,7 +79,7 @@ def in_files(args, folder, pictures):
     return sides
 
 
-def peers(args, folder, pictures):
+def peers(args, folder, images):
     from ultralytics import YOLO
 
     sides = {}
@@ -97,18 +97,18 @@ def main(argv=None):
     about = 'image files or folders; every repeat takes all'
     parser.add_argument('--images', nargs='+', help=about)
     args = parser.parse_args(argv)
-    sides, pictures = {}, [*map(read_image, list_images(args.images or [], decode=False))]
-    pictures = pictures or [render(np.random.default_rng(0))[0]]
-    args.batch_size = len(pictures)  # one call detects on each of them, one by one
+    sides, images = {}, [*map(read_image, list_images(args.images or [], decode=False))]
+    images = images or [render(np.random.default_rng(0))[0]]
+    args.batch_size = len(images)  # one call detects on each of them, one by one
     with tempfile.TemporaryDirectory() as folder:
         for rows in (in_torch, in_files, peers):
             try:
-                found = rows(args, Path(folder), pictures)
+                found = rows(args, Path(folder), images)
             except ModuleNotFoundError as error:
                 print(f'without the rows of {rows.__name__}: {error}')
                 continue
             for name, (detect, dtype) in found.items():
-                sides[name] = lambda detect=detect: [*map(detect, pictures)], dtype
+                sides[name] = lambda detect=detect: [*map(detect, images)], dtype
         compare('detection', sides, args)
 
 

@@ -127,7 +127,7 @@ def main(argv=None):
     add('--sets', type=int, default=400, help='for each row (%(default)s)')
     args = parser.parse_args(argv)
     print('| images | objects | mAP |', ' | '.join(COLUMNS), '|')
-    print('|', ' | '.join(['---'] * (3 + len(COLUMNS))), '|')
+    print('| --- ' * (3 + len(COLUMNS)) + '|')
     for images in args.images:
         for objects in args.objects:
             for quality in QUALITY:

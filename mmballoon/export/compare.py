@@ -40,11 +40,7 @@ def detect(path, part, runtime=None):
 
 
 def check(model, detector, files=None):
-    """The figures (str) of ``compare``, for a file that must agree with the model.
-
-    Raises:
-        UserError: it does not agree.
-    """
+    """The figures (str) of ``compare``; raises a UserError for a file that does not agree with the model."""
     agrees, figures = compare(model, detector, files)
     if not agrees:
         advice = 'install the versions of constraints.txt; if they are installed, report a bug'
@@ -69,15 +65,10 @@ def check_bfloat16(model, path, files=None):
 
 
 def compare(model, detector, files=None):
-    """Compare a model with its exported file: (whether they are within LIMITS, a line of figures).
+    """Compare a model of ``onnx_file.load`` with a Detector: (whether they are within LIMITS, a line of figures).
 
-    Args:
-        model: what ``onnx_file.load`` returned.
-        detector: a ``Detector``.
-        files: images; None: those of the config's validation split, with mAP.
-
-    Raises:
-        UserError: there is nothing to compare.
+    files: images; None: those of the config's validation split, with mAP. Raises a UserError where there
+    is nothing to compare.
     """
     from mmdet.apis import inference_detector
 

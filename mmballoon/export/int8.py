@@ -27,12 +27,10 @@ def training_images(cfg):
 
 
 def quantize(content, images):
-    """Quantise the convolutions of an exported file (bytes), calibrated on images.
+    """The bytes of an exported file (bytes) whose convolutions are quantised, calibrated on images.
 
     Weights get one scale per channel. The rest of the network stays in float32: the decoding of boxes
     and the non-maximum suppression do not gain by it.
-
-    Returns the bytes of the new file.
     """
     with tempfile.TemporaryDirectory() as folder:
         whole, prepared, small = (Path(folder) / name for name in ('a.onnx', 'b.onnx', 'c.onnx'))
@@ -54,10 +52,7 @@ def quantize(content, images):
 
 
 def compare_speed(floats, integers, repeats=15):
-    """Run two files (bytes) in turn on this machine, each in the fastest runtime it can have here.
-
-    Returns a line that says which is faster.
-    """
+    """A line: which of two files (bytes) is faster here, each in the fastest runtime it can have."""
     sides = []
     with tempfile.TemporaryDirectory() as folder:
         for content, runtime in ((floats, 'openvino-bfloat16'), (integers, None)):

@@ -64,9 +64,7 @@ def draw_balloon(rng, image, center, radius, light):
 
 
 def scatter(rng, width, height, count, radius):
-    """Random centers of ``count`` balloons, with radii that the function ``radius`` draws: [(x, y, radius)]
-    in pixels.
-    """
+    """[(x, y, radius)] in pixels of ``count`` balloons anywhere; the function ``radius`` draws the radii."""
     return [(rng.uniform(0, width), rng.uniform(0, height), radius()) for _ in range(count)]
 
 

@@ -35,9 +35,7 @@ def random_color(rng, low=20, high=236):
 
 
 def background(rng, width, height):
-    """A busy scene without balloons: sky or wall, clouds, hills, buildings, foliage, people, signs.
-    (H, W, 3) uint8.
-    """
+    """A busy scene, (H, W, 3) uint8: sky or wall, clouds, hills, buildings, foliage, people, signs."""
     top, horizon = SKIES[rng.integers(len(SKIES))]
     if rng.random() < 0.35:  # indoors: any wall
         top, horizon = random_color(rng, 60), random_color(rng, 60)

@@ -187,9 +187,9 @@ def train_and_test(trainings, at_once):
 
 
 def _threads(number, count, at_once):
-    """Threads of the training with this number: one each, and more where fewer are left than ``at_once``.
+    """Threads of a training: one, and more where fewer are left than ``at_once``; None: torch's choice.
 
-    None leaves the choice to torch. They depend on nothing else: the last bits of a result depend on them.
+    They depend on nothing else, because the last bits of a result depend on them.
     """
     return at_once // min(at_once, count - number // at_once * at_once) if at_once > 1 else None
 
