@@ -44,7 +44,7 @@ def read_results(path, part):
             return [_row(**row) for row in json.loads(path.read_text(encoding='utf-8'))]
         with open(path, 'rb') as file:
             samples = Restricted(file).load()
-        files, detected = image_files(part), {}
+        files, detected = {f.resolve(): key for f, key in image_files(part).items()}, {}
         for sample in samples:
             instances = sample['pred_instances']
             columns = [instances[name] for name in ('bboxes', 'scores', 'labels')]
@@ -65,9 +65,9 @@ def _image_of(sample, part, files):
     key, path = sample['img_id'], Path(sample.get('img_path') or '')
     if key in part.images and path.name in ('', Path(part.images[key]['file_name']).name):
         return key
-    if path not in files:
+    if path.resolve() not in files:
         raise UserError(path, 'has detections, and is no image of the config', ANOTHER)
-    return files[path]
+    return files[path.resolve()]
 
 
 def _row(image_id, category_id, bbox, score, **others):

@@ -53,28 +53,42 @@ def _load_classes(plain):
 
 
 def _merge(parts):
-    """One Part of several with the same classes; ``file_name`` is then the whole path of an image.
+    """One Part of several with the same classes; its folder is the one that holds all images.
 
-    Where two of them use the same image id, all images get new ids, which none of them uses.
+    Where two of them use the same image id, all images get new ids, which none of them uses. A file that
+    is listed twice, with the same boxes, is one image.
     """
     keys = [key for part in parts for key in part.images]
     first_free = max(keys) + 1 if len(set(keys)) < len(keys) else None
-    merged = coco.Part('+'.join(part.name for part in parts), Path(), {}, {}, parts[0].names)
+    merged = coco.Part('+'.join(part.name for part in parts), None, {}, {}, parts[0].names)
+    ids, paths = {name: key for key, name in merged.names.items()}, {}
     for part in parts:
-        ids = {name: key for key, name in merged.names.items()}
         if ids.keys() != set(part.names.values()):
             found = f'its classes are {", ".join(part.names.values())}, and {", ".join(ids)} in another dataset'
             raise UserError(part.folder, found, "give both the same metainfo['classes']")
         for old, image in part.images.items():
+            path = (part.folder / image['file_name']).resolve()
             key = old if first_free is None else first_free + len(merged.images)
-            path = str(part.folder / image['file_name'])
-            merged.images[key] = dict(image, id=key, file_name=path)
-            if old in part.boxes:
-                rows = [(a, ids[part.names[a['category_id']]]) for a in part.boxes[old]]
-                merged.boxes[key] = [dict(a, image_id=key, category_id=i) for a, i in rows]
+            boxes = [(a, ids[part.names[a['category_id']]]) for a in part.boxes.get(old, ())]
+            boxes = [dict(a, image_id=key, category_id=category) for a, category in boxes]
+            same = paths.setdefault(path, key)
+            if same == key:
+                merged.images[key] = dict(image, id=key)
+                merged.boxes |= {key: boxes} if boxes else {}
+            elif _corners(boxes) != _corners(merged.boxes.get(same, ())):
+                raise UserError(
+                    path, 'is listed twice, with other boxes', 'keep one of its entries'
+                )
         merged.problems += part.problems
         merged.left_out |= part.left_out
+    merged.folder = common_folder(paths)
+    for path, key in paths.items():
+        merged.images[key]['file_name'] = path.relative_to(merged.folder).as_posix()
     return merged
+
+
+def _corners(boxes):
+    return sorted((a['category_id'], *a['bbox']) for a in boxes)
 
 
 def image_files(part):

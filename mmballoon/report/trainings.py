@@ -26,7 +26,7 @@ from mmballoon.cli import UserError, atomic_write
 from mmballoon.data import folds
 from mmballoon.data.coco import datasets
 from mmballoon.report.results import read_results
-from mmballoon.report.split import annotation_file, common_folder, load_split, to_coco
+from mmballoon.report.split import annotation_file, load_split, to_coco
 from mmballoon.train import rules
 
 # In a folder of its own. share: per cent of the images of the other folds. train, test: image ids.
@@ -37,27 +37,6 @@ def sources(cfg):
     """The plain datasets (configs) of the train and val images of a config."""
     loaders = [cfg[name] for name in ('train_dataloader', 'val_dataloader') if cfg.get(name)]
     return [plain for loader in loaders for plain in datasets(loader.dataset)]
-
-
-def load_images(cfg):
-    """Part of the train and val images of a config; file names are below the folder that holds all."""
-    part, paths = load_split(dict(datasets=sources(cfg))), {}
-    for key, image in list(part.images.items()):
-        path = (part.folder / image['file_name']).resolve()
-        same = paths.setdefault(path, key)
-        if same != key:  # one file in both lists: it would be trained on and tested on
-            both = (part.boxes.get(i, ()) for i in (key, same))
-            one, other = (sorted((a['category_id'], *a['bbox']) for a in some) for some in both)
-            if one != other:
-                raise UserError(
-                    path, 'is listed twice, with other boxes', 'keep one of its entries'
-                )
-            part.images.pop(key)
-            part.boxes.pop(key, None)
-    part.folder = common_folder(paths)
-    for path, key in paths.items():
-        part.images[key]['file_name'] = path.relative_to(part.folder).as_posix()
-    return part
 
 
 def prepare(cfg, folder, args):
@@ -77,9 +56,9 @@ def prepare(cfg, folder, args):
             found = 'datasets inside another dataset, which the folds cannot replace'
             advice = 'let its loaders name plain datasets, or a ConcatDataset of them'
             raise UserError(cfg.filename, found, advice)
-    part, files = load_images(cfg), map(annotation_file, sources(cfg))
+    part = load_split(dict(datasets=sources(cfg)))
     groups = folds.together(part, args.group)
-    folds.check(part, groups, args.folds, ', '.join(map(str, files)))
+    folds.check(part, groups, args.folds, ', '.join(str(annotation_file(d)) for d in sources(cfg)))
     dealt = folds.deal(part, groups, args.folds, args.seed)
     image_digests = [digest.hex() for digest, _ in part.hashes.values()]
     weights = Path(cfg.get('load_from') or '')

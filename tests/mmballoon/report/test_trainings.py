@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmballoon.cli import UserError
 from mmballoon.data import folds
 from mmballoon.report import trainings
+from mmballoon.report.split import load_split
 
 ARGS = Namespace(folds=3, seed=0, group=None, learning_curve=False)
 
@@ -102,7 +103,7 @@ def test_a_folds_json_of_somebody_else(cfg, tmp_path, text):
 
 
 def test_a_group_that_is_in_no_name(cfg):
-    part = trainings.load_images(cfg)
+    part = load_split(dict(datasets=trainings.sources(cfg)))
     assert len(folds.together(part, r'(toy)_')) == 1
     with pytest.raises(UserError, match='it is in no file name, such as'):
         folds.together(part, r'(.+)_frme')
