@@ -71,14 +71,14 @@ def _merge(parts):
             key = old if first_free is None else first_free + len(merged.images)
             boxes = [(a, ids[part.names[a['category_id']]]) for a in part.boxes.get(old, ())]
             boxes = [dict(a, image_id=key, category_id=category) for a, category in boxes]
-            same = paths.setdefault(path, key)
-            if same == key:
-                merged.images[key] = dict(image, id=key)
-                merged.boxes |= {key: boxes} if boxes else {}
-            elif _corners(boxes) != _corners(merged.boxes.get(same, ())):
-                raise UserError(
-                    path, 'is listed twice, with other boxes', 'keep one of its entries'
-                )
+            if path in paths:
+                if _corners(boxes) != _corners(merged.boxes.get(paths[path], ())):
+                    advice = 'keep one of its entries'
+                    raise UserError(path, 'is listed twice, with other boxes', advice)
+                continue
+            paths[path], merged.images[key] = key, dict(image, id=key)
+            if boxes:
+                merged.boxes[key] = boxes
         merged.problems += part.problems
         merged.left_out |= part.left_out
     merged.folder = common_folder(paths)
