@@ -19,7 +19,7 @@ def deal(part, groups, count, seed):
     rows = {}
     for key in part.images:
         classes = Counter(a['category_id'] for a in part.boxes.get(key, ()))
-        number = min(5, sum(classes.values()).bit_length())
+        number = min(5, classes.total().bit_length())
         # 1 for the image, 6 columns for its number of objects, one for the objects of each class
         rows[key] = [1, *np.eye(6)[number], *map(classes.get, part.names, [0] * len(part.names))]
     rng = np.random.default_rng(seed)
@@ -74,17 +74,16 @@ def together(part, pattern=None):
 def check(part, groups, count, source):
     """Raise a UserError where ``count`` folds are too many for these images. source: names the data."""
     advice = f'annotate more images, or choose fewer than {count} with --folds'
-    classes = {
-        key: {a['category_id'] for a in part.boxes.get(key, ()) if not a.get('iscrowd')}
-        for key in part.images
-    }
-    if not any(classes.values()):
+    held = Counter()  # groups that hold the class
+    for group in groups:
+        objects = [a for key in group for a in part.boxes.get(key, ()) if not a.get('iscrowd')]
+        held.update({a['category_id'] for a in objects})
+    if not held:
         raise UserError(source, 'no image has an object', 'annotate objects first')
     if len(groups) < count:
         found = f'{len(part.images)} images in {len(groups)} groups that stay together'
         raise UserError(source, f'{found}, expected at least one for each of {count} folds', advice)
     for key, name in part.names.items():
-        held = [any(key in classes[i] for i in group) for group in groups]
-        if 0 < sum(held) < count:
-            found = f'class {name!r} is in {sum(held)} images that do not belong together'
+        if 0 < held[key] < count:
+            found = f'class {name!r} is in {held[key]} images that do not belong together'
             raise UserError(source, f'{found}, expected one for each of {count} folds', advice)
