@@ -3,7 +3,6 @@ types.
 """
 
 import contextlib
-import functools
 import gc
 import os
 import runpy
@@ -15,12 +14,13 @@ from types import SimpleNamespace
 import forked
 import pytest
 from filelock import FileLock  # torch needs it as well
-from mmengine.config import config, utils
+from mmengine.config import config
 
 from mmballoon.train import rules  # first: before anything imports mmdet
 
 os.environ['MPLBACKEND'] = 'agg'  # no test opens a window
 rules.apply()
+forked.read_metafiles_once()
 gc.freeze()  # MMEngine collects garbage for each dataset; what the imports left need not be searched
 
 ROOT = Path(__file__).parents[1]
@@ -65,12 +65,6 @@ def one_line_error(*args, **kwargs):
     assert done.returncode not in (0, None) and 'Traceback' not in done.stderr, done.stderr
     assert len(lines) == 1 and '; next: ' in lines[0], done.stderr
     return lines[0]
-
-
-@pytest.fixture(scope='session', autouse=True)
-def metafiles_read_once():
-    """MMEngine reads a hundred metafiles of MMDetection for each config that inherits from it."""
-    utils._get_cfg_metainfo = functools.cache(utils._get_cfg_metainfo)
 
 
 @pytest.fixture
