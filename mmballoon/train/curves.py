@@ -70,8 +70,6 @@ def draw_curves(work_dir, max_epochs):
 
     figure = Figure(figsize=(10, 4), layout='constrained')
     left, right = figure.subplots(1, 2)
-    left.set(title='Training loss', ylabel='mean of the epoch', ylim=(0, None))
-    right.set(title='Validation', ylabel='average precision', ylim=(0, 1))
     for name, points in curves.items():
         epochs = sorted(points)
         means = [sum(points[epoch]) / len(points[epoch]) for epoch in epochs]
@@ -81,6 +79,9 @@ def draw_curves(work_dir, max_epochs):
             label = f'{name.removeprefix("coco/")}, last {means[-1]:.3f}'
             right.plot(epochs, means, marker='.', label=label)
             right.legend(loc='lower right')
+    # After the lines: a limit that is set before them holds for both ends.
+    left.set(title='Training loss', ylabel='mean of the epoch', ylim=(0, None))
+    right.set(title='Validation', ylabel='average precision', ylim=(0, 1))
     for axes in (left, right):
         axes.set(xlabel='epoch', xlim=(0, max_epochs))
         axes.grid(alpha=0.3)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import mmcompat  # noqa: F401
 
 import cv2
+from matplotlib.figure import Figure
 from mmengine.visualization import LocalVisBackend
 
 from mmballoon.train.curves import CurvesHook, draw_curves, read_curves
@@ -44,6 +45,21 @@ def test_later_runs_replace_what_earlier_ones_had(tmp_path):
     curves = read_curves(tmp_path)
     assert curves['loss'] == {1: [4.0], 2: [2.0], 3: [1.0]}
     assert curves['coco/bbox_mAP'] == {1: [0.4], 2: [0.2], 3: [0.1]}
+
+
+def test_the_whole_curves_are_in_the_picture(tmp_path, monkeypatch):
+    path = tmp_path / '20260101_000000/vis_data/scalars.json'
+    path.parent.mkdir(parents=True)
+    path.write_text('{"loss": 7.0, "epoch": 1}\n{"coco/bbox_mAP": 0.5, "step": 1}\n')
+    figures, save = [], Figure.savefig
+    monkeypatch.setattr(
+        Figure, 'savefig', lambda self, *args, **kw: (figures.append(self), save(self, *args, **kw))
+    )
+    assert draw_curves(tmp_path, 3)
+    for axes, top in zip(figures[0].axes, (7.0, 0.5)):
+        (line,) = axes.lines
+        assert line.get_ydata().tolist() == [top] and axes.get_ylim()[0] == 0
+        assert top <= axes.get_ylim()[1] and axes.get_xlim() == (0, 3)
 
 
 def test_a_new_run_in_an_old_folder_is_drawn_alone(tmp_path):
