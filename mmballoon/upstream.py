@@ -25,7 +25,9 @@ def run(script, package=None):
     The script does not take the place of ``__main__``: a data-loader worker that is started by
     spawn imports ``__main__`` again, which is our entry point, and so gets the rules as well.
     """
-    with report_errors():
+    # The outer one is for a SIGTERM that arrives while the inner one reports another error: with torchrun,
+    # the connection to a process that ended before this one is such an error.
+    with report_errors(), report_errors():
         if package:
             check_packages()
             script = package_root(package) / script

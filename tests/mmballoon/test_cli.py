@@ -40,6 +40,21 @@ def test_ctrl_c_even_where_upstream_wraps_it(monkeypatch, capsys):
     assert capsys.readouterr().err == '\nstopped\n'
 
 
+def test_sigterm_while_another_error_is_reported(tmp_path, monkeypatch, capsys):
+    """With torchrun, a process that is told to end first sees that its connection is closed."""
+    script = tmp_path / 'script.py'
+    script.write_text('def main():\n    raise RuntimeError("Connection closed by peer")\n')
+    monkeypatch.setattr(sys, 'argv', ['tools/train.py'])
+    monkeypatch.setattr(sys, 'path', sys.path[:])
+    monkeypatch.setattr(cli, 'explain', lambda error: os.kill(os.getpid(), signal.SIGTERM))
+    try:
+        with pytest.raises(SystemExit) as stop:
+            upstream.run(script)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    assert stop.value.code == 143 and capsys.readouterr().err.startswith('\nstopped')
+
+
 def test_anything_else_keeps_its_traceback(monkeypatch):
     with pytest.raises(ZeroDivisionError), report_errors():
         raise ZeroDivisionError

@@ -116,7 +116,9 @@ def _names(tree):
     """The names that the statements of a config set, and those that they use, also as _base_.name."""
     nodes = [*ast.walk(tree)]
     names = [node for node in nodes if isinstance(node, ast.Name)]
-    stored = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    loops = [node.target for node in nodes if isinstance(node, (ast.For, ast.comprehension))]
+    counters = {node for target in loops for node in ast.walk(target)}
+    stored = {n.id for n in names if isinstance(n.ctx, ast.Store) and n not in counters}
     used = {node.id for node in names if isinstance(node.ctx, ast.Load)}
     return stored, used | {node.attr for node in nodes if isinstance(node, ast.Attribute)}
 

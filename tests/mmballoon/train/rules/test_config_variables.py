@@ -98,6 +98,11 @@ def test_a_variable_that_only_the_base_computes_with(config, tmp_path, capsys):
         f'{path}: sets max_epochs, and nothing in it follows from that: what it inherits was computed '
         'before; next: --cfg-options max_epochs=..., which reaches that, or set its results'
     ]
+    # A variable that only counts is no setting.
+    path.write_text(
+        "_base_ = 'base.py'\nmodel = dict(heads=[1 for _ in range(2)])\nfor i in range(3):\n    pass\n"
+    )
+    assert said(Config.fromfile(path)) == []
     for file in (tmp_path / 'own.py', *(ROOT / 'configs').glob('my_*.py')):
         assert said(Config(filename=str(file))) == []
 
