@@ -1,7 +1,7 @@
 # RTMDet-tiny on the photographs without any download, for machines without a network and for data
 # that COCO does not help with. It starts from the weights in the package, which have seen rendered
 # objects only (mmballoon/weights/README.md); `make scratch` runs it. One GPU or two CPU cores.
-# Expected: mAP 0.575 at the last epoch and 0.631 with --tta (mean of two seeds, docs/results.md). From weights
+# Expected: mAP 0.569 at the last epoch and 0.629 with --tta (mean of three seeds, docs/results.md). From weights
 # that had seen parts of the training photographs as well: 0.604 and 0.647 (mean of three seeds).
 _base_ = './my_rtmdet_tiny.py'
 
