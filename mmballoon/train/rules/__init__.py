@@ -36,7 +36,6 @@ def _replace(owner, name, function):
     setattr(owner, name, replaced)
 
 
-@functools.cache
 def apply():
     """Apply the repairs of upstream, then our rules; a second call changes nothing.
 
@@ -46,6 +45,11 @@ def apply():
     check_packages()
     import mmcompat  # noqa: F401
 
+    _replace_all()
+
+
+@functools.cache
+def _replace_all():
     for _, name, _ in pkgutil.iter_modules(__path__, f'{__name__}.'):
         module = import_module(name)
         if hasattr(module, 'apply'):  # for what is not a function
