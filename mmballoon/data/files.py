@@ -13,24 +13,25 @@ from mmballoon.cli import UserError, atomic_write
 def replace_files(contents):
     """Write several files, {path: bytes}: all of them or none.
 
-    If one of them cannot be written, those before it get back what they had.
+    If one of them cannot be written, those before it get back what they had. Only a file that was
+    written here is replaced or removed then, as its inode shows.
     """
-    old = {
-        path: path.with_name(f'.{path.name}.{secrets.token_hex(4)}.part')
-        for path in contents
-        if path.exists()
-    }
+    old, written = {}, {}
     try:
-        for path, part in old.items():
-            _link(path, part)
+        for path in contents:
+            if path.exists():
+                old[path] = path.with_name(f'.{path.name}.{secrets.token_hex(4)}.part')
+                _link(path, old[path])
         with contextlib.ExitStack() as stack:  # at its end, the files get their names
             for path, data in contents.items():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(atomic_write(path)).write(data)
+                file = stack.enter_context(atomic_write(path))
+                file.write(data)
+                written[path] = os.fstat(file.fileno())
     except BaseException:
-        for path in contents:
+        for path, made in written.items():
             with contextlib.suppress(OSError):  # an error here would hide the first one
-                os.replace(old[path], path) if path in old else path.unlink()
+                if os.path.samestat(path.stat(), made):
+                    os.replace(old[path], path) if path in old else path.unlink()
         raise
     finally:
         for part in old.values():

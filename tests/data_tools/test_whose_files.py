@@ -1,6 +1,7 @@
 """No file of anybody's is replaced or removed: what is there already stays, whatever its name."""
 
 import contextlib
+import errno
 import functools
 import http.server
 import json
@@ -318,3 +319,42 @@ def test_names_reach_the_disk_after_the_files(tmp_path, monkeypatch):
         assert calls == [False, True]
     files.replace_files({tmp_path / 'a': b'y', tmp_path / 'b': b'z'})
     assert len(calls) == 6
+
+
+# ---- several files at once
+
+
+def test_a_copy_that_a_full_disk_cuts_is_not_put_back(tmp_path, monkeypatch):
+    """Where there are no hard links, what was there is copied before it is replaced."""
+    (tmp_path / 'a').write_bytes(b'whole')
+
+    def link(source, path):
+        raise PermissionError(errno.EPERM, 'no hard links here')
+
+    def copy(source, path):
+        path.write_bytes(b'wh')
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(files.os, 'link', link)
+    monkeypatch.setattr(files.shutil, 'copy2', copy)
+    with pytest.raises(OSError, match='No space'):
+        files.replace_files({tmp_path / 'a': b'new', tmp_path / 'b': b'new'})
+    assert state(tmp_path) == {'a': b'whole'}
+
+
+def test_a_file_that_appears_meanwhile_stays(tmp_path, monkeypatch):
+    """b gets its name, then a cannot: b goes again, and a is by then of somebody else."""
+    real, seen = os.replace, []
+
+    def replace(source, path):
+        if not seen:
+            (tmp_path / 'a').write_bytes(b'of somebody else')
+        seen.append(path)
+        if len(seen) == 2:
+            raise OSError(errno.EIO, 'Input/output error')
+        real(source, path)
+
+    monkeypatch.setattr(cli.os, 'replace', replace)
+    with pytest.raises(OSError, match='Input'):
+        files.replace_files({tmp_path / 'a': b'new', tmp_path / 'b': b'new'})
+    assert len(seen) == 2 and state(tmp_path) == {'a': b'of somebody else'}
