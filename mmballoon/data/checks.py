@@ -226,7 +226,6 @@ def contact_sheet(part, out):
     sheet = Image.new('RGB', (columns * side, rows * (side + LABEL)), 'white')
     for i, (key, small) in enumerate(part.thumbnails.items()):
         sheet.paste(tile(part, key, small), (i % columns * side, i // columns * (side + LABEL)))
-    out.mkdir(parents=True, exist_ok=True)
     path = out / f'contact_sheet_{part.name}.png'
     check_ours(path, MARK)
     mark = PngInfo()

@@ -25,10 +25,8 @@ ITEMS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')  # CocoMetric's o
 
 @instead(LocalBackend, 'put')
 def _put(put, self, obj, filepath):
-    path = Path(filepath)
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with atomic_write(path) as file:
+        with atomic_write(filepath) as file:
             file.write(obj)
     except OSError as error:
         if error.errno != errno.ENOSPC:

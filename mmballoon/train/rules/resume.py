@@ -103,10 +103,8 @@ def _follow_config(runner, schedulers, settings):
         group.update(values)
     loop, length = runner.train_loop, len(runner.train_loop.dataloader)
     saved_at = loop.iter
-    if isinstance(
-        loop, EpochBasedTrainLoop
-    ):  # it begins an epoch again that was saved in its middle
-        loop._iter = loop.epoch * length
+    if isinstance(loop, EpochBasedTrainLoop):
+        loop._iter = loop.epoch * length  # an epoch that was saved in its middle begins again
     with warnings.catch_warnings():  # the optimizer makes no steps here
         warnings.simplefilter('ignore')
         for iteration in range(1, loop.iter + 1):
