@@ -137,7 +137,10 @@ def thumbnail(path, side=THUMBNAIL):
     """RGB image of at most ``side`` pixels, upright; a JPEG is decoded at a fraction of its size."""
     with Image.open(path) as image:
         image.draft('RGB', (2 * side, 2 * side))
-        small = ImageOps.exif_transpose(image).convert('RGB')
+        small = ImageOps.exif_transpose(image)
+        if small.mode.startswith('I'):  # 16 bits, which convert() would make white
+            small = small.convert('I').point(lambda value: value / 256)  # as OpenCV
+        small = small.convert('RGB')
     small.thumbnail((side, side))
     return small
 

@@ -273,3 +273,19 @@ def test_images_that_are_all_alike_are_fewer_pairs_than_images():
     near = Part('b', None, images, {}, {}, hashes={i: (str(i), zeros) for i in images})
     same, close = pairs([alike, near])
     assert (len(same), len(close)) == (2999, 3000)
+
+
+@pytest.mark.parametrize('mode', ['I;16', 'I;16B', 'I'])
+def test_images_of_16_bits_look_as_the_network_sees_them(tmp_path, mode):
+    from mmballoon.data.checks import difference_hash
+    from mmballoon.data.coco import thumbnail
+
+    path, hashes = tmp_path / 'a.tif', set()
+    for seed in range(2):
+        values = np.random.default_rng(seed).integers(300, 65536, (48, 64))
+        dtype = {'I;16': '<u2', 'I;16B': '>u2', 'I': '<i4'}[mode]
+        Image.frombytes(mode, (64, 48), values.astype(dtype).tobytes()).save(path)
+        small = thumbnail(path)
+        hashes.add(difference_hash(small))
+        assert (np.asarray(small)[..., 0] == values // 256).all()  # as OpenCV
+    assert len(hashes) == 2  # white images would all be near-duplicates
