@@ -309,7 +309,8 @@ def _join_groups(entry, shapes):
     for region, shape in zip(entry.regions, shapes):
         group = as_dict(shape).get('group_id')
         if group is not None and not region.problem:
-            whole = first.setdefault((region.attributes['class'], str(group)), region)
+            # A part with a status of its own, such as wrong or suggested, is an object of its own.
+            whole = first.setdefault((*region.attributes.values(), str(group)), region)
             if whole is not region:
                 masks = [part.mask for part in (whole, region) if part.mask]
                 whole.mask = _as_json(mask.merge(masks)) if len(masks) == 2 else None

@@ -392,6 +392,16 @@ def test_group_id_joins_parts_of_one_class(run):
     assert '1 objects in several parts' in case.out
 
 
+@pytest.mark.parametrize('flag, status', [('wrong', 0), ('suggested', 2)])
+def test_a_part_that_is_wrong_or_suggested_is_not_joined_to_a_reviewed_one(run, flag, status):
+    right = [[70, 10], [100, 10], [100, 60], [70, 60]]
+    shapes = [dict(points=SQUARE, group_id=1), dict(points=right, group_id=1, flags={flag: True})]
+    case = run({**IMAGE, 'i/a.json': labelme(*shapes)}, 'i')
+    assert case.status == status, case.out
+    if status == 0:
+        assert [o[:2] for o in case.objects] == [('a.jpg', 'b')] and case.objects[0][4] < 60
+
+
 # ---- h., j. Pascal VOC
 
 
