@@ -49,7 +49,8 @@ class Source:
                 raise UserError(entry.label, found, 'rename one of them, with its label')
             if len(names) != 1:
                 self.findings[AMBIGUOUS if names else MISSING].append(entry.filename)
-                self.entries.append(entry)
+                # It may have the name of another image, which its regions do not belong to.
+                self.entries.append(replace(entry, filename=str(entry.label or entry.filename)))
                 continue
             (name,) = names
             if name in self.sizes:

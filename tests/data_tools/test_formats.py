@@ -988,6 +988,17 @@ def test_names_of_classes_are_trimmed(run, files, args, classes):
 # ---- the same faults in other formats
 
 
+def test_regions_without_an_image_of_their_own_go_to_no_other_image(run):
+    """The name inside x/a.xml is stale, and which a.jpg is meant cannot be told."""
+    images = {name: (200, 100) for name in ('i/b.jpg', 'i/1/a.jpg', 'i/2/a.jpg')}
+    labels = {
+        f'x/{n}.xml': voc([11, 11, w, 60], filename='b.jpg') for n, w in (('a', 40), ('b', 50))
+    }
+    case = run(images | labels, 'x', 'i')
+    assert case.objects == [('b.jpg', 'b', 10, 10, 40, 50)] and len(case.coco['images']) == 1
+    assert '1 ambiguous entries' in case.out and 'its image is missing' in case.out
+
+
 def group(*shapes):
     return labelme(*(dict(group_id=1, **shape) for shape in shapes))
 
