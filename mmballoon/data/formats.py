@@ -11,6 +11,7 @@ import base64
 import io
 import json
 import math
+import re
 from xml.etree import ElementTree
 
 from mmballoon.cli import UserError
@@ -53,8 +54,8 @@ def parse(path, kind, function):
 
 def read_lines(path):
     """The lines of a text file (list of str), trimmed."""
-    lines = parse(path, 'text', lambda data: data.decode('utf-8-sig').splitlines())
-    return [line.strip() for line in lines]
+    text = parse(path, 'text', lambda data: data.decode('utf-8-sig'))
+    return [line.strip() for line in re.split('\r\n?|\n', text)]  # not at U+2028
 
 
 def _pixels(width, height):

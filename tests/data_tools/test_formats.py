@@ -223,6 +223,7 @@ def test_what_is_wrong_in_a_coco_file_is_named(run, change, message):
         ({'l/predefined.names': 'balloon\n'}, ['balloon']),
         ({'classes.txt': 'balloon \nmug\n\n'}, ['balloon', 'mug']),
         ({'classes.txt': '\ufeff气球\n'}, ['气球']),
+        ({'classes.txt': 'a\u2028b\x0cc\r\nmug\r'}, ['a\u2028b\x0cc', 'mug']),
     ],
 )
 def test_class_names_of_yolo(run, files, classes):
