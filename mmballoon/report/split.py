@@ -61,29 +61,30 @@ def _merge(parts):
     keys = [key for part in parts for key in part.images]
     first_free = max(keys) + 1 if len(set(keys)) < len(keys) else None
     merged = coco.Part('+'.join(part.name for part in parts), None, {}, {}, parts[0].names)
-    ids, paths = {name: key for key, name in merged.names.items()}, {}
+    ids, files = {name: key for key, name in merged.names.items()}, {}
     for part in parts:
         if ids.keys() != set(part.names.values()):
             found = f'its classes are {", ".join(part.names.values())}, and {", ".join(ids)} in another dataset'
             raise UserError(part.folder, found, "give both the same metainfo['classes']")
         for old, image in part.images.items():
-            path = (part.folder / image['file_name']).resolve()
+            path = part.folder / image['file_name']
+            file, path = path.resolve(), path.parent.resolve() / path.name  # a link keeps its name
             key = old if first_free is None else first_free + len(merged.images)
             boxes = [(a, ids[part.names[a['category_id']]]) for a in part.boxes.get(old, ())]
             boxes = [dict(a, image_id=key, category_id=category) for a, category in boxes]
-            if path in paths:
-                if _corners(boxes) != _corners(merged.boxes.get(paths[path], ())):
+            if file in files:
+                if _corners(boxes) != _corners(merged.boxes.get(files[file], ())):
                     advice = 'keep one of its entries'
                     raise UserError(path, 'is listed twice, with other boxes', advice)
                 continue
-            paths[path], merged.images[key] = key, dict(image, id=key)
+            files[file], merged.images[key] = key, dict(image, id=key, file_name=path)
             if boxes:
                 merged.boxes[key] = boxes
         merged.problems += part.problems
         merged.left_out |= part.left_out
-    merged.folder = common_folder(paths)
-    for path, key in paths.items():
-        merged.images[key]['file_name'] = path.relative_to(merged.folder).as_posix()
+    merged.folder = common_folder([image['file_name'] for image in merged.images.values()])
+    for image in merged.images.values():
+        image['file_name'] = image['file_name'].relative_to(merged.folder).as_posix()
     return merged
 
 

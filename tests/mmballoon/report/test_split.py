@@ -175,6 +175,26 @@ def test_two_datasets_at_once(tmp_path, first_image):
     np.testing.assert_allclose(evaluation.stats, reference, rtol=0, atol=1e-6)
 
 
+def test_links_to_images_keep_their_names(tmp_path):
+    """As git-annex and DVC leave them: the regular expression of --group is for these names."""
+    both = [write_split(tmp_path, name, dict(zebra=1))[0] for name in ('left', 'right')]
+    (tmp_path / 'store').mkdir()
+    for i in range(9):
+        path = tmp_path / f'left/{i}.png'
+        path.rename(tmp_path / f'store/{97 * i}')
+        path.symlink_to(tmp_path / f'store/{97 * i}')
+    part = split.load_split(ConfigDict(type='ConcatDataset', datasets=both))
+    names = [image['file_name'] for image in part.images.values()]
+    assert names == [f'{name}/{i}.png' for name in ('left', 'right') for i in range(9)]
+    (tmp_path / 'right/0.png').unlink()
+    (tmp_path / 'right/0.png').symlink_to(tmp_path / 'store/0')  # the same file, with other boxes
+    data = json.loads((tmp_path / 'right.json').read_text())
+    data['annotations'].append(annotation(99, 1, [1, 1, 5, 5], 1))
+    (tmp_path / 'right.json').write_text(json.dumps(data))
+    with pytest.raises(UserError, match='right/0.png: is listed twice, with other boxes'):
+        split.load_split(ConfigDict(type='ConcatDataset', datasets=both))
+
+
 def test_two_datasets_with_classes_in_another_order(tmp_path):
     left, _ = write_split(tmp_path, 'left', dict(zebra=1, ball=2, mug=3))
     right, _ = write_split(tmp_path, 'right', dict(zebra=1, ball=2, mug=3), 100)
