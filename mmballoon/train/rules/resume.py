@@ -94,11 +94,10 @@ def _resume(resume, self, filename, **options):
 def _follow_config(runner, schedulers, settings):
     """Step the schedulers, which are at their beginning, as the training has done until its epoch.
 
-    settings: of the optimizer's groups, by the config. A difference from the checkpoint's schedule is
-    logged.
+    settings: of the optimizer's groups, by the config. A difference from the checkpoint's is logged.
     """
     groups = schedulers[0].optimizer.param_groups
-    resumed = [(group.get('initial_lr', group['lr']), group['lr']) for group in groups]
+    resumed = [dict(group) for group in groups]
     for group, values in zip(groups, settings):
         group.update(values)
     loop, length = runner.train_loop, len(runner.train_loop.dataloader)
@@ -111,22 +110,26 @@ def _follow_config(runner, schedulers, settings):
             for scheduler in schedulers:
                 if not scheduler.by_epoch or iteration % length == 0:
                     scheduler.step()
-    planned = [(group.get('initial_lr', group['lr']), group['lr']) for group in groups]
     old = runner.message_hub.runtime_info  # the checkpoint's
     epochs, iterations = old.get('max_epochs') or 1, old.get('max_iters') or 0
     length = 'iterations per epoch (by the batch size and the number of images)'
+    rates = [max(g.get('initial_lr', g['lr']) for g in some) for some in (resumed, groups)]
     rows = (
         ('max_epochs', epochs, runner.max_epochs),
         (length, iterations // epochs, runner.max_iters // runner.max_epochs),
-        ('learning rate', max(resumed)[0], max(planned)[0]),
+        ('learning rate', *rates),
     )
     changed = [f'{name} was {was:g}, now {now:g}' for name, was, now in rows if was != now]
-    if not changed and resumed != planned and loop.iter == saved_at:
-        changed = ['param_scheduler']
+    if loop.iter == saved_at:
+        pairs = [(k, v, now[k]) for was, now in zip(resumed, groups) for k, v in was.items()]
+        names = {k for k, was, now in pairs if k != 'params' and was != now}
+        changed += sorted(names - {'lr', 'initial_lr'})  # such as weight_decay
+        if names and not changed:
+            changed = ['param_scheduler']
     if changed:
         runner.logger.warning(
             f'--resume: the config is not the one of the checkpoint: {", ".join(changed)}; from here on, '
-            f'the schedule is the one that this config has after epoch {runner.epoch}'
+            f'optimizer and schedule are those that this config has after epoch {runner.epoch}'
         )
 
 

@@ -48,7 +48,7 @@ class Improving(BaseMetric):
         return dict(score=MessageHub.get_current_instance().get_info('epoch') + 1.0)
 
 
-def train(folder, resume, epochs=EPOCHS, batch_size=2, lr=0.01, keep=1, best='score', **options):
+def train(folder, resume, epochs=EPOCHS, batch_size=2, keep=1, best='score', **options):
     loader = dict(
         batch_size=batch_size,
         num_workers=0,
@@ -58,6 +58,8 @@ def train(folder, resume, epochs=EPOCHS, batch_size=2, lr=0.01, keep=1, best='sc
     checkpoint = dict(
         type='CheckpointHook', interval=1, max_keep_ckpts=keep, save_best=best, rule='greater'
     )
+    names = [name for name in ('type', 'lr', 'weight_decay') if name in options]
+    optimizer = dict(type='SGD', lr=0.01) | {name: options.pop(name) for name in names}
     Runner(
         Model(),
         folder,
@@ -66,7 +68,7 @@ def train(folder, resume, epochs=EPOCHS, batch_size=2, lr=0.01, keep=1, best='sc
         val_evaluator=dict(type=Improving),
         train_cfg=dict(by_epoch=True, max_epochs=epochs),
         val_cfg=dict(),
-        optim_wrapper=dict(optimizer=dict(type=options.pop('optimizer', 'SGD'), lr=lr)),
+        optim_wrapper=dict(optimizer=optimizer),
         default_hooks=dict(checkpoint=checkpoint, logger=None),
         resume=resume,
         log_level='ERROR',

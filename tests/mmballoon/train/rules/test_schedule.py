@@ -74,6 +74,7 @@ def rates(tmp_path, monkeypatch):
         ),
         (dict(epochs=9), 'max_epochs was 6, now 9'),
         (dict(lr=0.05), 'learning rate was 0.01, now 0.05'),
+        (dict(weight_decay=0.1), 'the config is not the one of the checkpoint: weight_decay; '),
     ],
     ids=str,
 )
@@ -90,7 +91,7 @@ def test_another_optimizer_is_one_line(rates, tmp_path):
     rates('a', keep=6)
     old = str(tmp_path / 'a/epoch_3.pth')
     with pytest.raises(UserError, match='epoch_3.pth: was not written with AdamW, .*load_from='):
-        rates('b', resume=True, load_from=old, optimizer='AdamW')
+        rates('b', resume=True, load_from=old, type='AdamW')
 
 
 PLATEAU = dict(
