@@ -37,8 +37,8 @@ def summarise(data, detections, folds):
         aligned.append(dict(d, score=1 / (1 + ranks[group] / max(1, objects[group]))))
     rows, matched = [], match(whole, detections)
     for i, keys in enumerate(folds):
-        count = sum(a['image_id'] in keys for a in plain)
-        own = [pair for pair in matched if pair[0]['image_id'] in keys]
+        count = sum(fold_of[a['image_id']] == i for a in plain)
+        own = [pair for pair in matched if fold_of[pair[0]['image_id']] == i]
         best = threshold_curve(own, count)['threshold']
         rows.append(dict(images=len(keys), objects=count, AP=by_fold[str(i)]['AP'], threshold=best))
     values = [row['AP'] for row in rows if row['AP'] >= 0]

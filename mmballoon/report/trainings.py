@@ -1,8 +1,6 @@
 """The work directory of a cross-validation, and the trainings in it."""
 
 import copy
-import ctypes
-import functools
 import hashlib
 import json
 import math
@@ -12,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import namedtuple
 from dataclasses import replace
@@ -139,9 +138,9 @@ def train_and_test(trainings, at_once):
     """Do the trainings without results.pkl, some at once, in processes of their own."""
     waiting = [run for run in trainings if not (run.folder / 'results.pkl').is_file()]
     total, done = sum(run.steps for run in trainings), sum(map(_done, trainings))
-    bar = tqdm(total=total, initial=done, smoothing=0, miniters=1)
+    form = '{desc}{percentage:.0f} % done, about {remaining} left, after {elapsed}'
+    bar = tqdm(total=total, initial=done, smoothing=0, miniters=1, bar_format=form)
     bar.mininterval = 1 if sys.stderr.isatty() else 20
-    bar.bar_format = '{desc}{percentage:.0f} % done, about {remaining} left, after {elapsed}'
     running = []
     try:
         while waiting or running:
@@ -174,15 +173,19 @@ def _threads(number, count, at_once):
 
 
 def _start(folder, threads):
-    """The process of ``python -m mmballoon.report.trainings FOLDER``; a killed command ends it (Linux)."""
+    """The process of ``python -m mmballoon.report.trainings FOLDER``."""
     env = dict(os.environ, PYTHONSAFEPATH='1')  # the current folder is no place of modules
     if threads and not torch.cuda.is_available():
         env['OMP_NUM_THREADS'] = str(threads)
-    command, before = [sys.executable, '-m', __name__, folder], None
-    if sys.platform == 'linux':
-        before = functools.partial(ctypes.CDLL(None).prctl, 1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+    command, pipe = [sys.executable, '-m', __name__, folder], subprocess.PIPE
     with open(folder / 'output.txt', 'a') as output:
-        return subprocess.Popen(command, stdout=output, stderr=output, env=env, preexec_fn=before)
+        # The system closes the pipe when this process ends, also by a kill: see _end_with_command.
+        return subprocess.Popen(command, stdin=pipe, stdout=output, stderr=output, env=env)
+
+
+def _end_with_command():
+    os.read(0, 1)  # returns when the pipe is closed
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _done(run):
@@ -203,6 +206,7 @@ def _digest(value):
 
 def main(run):
     """Train with the config in a folder (str), resuming if it was stopped, and test the last epoch."""
+    threading.Thread(target=_end_with_command, daemon=True).start()
     sys.argv[1:] = [f'{run}/config.py', '--resume', '--work-dir', run]
     upstream.run('tools/train.py', 'mmdet')
     last = Path(run, 'last_checkpoint').read_text(encoding='utf-8')

@@ -2,6 +2,9 @@
 
 import copy
 import json
+import os
+import signal
+import sys
 from argparse import Namespace
 
 import pytest
@@ -115,3 +118,21 @@ def test_a_group_that_is_in_no_name(cfg):
 )
 def test_the_last_trainings_share_the_free_threads(count, at_once, threads):
     assert [trainings._threads(i, count, at_once) for i in range(count)] == threads
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='a shell script')
+def test_a_training_ends_with_its_command(tmp_path, monkeypatch):
+    """On every system. A kill of the command closes this pipe."""
+    python, code = tmp_path / 'python', tmp_path / 'train.py'
+    code.write_text(
+        'import sys, time\n'
+        'from mmballoon.report import trainings\n'
+        'trainings.upstream.run = lambda *_: time.sleep(60) or sys.exit(7)\n'
+        "trainings.main('folder')\n"
+    )
+    python.write_text(f'#!/bin/sh\nexec {os.environ["FORKING_PYTHON"]} {code}\n')
+    python.chmod(0o700)
+    monkeypatch.setattr(sys, 'executable', str(python))
+    process = trainings._start(tmp_path, None)
+    process.stdin.close()
+    assert process.wait() == -signal.SIGTERM, (tmp_path / 'output.txt').read_text()
