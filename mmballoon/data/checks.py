@@ -72,10 +72,12 @@ def check_boxes(part, masks=False):
             label = f'{part.name}: {where}: box {[round(value, 1) for value in a["bbox"]]}'
             for absent in [k for k in keys if a.get(k) in (None, [], '')]:
                 missing.setdefault(absent, []).append(where)
+            if w * h > 0 and not a.get('area', 1) > 0:  # MMDetection leaves it out without a word
+                missing.setdefault('area', []).append(where)
             if not np.isfinite(a['bbox']).all() or w <= 0 or h <= 0:
                 part.problems.append(f'{label} has no size')
-            elif max(w, h) < 1:
-                part.problems.append(f'{label} is smaller than a pixel')
+            elif min(w, h) < 1:
+                part.problems.append(f'{label} is smaller than a pixel: training leaves it out')
             elif x < 0 or y < 0 or x + w > image['width'] + 1e-6 or y + h > image['height'] + 1e-6:
                 size = f'{image["width"]} x {image["height"]}'
                 part.problems.append(f'{label} leaves the image ({size})')
