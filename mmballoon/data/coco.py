@@ -15,7 +15,7 @@ THUMBNAIL = 240  # pixels
 JOINS = 'python data_tools/import_annotations.py makes them one'
 CONVERT = 'python data_tools/balloon2coco.py'
 IMPORT = 'convert it with python data_tools/import_annotations.py'
-ID = (int, str)
+ID, NUMBER = (int, str), {int, float}
 # Table of a COCO file -> what each of its rows must have -> the types that it may have.
 TABLES = dict(
     images=dict(id=ID, file_name=(str,)),
@@ -102,7 +102,7 @@ def load(path, folder=None):
     problems = [f"{n} categories have the name '{name}': {JOINS}" for name, n in counts if n > 1]
     try:
         for a in data['annotations']:
-            if len(a['bbox']) != 4:
+            if len(a['bbox']) != 4 or {*map(type, a['bbox'])} - NUMBER:
                 raise ValueError(f'annotation {a.get("id")} has a box without 4 numbers')
             a = {key: value for key, value in a.items() if value is not None}
             if 'area' in a:
@@ -126,9 +126,10 @@ def load(path, folder=None):
 
 def _check_outline(annotation):
     rings = annotation.get('segmentation') or []
-    numbers = [float(value) for ring in rings for value in ring] if isinstance(rings, list) else []
-    odd = isinstance(rings, list) and any(len(ring) % 2 or len(ring) < 6 for ring in rings)
-    if odd or isinstance(rings, str) or not all(map(math.isfinite, numbers)):
+    rings = [] if isinstance(rings, dict) else rings  # run lengths
+    numbers = [value for ring in rings for value in ring]
+    odd = {*map(type, numbers)} - NUMBER or any(len(ring) % 2 or len(ring) < 6 for ring in rings)
+    if odd or not all(map(math.isfinite, numbers)):
         what = 'has a segmentation that is no list of polygons'
         raise ValueError(f'annotation {annotation.get("id")} {what}')
 

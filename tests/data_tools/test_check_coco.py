@@ -211,6 +211,24 @@ def test_each_thing_that_is_wrong_has_its_line_and_status_2(data, capsys, functi
         assert message in err
 
 
+@pytest.mark.parametrize(
+    'key, value, found',
+    [
+        ('bbox', ['1', 1, 5, 5], 'a box without 4 numbers'),
+        (
+            'segmentation',
+            [['1', '1', '9', '1', '9', '9']],
+            'a segmentation that is no list of poly',
+        ),
+    ],
+)
+def test_numbers_in_quotes_are_refused_as_the_training_would(data, capsys, key, value, found):
+    root, args = data
+    change(root / 'coco_train.json', lambda d: d['annotations'][0].update({key: value}))
+    status, _, err = run(args, capsys)
+    assert status == 2 and err.count('\n') == 1 and f'annotation 1 has {found}' in err
+
+
 def test_outlines_are_needed_where_the_recipe_learns_masks(data, capsys):
     root, args = data
     status, out, _ = run(args, capsys)
