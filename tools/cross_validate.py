@@ -71,9 +71,6 @@ def other_predictions(folder, args):
     if other.is_file():
         other = Path('work_dirs', f'{args.compare.stem}_folds')
         cross_validate(args.compare, other, args)
-    if not (other / 'folds.json').is_file() or not (other / 'predictions.json').is_file():
-        advice = 'name a config, or a work directory of this command'
-        raise UserError(other, 'no finished cross-validation', advice)
     ours, theirs = load(folder / 'folds.json'), load(other / 'folds.json')
     for key in ('data', 'folds'):
         if ours[key] != theirs[key]:
@@ -117,6 +114,10 @@ def main(argv=None):
         from mmballoon.report import cross_validation, review
 
         review.check(args)
+        other, needed = args.compare, ('folds.json', 'predictions.json')
+        if other and not other.is_file() and not all((other / n).is_file() for n in needed):
+            advice = 'name a config, or a work directory of this command'
+            raise UserError(other, 'no finished cross-validation', advice)
         folder = args.work_dir or Path('work_dirs', f'{Path(args.config).stem}_folds')
         cfg, part, runs, found = cross_validate(args.config, folder, args)
         from mmballoon.report.build import build

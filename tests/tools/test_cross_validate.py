@@ -68,6 +68,13 @@ def test_too_few(mistake, data, tmp_path, objects, images, found):
     assert not (tmp_path / 'work').exists()
 
 
+def test_a_comparison_with_nothing_is_known_before_the_trainings(mistake, tiny_data, tmp_path):
+    work, other = tmp_path / 'work', tmp_path / 'other'
+    args = [tiny_data.config, *SHORT, '--work-dir', work, '--compare', other]
+    found = f'{other}: no finished cross-validation; next: '
+    assert found in mistake(TOOL, *args, env=tiny_data.env) and not work.exists()
+
+
 def test_a_folder_of_something_else(mistake, tiny_data, tmp_path):
     """By what it holds, not by its name: files without folds.json, and a folds.json of another config."""
     (tmp_path / 'my_rtmdet_tiny_toy_folds').mkdir()
