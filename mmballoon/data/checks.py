@@ -87,6 +87,10 @@ def check_boxes(part, masks=False):
             if a.get('id') == 0:
                 zero = 'has the id 0, with which pycocotools marks boxes that were not found'
                 part.problems.append(f'{label} {zero}: {MENDS}')
+    crowds = [bool(a.get('iscrowd')) for found in part.boxes.values() for a in found]
+    if crowds and all(crowds):
+        what = f'all {len(crowds)} annotations are iscrowd, and training leaves them out'
+        part.problems.append(f'{part.name}: {what}: {MENDS}')
     for absent, places in missing.items():
         what = f"{len(places)} annotations without '{absent}', first {places[0]}"
         part.problems.append(f'{part.name}: {what}: {MENDS}')

@@ -38,9 +38,8 @@ def read_size(path) -> tuple[tuple[int, int], int]:
             turn = image.getexif().get(EXIF_ORIENTATION, 1) if 'exif' in image.info else 1
             if image.format == 'JPEG':
                 image.fp.seek(max(0, os.path.getsize(path) - 1024))
-                if (
-                    b'\xff\xd9' not in image.fp.read()
-                ):  # the end marker; a camera's notes may follow
+                end = image.fp.read()
+                if b'\xff\xd9' not in end:  # the end marker; a camera's notes may follow
                     # Cut off, or a phone's motion photo, which has a film behind it: decoding tells.
                     image.draft('RGB', (1, 1))
                     image.load()

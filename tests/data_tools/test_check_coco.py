@@ -184,6 +184,7 @@ MENDS = 'import_annotations.py'
         (lambda d: d['annotations'][0].update(bbox=[0.1, 0.2, 0.3, 0.4]), ['smaller than a pixel']),
         (lambda d: d['annotations'][0].update(bbox=[5, 5, 0.9, 40]), ['smaller than a pixel: training']),
         (lambda d: [a.update(area=0) for a in d['annotations']], ["3 annotations without 'area'", MENDS]),
+        (lambda d: [a.update(iscrowd=1) for a in d['annotations']], ['all 3 annotations are iscrowd', MENDS]),
         (lambda d: d['annotations'][1].update(area=-5.0), ["1 annotations without 'area'", MENDS]),
         (lambda d: d['annotations'][1].update(area=float('nan')), ["1 annotations without 'area'"]),
         (lambda d: d['annotations'][0].update(id=0), ['has the id 0, with which pycocotools', MENDS]),
