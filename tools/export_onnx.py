@@ -14,7 +14,7 @@ runs it.
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from mmballoon.cli import atomic_write, check_ours, list_images, report_errors
+from mmballoon.cli import UserError, atomic_write, check_ours, list_images, report_errors
 
 
 def parse_args(argv=None):
@@ -65,7 +65,12 @@ def main(argv=None):
         with atomic_write(args.out) as file:
             file.write(content)
             file.flush()
-            figures = compare.check(model, Detector(file.name, runtime='onnxruntime'), files)
+            try:
+                detector = Detector(file.name, runtime='onnxruntime')
+            except ValueError as error:  # no mistake of a person: this file is new
+                where, advice = 'the new file cannot be opened', compare.UNEXPECTED
+                raise UserError(where, error, advice) from None
+            figures = compare.check(model, detector, files)
             if not args.int8 and not args.half:
                 agrees, line = compare.check_bfloat16(model, file.name, files)
                 lines.append(line)

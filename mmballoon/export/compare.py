@@ -19,6 +19,7 @@ LIMITS = {
     'bfloat16': (5, 2e-2, 0.1, 1e-2, 0.95),  # twice what --amp changes in torch
     'int8': (math.inf, math.inf, 0.2, 1e-2, 0.5),
 }
+UNEXPECTED = 'install the versions of constraints.txt; if they are installed, report a bug'
 BEST = 100  # of each image: as many as COCO's metrics see
 
 
@@ -43,8 +44,7 @@ def check(model, detector, files=None):
     """The figures (str) of ``compare``; raises a UserError for a file that does not agree with the model."""
     agrees, figures = compare(model, detector, files)
     if not agrees:
-        advice = 'install the versions of constraints.txt; if they are installed, report a bug'
-        raise UserError('the exported file detects something else', figures, advice)
+        raise UserError('the exported file detects something else', figures, UNEXPECTED)
     return figures
 
 

@@ -53,6 +53,16 @@ def printed_and_file(tiny, tmp_path_factory):
     return export(tiny, path), path
 
 
+def test_a_new_file_that_cannot_be_opened(tiny, tmp_path, monkeypatch, capsys):
+    """The person has passed no file, and is not asked for another one."""
+    monkeypatch.setitem(built, False, b'nothing')
+    with pytest.raises(SystemExit):
+        export(tiny, tmp_path / 'a.onnx', '--images', tiny.images[0])
+    said = capsys.readouterr().err
+    assert 'error: the new file cannot be opened: ' in said and 'report a bug' in said
+    assert not [*tmp_path.iterdir()]
+
+
 @pytest.fixture(scope='module')
 def exported(printed_and_file):
     return printed_and_file[1]
