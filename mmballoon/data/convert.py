@@ -106,8 +106,10 @@ def fit(entry, name, size, turn):
 
     size: (width, height) of the image as MMDetection sees it. turn: its EXIF orientation.
     """
-    stated, outlines = entry.pixels, [o for region in entry.regions for o in region.outlines]
+    outlines = [points for region in entry.regions for points in region.outlines]
     other = [r for r in entry.regions if r.mask and tuple(r.mask['size']) != size[::-1]]
+    # A mask states a size, too.
+    stated = entry.pixels or next((tuple(r.mask['size'][::-1]) for r in other), None)
     for region in other:
         region.mask = None
     lost = f', {len(other)} masks replaced by their boxes' if other else ''

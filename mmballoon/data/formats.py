@@ -376,7 +376,7 @@ def _coco_mask(outline, pixels):
     from pycocotools import mask
 
     (height, width), counts = outline['size'], outline['counts']
-    if pixels and (width, height) != pixels:
+    if min(width, height) < 1 or (pixels and (width, height) != pixels):
         raise Skip('broken: a mask of another size than its image', short(outline['size']))
     runs = counts if isinstance(counts, list) else _runs(counts)
     if not all(type(n) is int and n >= 0 for n in runs) or sum(runs) != width * height:

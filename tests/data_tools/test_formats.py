@@ -510,6 +510,14 @@ def test_broken_run_lengths_are_skipped(run, counts):
     assert len(case.objects) == 1 and 'skipped, broken' in case.out
 
 
+@pytest.mark.parametrize('size', [[0, 0], [-1, -1], [0, 5]])
+def test_a_mask_without_a_size_is_skipped(run, size):
+    outline = dict(size=size, counts=[size[0] * size[1]])
+    data = coco([dict(segmentation=outline), {}], images=[('a.jpg', None, None)])
+    case = run({**IMAGE, 'c.json': data}, 'c.json', 'i')
+    assert len(case.objects) == 1 and 'skipped, broken: a mask of another size' in case.out
+
+
 @pytest.mark.parametrize(
     'annotations, crowds, taken',
     [
@@ -998,6 +1006,14 @@ def test_regions_without_an_image_of_their_own_go_to_no_other_image(run):
     case = run(images | labels, 'x', 'i')
     assert case.objects == [('b.jpg', 'b', 10, 10, 40, 50)] and len(case.coco['images']) == 1
     assert '1 ambiguous entries' in case.out and 'its image is missing' in case.out
+
+
+def test_a_mask_says_for_which_size_the_boxes_are_where_the_image_does_not(run):
+    mask = dict(size=[50, 100], counts=[50 * 50, 10 * 50, 40 * 50])  # columns 50 to 59, of 100
+    data = coco([dict(bbox=[50, 0, 10, 50], segmentation=mask)], images=[('a.jpg', None, None)])
+    case = run({**IMAGE, 'c.json': data}, 'c.json', 'i')
+    assert case.objects == [('a.jpg', 'b', 100, 0, 20, 100)]
+    assert '100 x 50 in the annotations, 200 x 100 in the image; boxes scaled, 1 masks' in case.out
 
 
 def group(*shapes):
