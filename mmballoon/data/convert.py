@@ -172,8 +172,8 @@ def convert(args, sources, link=False):
         path: (source.base, [e.filename for e in entries if e.filename in source.sizes])
         for path, (source, entries) in jobs.items()
     }
-    used = [(base / name).resolve() for base, names in images.values() for name in names]
-    if shared := len(used) - len(set(used)):
+    used = [{(base / name).resolve() for name in names} for base, names in images.values()]
+    if shared := sum(map(len, used)) - len(set().union(*used)):
         print(f'warning: {shared} images are in several splits: results on them are not valid')
     folders = {path.with_name(path.stem.removeprefix('coco_')): images[path] for path in images}
     if not args.split:  # the images may be where they have to be

@@ -106,6 +106,20 @@ def test_links_are_followed_to_the_images(photos, tmp_path):
         assert len(images) == 4 and not any(path.is_symlink() for path in images)
 
 
+def test_two_links_to_one_image_are_in_several_splits_only_if_there_are_several(photos, capsys):
+    (photos / '1.jpg').unlink()
+    (photos / '1.jpg').symlink_to('0.jpg')
+    balloon2coco.main([str(photos)])
+    assert 'in several splits' not in capsys.readouterr().out
+    said = set()
+    for seed in range(9):
+        balloon2coco.main([str(photos), '--split', '0.5', '--seed', str(seed)])
+        apart = (photos.parent / 'train/0.jpg').exists() != (photos.parent / 'train/1.jpg').exists()
+        assert ('1 images are in several splits' in capsys.readouterr().out) == apart
+        said.add(apart)
+    assert said == {True, False}
+
+
 def test_another_split_says_which_images_change_sides(photos, capsys):
     balloon2coco.main([str(photos), '--split', '0.5'])
     assert 'earlier split' not in capsys.readouterr().out
