@@ -85,7 +85,7 @@ def parse_via(path, data: bytes) -> tuple[list[Entry], dict]:
         text = data.decode('utf-8-sig')  # with or without a byte order mark
     except UnicodeDecodeError as error:
         found, advice = f'not in UTF-8 (byte {error.start})', 'save it as UTF-8'
-        if data.lstrip().startswith((b'{', b'#filename')):
+        if data.lstrip().startswith((b'{', b'#filename', b'\xff\xfe{', b'\xfe\xff\0{')):  # UTF-16
             raise UserError(path, found, advice) from None
         if b'\0' in data and data[:2] not in (b'\xff\xfe', b'\xfe\xff'):  # nor in UTF-16
             found, advice = 'not a text file', 'name the annotation file'

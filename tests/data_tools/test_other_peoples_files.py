@@ -12,6 +12,9 @@ import pytest
 import via_files as v
 from PIL import Image
 
+from mmballoon.cli import UserError
+from mmballoon.data.via import find_annotation
+
 
 @pytest.fixture
 def convert(tmp_path, capsys):
@@ -369,6 +372,13 @@ def test_csv_file_name_with_a_comma(convert):
 def test_bytes_that_are_not_utf8(convert, data, message):
     _, printed, status = convert(data)
     assert status == 2 and message in printed
+
+
+@pytest.mark.parametrize('codec', ['utf-16-le', 'utf-16-be'])
+def test_a_file_of_via_in_utf16_is_not_passed_over_in_its_folder(tmp_path, codec):
+    (tmp_path / 'via.json').write_bytes('\ufeff{}'.encode(codec))
+    with pytest.raises(UserError, match='via.json: not in UTF-8'):
+        find_annotation(tmp_path)
 
 
 def test_coordinate_with_400_digits(convert):
