@@ -47,6 +47,9 @@ def suggest(args):
     if not sizes:
         found = 'no image that has no annotations yet'
         raise UserError(args.images, found, 'name the folder of the images')
+    for name in sizes:
+        if name.encode(errors='replace').decode() != name:  # no JSON file could hold it
+            raise UserError(args.images / name, 'its name is not in UTF-8', 'rename it')
     detect, classes = load_detector(args)
     found = {n: detect(read_image(args.images / n)) for n in tqdm(sizes, disable=None)}
     threshold, why = choose_threshold(args)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import runpy
 from pathlib import Path
 from types import SimpleNamespace
@@ -98,6 +99,16 @@ def test_no_file_of_labelme_for_two_images(photos, tmp_path):
     with pytest.raises(UserError, match='would have one file'):
         photos(format='labelme', extend=None)
     assert not (tmp_path / 'out.json').exists()
+
+
+def test_a_name_that_is_not_in_utf8_is_said_before_anything_is_detected(
+    photos, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(module, 'load_detector', None)
+    path = tmp_path / 'photos' / os.fsdecode(b'\xff.png')
+    path.write_bytes((tmp_path / 'photos/sure.png').read_bytes())
+    with pytest.raises(UserError, match='its name is not in UTF-8; next: rename it'):
+        photos()
 
 
 def test_an_image_that_the_loader_cannot_read(photos, tmp_path, monkeypatch):
