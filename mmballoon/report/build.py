@@ -73,6 +73,8 @@ def build(args, detect_onnx=None, cross=None, sources=None):
     parts, wrong = [part], []
     with contextlib.suppress(UserError, AttributeError):  # no COCO file for training here
         parts.insert(0, load_split(cfg.train_dataloader.dataset))
+        if parts[0].name == part.name:  # else what is in both splits looks as if in one
+            parts[0].name += ' (train)'
     result['findings'] = list(checks.findings(parts, size))
     if args.checkpoint and args.checkpoint.suffix != '.onnx' and not args.predictions:
         meta = CheckpointLoader.load_checkpoint(str(args.checkpoint), 'cpu').get('meta', {})

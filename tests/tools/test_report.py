@@ -57,6 +57,19 @@ def test_the_same_values_as_tools_test(in_process, tiny, results, tmp_path):
     ]
 
 
+def test_leakage_is_found_where_the_files_of_both_splits_have_one_name(
+    in_process, tiny, results, tmp_path
+):
+    split = "dict(dataset=dict(ann_file='coco_val.json', data_prefix=dict(img='val/')))"
+    text = f'_base_ = {str(tiny.config)!r}\ntrain_dataloader = {split}\n'
+    (tmp_path / 'same.py').write_text(text)
+    args = [tmp_path / 'same.py', '--predictions', results[0], '--out', tmp_path / 'out']
+    assert in_process('tools/report.py', *args, env=tiny.env).status == 0
+    findings = '\n'.join(json.loads((tmp_path / 'out/report.json').read_text())['findings'])
+    assert 'No duplicates' not in findings
+    assert 'wrong: 4 identical files between splits: data leakage' in findings
+
+
 class Hostile:
     def __reduce__(self):
         return print, ('executed',)
