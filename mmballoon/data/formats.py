@@ -367,7 +367,7 @@ def _coco_object(annotation, names, pixels):
         region.mask = _coco_mask(outline, pixels)
     region.crowd = bool(annotation.get('iscrowd') or annotation.get('ignore'))
     scored = 'suggested' if isinstance(annotation.get('score'), float) else None
-    region.attributes['status'] = attributes.get('status', scored)
+    region.attributes['status'] = attributes.get('status') or scored
     return names[annotation['category_id']], region
 
 

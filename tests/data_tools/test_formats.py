@@ -274,8 +274,9 @@ def test_boxes_with_a_score_are_suggestions(run):
     assert run(files, 'l', 'i', '--accept-suggestions').objects == [BOX]
 
 
-def test_a_coco_file_with_scores_holds_suggestions(run):
-    files = {**IMAGE, 'c.json': coco([dict(score=0.93)])}
+@pytest.mark.parametrize('status', [{}, dict(status=None), dict(status='')])
+def test_a_coco_file_with_scores_holds_suggestions(run, status):
+    files = {**IMAGE, 'c.json': coco([dict(score=0.93, attributes=status)])}
     assert '1 suggestions in 1 images are not reviewed' in run(files, 'c.json', 'i').out
     assert run(files, 'c.json', 'i', '--accept-suggestions').objects == [BOX]
 
