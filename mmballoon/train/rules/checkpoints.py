@@ -96,7 +96,7 @@ def _forget_others(hook, runner, folder):
     original = resumed == written and resumed.parent == folder.resolve()
 
     def is_own(path):
-        newer = path.is_file() and path.stat().st_mtime_ns > resumed.stat().st_mtime_ns
+        newer = original and path.is_file() and path.stat().st_mtime_ns > resumed.stat().st_mtime_ns
         return original and not newer
 
     for name in [name for name in hub.runtime_info if name.startswith('best_ckpt')]:

@@ -46,6 +46,17 @@ def test_it_is_said_before_the_first_epoch(tmp_path):
     CheckpointHook(save_best='auto').before_train(runner)
 
 
+def test_a_checkpoint_that_is_no_file_here(tmp_path):
+    """--resume takes addresses as well. What such a checkpoint lists is not deleted here."""
+    hub = MessageHub.get_instance('c')
+    best = tmp_path / 'best_score_epoch_2.pth'
+    best.write_bytes(b'mine')
+    hub.update_info_dict(dict(last_ckpt='work/epoch_3.pth', best_ckpt=str(best), keep_ckpt_ids=[3]))
+    runner = SimpleNamespace(message_hub=hub, resumed='https://example.org/epoch_3.pth')
+    checkpoints._forget_others(CheckpointHook(filename_tmpl='epoch_{}.pth'), runner, tmp_path)
+    assert hub.get_info('keep_ckpt_ids') == [] and 'best_ckpt' not in hub.runtime_info
+
+
 def test_where_only_the_first_validation_tells(tmp_path, monkeypatch):
     script = Path(__file__).with_name('kill_at_every_write.py')
     spec = importlib.util.spec_from_file_location(script.stem, script)
