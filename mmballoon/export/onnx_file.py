@@ -90,9 +90,8 @@ def build(model, half=False):
             custom_translation_table={torch.ops.mmballoon.suppress.default: suppress_in_onnx},
             verbose=False,
         )
-    ClearMetadataAndDocStringPass()(
-        program.model
-    )  # the exporter's notes hold paths of this machine
+    # The exporter's notes hold paths of this machine.
+    ClearMetadataAndDocStringPass()(program.model)
     return finish(program.model_proto, metadata)
 
 

@@ -107,9 +107,8 @@ def gain(sizes, measured, left_out, images):
     solve = np.linalg.pinv(points)  # (2, S): slope and intercept from the values
     pseudo = folds * _log_error(measured) - (folds - 1) * _log_error(left_out)
     residuals = pseudo - pseudo @ (points @ solve).T
-    noise = (residuals**2).sum() / (
-        folds**2 * (len(sizes) - 2)
-    )  # variance of a mean over the folds
+    # The variance of a mean over the folds
+    noise = (residuals**2).sum() / (folds**2 * (len(sizes) - 2))
     share = solve[0, -1] * np.log(images / sizes[-1])  # of the last measurement in the fitted gain
     error = 1 - measured[-1]
     noise *= error**2 * (1 + 2 * share) + (error - value) ** 2
