@@ -195,7 +195,12 @@ def _resolve(root, base, place):
     parts = [part for part in Path(place).parts if part not in ('..', '.')]
     names = [i for i, part in enumerate(parts) if part.casefold() in sum(NAMES.values(), ())]
     shorter = [root.joinpath(*parts[i:]) for i in range((names or [len(parts) - 1])[-1] + 1)]
-    return next((path for path in (root / base / place, *shorter) if path.exists()), None)
+    found = [path for path in (root / base / place, *shorter) if path.exists()]
+    if place.startswith('..') and len({path.resolve() for path in found}) > 1:
+        # Roboflow writes ../train for train, and another dataset can have a train beside this one.
+        what = f'{place} could be {" or ".join(map(str, found))}'
+        raise UserError(root, what, 'correct this path')
+    return found[0] if found else None
 
 
 def _child(folder, *names):

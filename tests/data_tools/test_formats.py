@@ -913,6 +913,10 @@ OVERLAP = 'warning: 1 images are in several splits'
          None, 'ds: 2 COCO files of val (val.json, val_small.json)'),
         ({**pair('train'), **pair('val'), **pair('valid'), 'ds/classes.txt': 'b'}, None,
          'ds: several folders of val (val, valid)'),
+        # Roboflow's path, and another dataset in the folder above
+        ({**pair('train'), 'images/train/b.jpg': (200, 100), 'labels/train/b.txt': YOLO,
+          'ds/d.yaml': 'names: [b]\ntrain: ../images/train'}, None,
+         'ds: ../images/train could be ds/../images/train or ds/images/train; next: correct this path'),
         # a name that has that of a split in it
         ({f'ds/{f}/a.jpg': (200, 100) for f in ('train', 'val')} |
          {f'ds/carnival_{f}.json': coco([{}]) for f in ('train', 'val')}, ['train', 'val'], ''),
