@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 from mmballoon.cli import UserError
 from mmballoon.data import coco
-from mmballoon.data.shapes import Skip, short, turned
+from mmballoon.data.shapes import Skip, polygon_box, short, turned
 from mmballoon.data.via import Entry, Region, as_dict, make_region, number_of, positive
 
 
@@ -342,6 +342,7 @@ def read_coco(files):
         pixels = _pixels(image.get('width'), image.get('height'))
         about = dict(filename=image['file_name'], pixels=pixels)
         entries.append(_entry(objects[image['id']], _coco_object, names, pixels, **about))
+    apart = sum(map(_outline_elsewhere, data['annotations']))
     used = {a['category_id'] for a in data['annotations']}
     below = [c for c in data['categories'] if c['id'] in used or not used]
     parents = {c.get('supercategory') for c in below if c.get('supercategory') != c['name']}
@@ -349,8 +350,22 @@ def read_coco(files):
     unused = parents & set(names.values()) - {names[key] for key in used}
     classes = [name for name in dict.fromkeys(names.values()) if name not in unused]
     notes = [f'{taken} objects marked iscrowd, as CVAT marks its masks: taken'] * bool(taken)
+    notes += [f'{apart} outlines are not where bbox is: the outline is taken'] * bool(apart)
     notes += [f"category '{n}' is above the others and has no object: left out" for n in unused]
     return entries, classes, notes
+
+
+def _outline_elsewhere(annotation):
+    """Whether less than half of the bbox and of the outline's box is in both (their IoU is below 0.5)."""
+    try:
+        x, y, width, height = map(float, annotation['bbox'])
+        points = [float(value) for part in annotation.get('segmentation') for value in part]
+        left, top, across, down = polygon_box(points)
+    except (OverflowError, TypeError, ValueError):
+        return False  # no outline, or one that is reported as broken
+    both = max(0, min(x + width, left + across) - max(x, left))
+    both *= max(0, min(y + height, top + down) - max(y, top))
+    return both < 0.5 * (width * height + across * down - both)
 
 
 def _coco_object(annotation, names, pixels):

@@ -554,6 +554,14 @@ def test_a_class_whose_regions_were_all_skipped_is_named(run):
     assert "class 'c' has no box in o: all its 1 regions were skipped" in case.out
 
 
+def test_an_outline_that_is_not_where_bbox_is_is_said(run):
+    there, near = [[30, 30, 60, 30, 60, 50]], [[1, 1, 11, 1, 11, 10]]
+    box = dict(bbox=[1, 1, 10, 10])
+    data = coco([dict(box, segmentation=there), dict(box, segmentation=near), box])
+    case = run({**IMAGE, 'c.json': data}, 'c.json', 'i')
+    assert '1 outlines are not where bbox is: the outline is taken' in case.out
+
+
 def test_the_supercategory_of_roboflow_is_no_class(run):
     categories = [dict(id=0, name='toys', supercategory='none')]
     categories += [dict(id=1, name='b', supercategory='toys')]
