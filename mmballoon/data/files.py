@@ -117,14 +117,11 @@ def linked_images(targets: dict[Path, tuple[Path, list[str]]]):
 
 
 def _own(target, source):
-    """The files in a target folder (list of Path), each of which must be an image of the source.
-
-    Hidden ones, such as a Mac's .DS_Store, are nobody's images: they stay.
-    """
+    """The files in a target folder (list of Path), each of which must be an image of the source."""
     advice = 'choose another folder with --data-root'
     if target.exists() and target.samefile(source):
         raise UserError(target, 'holds the images themselves', advice)
-    files = [path for path in target.rglob('*') if not path.is_dir() and path.name[0] != '.']
+    files = [path for path in target.rglob('*') if not path.is_dir()]
     for path in files:
         name = path.relative_to(target)
         if not (source / name).is_file():

@@ -132,15 +132,6 @@ def test_another_split_says_which_images_change_sides(photos, capsys):
         before = after
 
 
-def test_a_hidden_file_in_a_split_stays_and_stops_nothing(photos):
-    balloon2coco.main([str(photos), '--split', '0.5'])
-    hidden = photos.parent / 'train/.DS_Store'
-    hidden.write_bytes(b"of a Mac's Finder")
-    for seed in range(1, 5):
-        balloon2coco.main([str(photos), '--split', '0.5', '--seed', str(seed)])
-        assert hidden.read_bytes() == b"of a Mac's Finder"
-
-
 def test_a_contact_sheet_replaces_only_a_contact_sheet(photos, capsys, tmp_path):
     balloon2coco.main([str(photos)])
     args = [photos.parent / 'coco_photos.json', '--images', photos, '--out', tmp_path / 'out']
