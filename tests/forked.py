@@ -132,6 +132,8 @@ def end_with_client(connection, process):
 
 def ask(address, args):
     """Let the server run a command, and end as it does."""
+    passed_on = signal.SIGINT, signal.SIGTERM
+    signal.pthread_sigmask(signal.SIG_BLOCK, passed_on)  # one that comes now waits for its handler
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(address)
         socket.send_fds(connection, [b'.'], [0, 1, 2])
@@ -140,9 +142,11 @@ def ask(address, args):
         with connection.makefile() as said:
             process = said.readline()
             if not process:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, passed_on)
                 os.execv(sys.executable, [sys.executable, *args])
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in passed_on:
                 signal.signal(number, lambda number, frame: os.kill(int(process), number))
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, passed_on)
             code = int(said.readline())
     if code < 0:
         signal.signal(-code, signal.SIG_DFL)
