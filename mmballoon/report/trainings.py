@@ -183,8 +183,8 @@ def _start(folder, threads):
         return subprocess.Popen(command, stdin=pipe, stdout=output, stderr=output, env=env)
 
 
-def _end_with_command():
-    os.read(0, 1)  # returns when the pipe is closed
+def _end_with_command(pipe):
+    os.read(pipe, 1)  # returns when the pipe is closed
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -206,7 +206,12 @@ def _digest(value):
 
 def main(run):
     """Train with the config in a folder (str), resuming if it was stopped, and test the last epoch."""
-    threading.Thread(target=_end_with_command, daemon=True).start()
+    # Nothing else may use the pipe: a question would wait for its answer forever, and on Windows a library
+    # that looks at stdin while it is loaded, as SciPy's does (https://github.com/numpy/numpy/issues/24290).
+    pipe = os.dup(0)
+    with open(os.devnull) as nothing:
+        os.dup2(nothing.fileno(), 0)
+    threading.Thread(target=_end_with_command, args=[pipe], daemon=True).start()
     sys.argv[1:] = [f'{run}/config.py', '--resume', '--work-dir', run]
     upstream.run('tools/train.py', 'mmdet')
     last = Path(run, 'last_checkpoint').read_text(encoding='utf-8')

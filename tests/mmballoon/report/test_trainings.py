@@ -120,19 +120,36 @@ def test_the_last_trainings_share_the_free_threads(count, at_once, threads):
     assert [trainings._threads(i, count, at_once) for i in range(count)] == threads
 
 
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    """Function that starts a training in which upstream's script is replaced by an expression."""
+
+    def start(expression):
+        python, code = tmp_path / 'python', tmp_path / 'train.py'
+        code.write_text(
+            'import os, sys, time\n'
+            'from mmballoon.report import trainings\n'
+            f'trainings.upstream.run = lambda *_: {expression} or sys.exit(7)\n'
+            "trainings.main('folder')\n"
+        )
+        python.write_text(f'#!/bin/sh\nexec {os.environ["FORKING_PYTHON"]} {code}\n')
+        python.chmod(0o700)
+        monkeypatch.setattr(sys, 'executable', str(python))
+        return trainings._start(tmp_path, None)
+
+    return start
+
+
 @pytest.mark.skipif(sys.platform == 'win32', reason='a shell script')
-def test_a_training_ends_with_its_command(tmp_path, monkeypatch):
+def test_a_training_ends_with_its_command(start, tmp_path):
     """On every system. A kill of the command closes this pipe."""
-    python, code = tmp_path / 'python', tmp_path / 'train.py'
-    code.write_text(
-        'import sys, time\n'
-        'from mmballoon.report import trainings\n'
-        'trainings.upstream.run = lambda *_: time.sleep(60) or sys.exit(7)\n'
-        "trainings.main('folder')\n"
-    )
-    python.write_text(f'#!/bin/sh\nexec {os.environ["FORKING_PYTHON"]} {code}\n')
-    python.chmod(0o700)
-    monkeypatch.setattr(sys, 'executable', str(python))
-    process = trainings._start(tmp_path, None)
+    process = start('time.sleep(60)')
     process.stdin.close()
     assert process.wait() == -signal.SIGTERM, (tmp_path / 'output.txt').read_text()
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='a shell script')
+def test_nobody_reads_the_pipe_that_ends_a_training(start, tmp_path):
+    """Such as a logger that asks for a password: its question is in output.txt, which nobody answers."""
+    process = start('os.path.samestat(os.fstat(0), os.stat(os.devnull)) and sys.exit(3)')
+    assert process.wait() == 3, (tmp_path / 'output.txt').read_text()
