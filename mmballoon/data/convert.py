@@ -11,6 +11,7 @@ from mmballoon.cli import UserError
 from mmballoon.data.coco import BEGINNING, is_own
 from mmballoon.data.files import linked_images, replace_files
 from mmballoon.data.images import TURNED, ImageFolder, read_size
+from mmballoon.data.shapes import short
 from mmballoon.data.to_coco import to_coco
 
 SPLITS = ('train', 'val')
@@ -108,9 +109,13 @@ def fit(entry, name, size, turn):
     """
     outlines = [points for region in entry.regions for points in region.outlines]
     other = [r for r in entry.regions if r.mask and tuple(r.mask['size']) != size[::-1]]
-    # A mask states a size, too.
-    stated = entry.pixels or next((tuple(r.mask['size'][::-1]) for r in other), None)
+    # Masks state a size, too, if they agree.
+    sizes = {tuple(r.mask['size'][::-1]) for r in entry.regions if r.mask}
+    stated = entry.pixels or (sizes.pop() if len(sizes) == 1 else None)
     for region in other:
+        if not stated:
+            found = short(region.mask['size'])
+            region.problem = 'broken: a mask of another size than its image', found
         region.mask = None
     lost = f', {len(other)} masks replaced by their boxes' if other else ''
     if stated in (None, size):

@@ -1029,6 +1029,17 @@ def test_a_mask_says_for_which_size_the_boxes_are_where_the_image_does_not(run):
     assert '100 x 50 in the annotations, 200 x 100 in the image; boxes scaled, 1 masks' in case.out
 
 
+def test_masks_that_do_not_agree_say_no_size(run):
+    """The one that is wrong has moved all boxes of its image."""
+    right = dict(size=[100, 200], counts=[50 * 100, 10 * 100, 140 * 100])
+    wrong = dict(size=[50, 100], counts=[0, 50 * 100])
+    annotations = [dict(segmentation=right), dict(segmentation=wrong), dict(bbox=[10, 10, 20, 20])]
+    data = coco(annotations, images=[('a.jpg', None, None)])
+    case = run({**IMAGE, 'c.json': data}, 'c.json', 'i')
+    assert case.objects == [('a.jpg', 'b', 10, 10, 20, 20), ('a.jpg', 'b', 50, 0, 10, 100)]
+    assert 'skipped, broken: a mask of another size than its image' in case.out
+
+
 def group(*shapes):
     return labelme(*(dict(group_id=1, **shape) for shape in shapes))
 
