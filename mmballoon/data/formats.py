@@ -359,7 +359,8 @@ def _outline_elsewhere(annotation):
     """Whether less than half of the bbox and of the outline's box is in both (their IoU is below 0.5)."""
     try:
         x, y, width, height = map(float, annotation['bbox'])
-        points = [float(value) for part in annotation.get('segmentation') for value in part]
+        rings = [ring for ring in annotation.get('segmentation') if len(ring) >= 6]
+        points = [float(value) for ring in rings for value in ring]
         left, top, across, down = polygon_box(points)
     except (OverflowError, TypeError, ValueError):
         return False  # no outline, or one that is reported as broken

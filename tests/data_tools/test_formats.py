@@ -557,7 +557,8 @@ def test_a_class_whose_regions_were_all_skipped_is_named(run):
 def test_an_outline_that_is_not_where_bbox_is_is_said(run):
     there, near = [[30, 30, 60, 30, 60, 50]], [[1, 1, 11, 1, 11, 10]]
     box = dict(bbox=[1, 1, 10, 10])
-    data = coco([dict(box, segmentation=there), dict(box, segmentation=near), box])
+    short = dict(box, segmentation=[[30, 30, 60, 50]])  # no outline: the box is taken
+    data = coco([dict(box, segmentation=there), dict(box, segmentation=near), short, box])
     case = run({**IMAGE, 'c.json': data}, 'c.json', 'i')
     assert '1 outlines are not where bbox is: the outline is taken' in case.out
 
