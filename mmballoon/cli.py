@@ -271,15 +271,26 @@ def atomic_write(path, mode='wb'):
             os.fsync(file.fileno())
         os.replace(part, path)
         if os.name == 'posix':  # Windows cannot open a folder
-            folder = os.open(path.parent, os.O_RDONLY)
-            os.fsync(folder)  # without it, the new name can be lost with the power
-            os.close(folder)
+            _sync_folder(path.parent)
     except BaseException as error:
         with contextlib.suppress(OSError):  # an error here would hide the first one
             part.unlink()
         if isinstance(error, OSError):  # for a full disk, the system does not say of which file
             error.filename = error.filename or str(path)
         raise
+
+
+def _sync_folder(path):
+    """Write to the disk which names a folder holds: without it, a new name can be lost with the power."""
+    with contextlib.suppress(PermissionError):  # it may be written, but not read
+        folder = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # some network file systems cannot do this
+                raise
+        finally:
+            os.close(folder)
 
 
 def check_ours(path, mark):

@@ -335,6 +335,27 @@ def test_names_reach_the_disk_after_the_files(tmp_path, monkeypatch):
     assert len(calls) == 6
 
 
+@pytest.mark.skipif(os.name != 'posix', reason='Windows cannot open a folder')
+@pytest.mark.parametrize(
+    'name, error', [('open', errno.EACCES), ('fsync', errno.EINVAL), ('fsync', errno.EIO)]
+)
+def test_a_folder_that_cannot_be_written_to_the_disk(tmp_path, monkeypatch, name, error):
+    """One that may not be read, and file systems without this (CIFS, VirtualBox): the file is whole."""
+    real = getattr(os, name)
+
+    def function(subject, *args):
+        if os.path.isdir(subject):
+            raise OSError(error, os.strerror(error))
+        return real(subject, *args)
+
+    monkeypatch.setattr(cli.os, name, function)
+    descriptors = len(os.listdir('/dev/fd'))
+    expected = contextlib.nullcontext() if error != errno.EIO else pytest.raises(OSError)
+    with expected, cli.atomic_write(tmp_path / 'a') as file:
+        file.write(b'x')
+    assert state(tmp_path) == {'a': b'x'} and len(os.listdir('/dev/fd')) == descriptors
+
+
 # ---- several files at once
 
 
