@@ -29,18 +29,26 @@ def suspects(data, detections):
         objects[a['image_id']].append(a)
     # After a short training all scores are low, and the best detections are right all the same.
     count = max(sum(d['score'] >= LEAST for d in detections), 2 * len(data['annotations']))
-    order = sorted(detections, key=lambda d: -d['score'])[:count]
-    for i, d in enumerate(order):
-        detected[d['image_id']].append(dict(d, order=i))
+    order = [dict(d) for d in sorted(detections, key=lambda d: -d['score'])[:count]]
+    for d in order:
+        detected[d['image_id']].append(d)
     ious = {key: overlaps(detected[key], objects[key]) for key in objects.keys() | detected.keys()}
-    hit = np.zeros(len(order))
+    # Any detection of an annotation defends it. Only the first one is correct, as COCO counts: if the
+    # second ones counted, too, a detection of low score where nothing is annotated would be believed.
     for key, values in ious.items():
-        hit[[d['order'] for d in detected[key]]] = values.max(1, initial=0) >= IOU
-    trust = _nearby_mean(np.arange(len(order)), hit, np.array([d['score'] for d in order]))
+        found = set()
+        for d, row in zip(detected[key], values):
+            d['defence'] = d['trust'] = float(row.max(initial=0) >= IOU)
+            if d['trust'] and not objects[key][row.argmax()]['iscrowd']:
+                d['trust'] = float(row.argmax() not in found)
+                found.add(row.argmax())
+    ranks, scores = np.arange(len(order)), np.array([d['score'] for d in order])
+    for name in ('trust', 'defence'):
+        for d, share in zip(order, _nearby_mean(ranks, np.array([d[name] for d in order]), scores)):
+            d[name] = share
     rows, found_with = [], {}
     for key, values in ious.items():
-        here = trust[[d['order'] for d in detected[key]]]
-        rows += _compare(objects[key], detected[key], here, values, found_with)
+        rows += _compare(objects[key], detected[key], values, found_with)
     plain = [a for a in data['annotations'] if not a['iscrowd']]
     sizes = np.array([np.log(max(1, a['bbox'][2] * a['bbox'][3])) for a in plain])
     usual = _nearby_mean(sizes, np.array([found_with[a['id']] for a in plain]))
@@ -67,19 +75,20 @@ def _nearby_mean(positions, values, prior=None):
     return means
 
 
-def _compare(objects, detected, trust, ious, found_with):
-    """Suspects of one image; notes in ``found_with`` the trust in the best detection that touches an
-    annotation, by its id. detected: best score first; trust: one for each; ious: (D, A).
+def _compare(objects, detected, ious, found_with):
+    """Suspects of one image; notes in ``found_with`` the best defence of an annotation, by its id.
+
+    detected: best score first, each with 'trust' and 'defence'; ious: (D, A).
     """
     nearest = ious.argmax(1) if objects else np.zeros(len(detected), int)
     for j, a in enumerate(objects):
         near = [i for i in np.flatnonzero(nearest == j) if ious[i, j] >= BACKGROUND]
         same = [i for i in near if detected[i]['category_id'] == a['category_id']]
-        own = max((trust[i] for i in same if ious[i, j] >= IOU), default=0)
-        found_with[a['id']] = max((trust[i] for i in near), default=0)
-        doubts = [(trust[i] * (1 - ious[i, j]), 'moved', i) for i in same[:1]]
+        own = max((detected[i]['defence'] for i in same if ious[i, j] >= IOU), default=0)
+        found_with[a['id']] = max((detected[i]['defence'] for i in near), default=0)
+        doubts = [(detected[i]['trust'] * (1 - ious[i, j]), 'moved', i) for i in same[:1]]
         other = [i for i in near if i not in same and ious[i, j] >= IOU]
-        doubts += [(trust[i] * (1 - own), 'wrong_label', i) for i in other]
+        doubts += [(detected[i]['trust'] * (1 - own), 'wrong_label', i) for i in other]
         if doubts and not a['iscrowd']:
             doubt, kind, i = max(doubts)
             yield entry(kind, detected[i], a, ious[i, j], suspicion=doubt)
@@ -87,7 +96,7 @@ def _compare(objects, detected, trust, ious, found_with):
     boxes = [detected[i] for i in alone]
     covered = np.triu(overlaps(boxes, boxes), 1).max(0, initial=0) >= IOU  # by a better one
     for i in np.array(alone, int)[~covered]:
-        yield entry('missing_annotation', detected[i], suspicion=trust[i])
+        yield entry('missing_annotation', detected[i], suspicion=detected[i]['trust'])
 
 
 def overlaps(detected, objects):

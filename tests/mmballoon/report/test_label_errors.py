@@ -88,3 +88,36 @@ def test_worst_first_and_a_crowd_is_no_error():
 def test_two_boxes_on_one_thing_are_one_suspect():
     found = rows([[10, 10, 40, 40], [12, 10, 40, 40]], score=0.9)
     assert len(suspects(annotations(), found)) == 1
+
+
+SECOND = [[14, 10, 40, 40], [104, 10, 44, 40], [204, 10, 40, 44]]  # overlaps BOXES by 0.8
+
+
+def test_second_detections_of_objects_lend_no_trust_to_one_where_nothing_is_annotated():
+    """A box half beside a certain detection is a better suspect than a detection of low score."""
+    images = range(1, 8)
+    data = annotations(*[rows(image=image) for image in images])
+    data['annotations'][0]['bbox'] = [30, 10, 40, 40]
+    found = [row for image in images for row in rows(image=image, score=0.9)]
+    found += [row for image in images for row in rows(SECOND, image=image, score=0.3)]
+    found += rows([[300, 300, 40, 40]], score=0.3)
+    first, *others = suspects(data, found)
+    assert first['kind'] == 'moved' and first['suspicion'] > 0.5
+    assert all(other['suspicion'] < 0.4 for other in others)
+
+
+def test_a_detection_of_low_score_defends_its_annotation():
+    """Where most boxes of 0.3 are second ones, an annotation that has one is still found."""
+    images = range(1, 8)
+    data = annotations(*[rows(image=image) for image in images])
+    found = [row for image in images for row in rows(image=image, score=0.9)][1:]
+    found += [row for image in images for row in rows(SECOND, image=image, score=0.3)]
+    assert [s for s in suspects(data, found) if s['kind'] == 'never_found'] == []
+
+
+def test_all_detections_in_a_crowd_are_correct():
+    crowd = [dict(row, iscrowd=1) for row in rows([[0, 0, 300, 100]])]
+    found = rows(score=0.9) + rows(SECOND, score=0.9)
+    found += rows([[400, 300, 40, 40]], score=0.9)
+    suspicion = suspects(annotations(crowd), found)[0]['suspicion']
+    assert suspicion == pytest.approx((6 + 0.9) / 7)
