@@ -105,11 +105,11 @@ def load(path, folder=None):
             if len(a['bbox']) != 4 or {*map(type, a['bbox'])} - NUMBER:
                 raise ValueError(f'annotation {a.get("id")} has a box without 4 numbers')
             a = {key: value for key, value in a.items() if value is not None}
-            if 'area' in a:
-                a['area'] = float(a['area'])
+            _check_numbers(a, f'annotation {a.get("id")}', 'id', 'area', 'iscrowd')
             boxes[a['image_id']].append(dict(a, bbox=[float(v) for v in a['bbox']]))
             _check_outline(a)
         for image in data['images']:
+            _check_numbers(image, f'image {image["id"]}', 'width', 'height')
             image['width'], image['height'] = (int(image.get(k) or 0) for k in ('width', 'height'))
             if min(image['width'], image['height']) < 0:
                 raise ValueError(f'image {image["id"]} has no size')
@@ -122,6 +122,12 @@ def load(path, folder=None):
         folder = path.parent / name if (path.parent / name).is_dir() else path.parent
     problems = [f'{path}: {text}' for text in (*ids_twice(data), *problems)]
     return Part(name, folder, images, boxes, names, problems)
+
+
+def _check_numbers(row, what, *keys):
+    for key in keys:
+        if not isinstance(row.get(key, 0), (int, float, type(None))):
+            raise ValueError(f"{what} has the '{key}' {row[key]!r}, which is no number")
 
 
 def _check_outline(annotation):

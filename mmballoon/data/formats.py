@@ -64,6 +64,16 @@ def _pixels(width, height):
     return size if all(size) else None
 
 
+def _is_set(mark):
+    """Whether a mark, such as iscrowd, is set; some programs write it as text."""
+    return bool(number_of(mark)) or mark in ('true', 'True')
+
+
+def _is_score(value):
+    """Whether a detector wrote this: what it found is a suggestion."""
+    return not isinstance(value, bool) and number_of(value) is not None
+
+
 def _region(shape, **numbers):
     """Region of a shape, with the numbers that it has in VIA."""
     return make_region(dict(name=shape, **numbers), {})
@@ -233,7 +243,7 @@ def _voc_object(item, first):
     left, top, right, bottom = (float(item[key]) for key in ('xmin', 'ymin', 'xmax', 'ymax'))
     rect = left - first, top - first, right - left + first, bottom - top + first
     region = _turned_rect(*rect, item.get('rotation'))
-    region.crowd = item.get('difficult') in ('1', 'true', 'True')
+    region.crowd = _is_set(item.get('difficult'))
     return item['name'], region
 
 
@@ -275,9 +285,10 @@ def _labelme_object(shape, pixels):
     else:
         region = _region(str(kind))
     flags = as_dict(shape.get('flags'))
-    status = next((flag for flag in ('wrong', 'suggested') if flags.get(flag)), None)
+    scored = 'suggested' if _is_score(shape.get('score')) and not flags.get('ok') else None
+    status = next((flag for flag in ('wrong', 'suggested') if flags.get(flag)), scored)
     region.attributes['status'] = status
-    region.mask, region.crowd = mask, shape.get('difficult') is True  # X-AnyLabeling's
+    region.mask, region.crowd = mask, _is_set(shape.get('difficult'))  # and score: X-AnyLabeling's
     return shape['label'], region
 
 
@@ -332,9 +343,9 @@ def read_coco(files):
     names = {category['id']: str(category['name']).strip() for category in data['categories']}
     objects = {image['id']: [] for image in data['images']}
     # CVAT marks all its masks as crowds, and gives each of its annotations attributes.
-    all_crowds, taken = all(a.get('iscrowd') for a in data['annotations']), 0
+    all_crowds, taken = all(_is_set(a.get('iscrowd')) for a in data['annotations']), 0
     for a in data['annotations']:
-        if a.get('iscrowd') and (all_crowds or 'occluded' in as_dict(a.get('attributes'))):
+        if _is_set(a.get('iscrowd')) and (all_crowds or 'occluded' in as_dict(a.get('attributes'))):
             a['iscrowd'], taken = 0, taken + 1
         objects[a['image_id']].append(a)
     entries = []
@@ -381,8 +392,8 @@ def _coco_object(annotation, names, pixels):
         region = _turned_rect(x, y, w, h, attributes.get('rotation'))
     if isinstance(outline, dict):
         region.mask = _coco_mask(outline, pixels)
-    region.crowd = bool(annotation.get('iscrowd') or annotation.get('ignore'))
-    scored = 'suggested' if isinstance(annotation.get('score'), float) else None
+    region.crowd = _is_set(annotation.get('iscrowd')) or _is_set(annotation.get('ignore'))
+    scored = 'suggested' if _is_score(annotation.get('score')) else None
     region.attributes['status'] = attributes.get('status') or scored
     return names[annotation['category_id']], region
 

@@ -213,21 +213,31 @@ def test_each_thing_that_is_wrong_has_its_line_and_status_2(data, capsys, functi
 
 
 @pytest.mark.parametrize(
-    'key, value, found',
+    'table, key, value, found',
     [
-        ('bbox', ['1', 1, 5, 5], 'a box without 4 numbers'),
+        ('annotations', 'bbox', ['1', 1, 5, 5], 'a box without 4 numbers'),
+        ('annotations', 'segmentation', [['1'] * 6], 'a segmentation that is no list of poly'),
         (
-            'segmentation',
-            [['1', '1', '9', '1', '9', '9']],
-            'a segmentation that is no list of poly',
-        ),
+            'annotations',
+            'id',
+            '0',
+            "the 'id' '0', which is no number",
+        ),  # not found by the evaluation
+        ('annotations', 'id', 'a', "the 'id' 'a', which is no number"),
+        ('annotations', 'area', '400', "the 'area' '400', which is no number"),
+        ('annotations', 'iscrowd', '0', "the 'iscrowd' '0', which is no number"),  # a crowd
+        ('images', 'width', '300', "the 'width' '300', which is no number"),
+        ('images', 'height', '200', "the 'height' '200', which is no number"),
     ],
 )
-def test_numbers_in_quotes_are_refused_as_the_training_would(data, capsys, key, value, found):
+def test_numbers_in_quotes_are_refused_as_the_training_would(
+    data, capsys, table, key, value, found
+):
     root, args = data
-    change(root / 'coco_train.json', lambda d: d['annotations'][0].update({key: value}))
+    change(root / 'coco_train.json', lambda d: d[table][0].update({key: value}))
     status, _, err = run(args, capsys)
-    assert status == 2 and err.count('\n') == 1 and f'annotation 1 has {found}' in err
+    assert status == 2 and err.count('\n') == 1
+    assert f'{table[:-1]} {value if key == "id" else 1} has {found}' in err
 
 
 def test_outlines_are_needed_where_the_recipe_learns_masks(data, capsys):

@@ -274,11 +274,21 @@ def test_boxes_with_a_score_are_suggestions(run):
     assert run(files, 'l', 'i', '--accept-suggestions').objects == [BOX]
 
 
+@pytest.mark.parametrize('score', [0.93, 1, 0, '0.93'])
 @pytest.mark.parametrize('status', [{}, dict(status=None), dict(status='')])
-def test_a_coco_file_with_scores_holds_suggestions(run, status):
-    files = {**IMAGE, 'c.json': coco([dict(score=0.93, attributes=status)])}
+def test_a_coco_file_with_scores_holds_suggestions(run, status, score):
+    files = {**IMAGE, 'c.json': coco([dict(score=score, attributes=status)])}
     assert '1 suggestions in 1 images are not reviewed' in run(files, 'c.json', 'i').out
     assert run(files, 'c.json', 'i', '--accept-suggestions').objects == [BOX]
+
+
+def test_shapes_of_labelme_with_a_score_are_suggestions(run):
+    files = {**IMAGE, 'i/a.json': labelme(dict(points=SQUARE, score=0.93))}  # X-AnyLabeling's
+    assert '1 suggestions in 1 images are not reviewed' in run(files, 'i').out
+    assert len(run(files, 'i', '--accept-suggestions').objects) == 1
+    for drawn in (dict(score=None), dict(score=0.93, flags=dict(ok=True))):  # by a person
+        shape = dict(points=SQUARE) | drawn
+        assert len(run({**IMAGE, 'i/a.json': labelme(shape)}, 'i').objects) == 1
 
 
 def test_where_class_names_come_from_is_said(run, tmp_path):
@@ -525,6 +535,9 @@ def test_a_mask_without_a_size_is_skipped(run, size):
         ([dict(iscrowd=1), dict(iscrowd=1)], [0, 0], 2),  # CVAT: all of them
         ([dict(iscrowd=1, attributes=dict(occluded=False)), {}], [0, 0], 1),  # CVAT: some
         ([dict(iscrowd=1), {}], [1, 0], 0),  # a crowd, as COCO means it
+        ([dict(iscrowd='1'), dict(iscrowd='0')], [1, 0], 0),  # as text
+        ([dict(iscrowd='true'), dict(iscrowd='False')], [1, 0], 0),
+        ([dict(ignore='1'), dict(ignore='0', iscrowd='')], [1, 0], 0),
     ],
 )
 def test_crowds_that_are_none_are_taken(run, annotations, crowds, taken):
