@@ -6,6 +6,7 @@ python benchmarks/gpu.py note --title TITLE --log LOG              (a section of
 """
 
 import argparse
+import ast
 import contextlib
 import functools
 import gc
@@ -22,7 +23,7 @@ from common import ROOT, run
 
 from mmballoon.cli import report_errors
 
-OURS = ROOT / 'configs/my_rtmdet_tiny.py'
+OURS = os.environ.get('MAIN', ROOT / 'configs/my_rtmdet_tiny.py')  # smaller in a dry run
 LONG_SIDE = 1280  # pixels of the photographs that travel
 WARM = 3  # iterations that are not measured
 say = functools.partial(print, flush=True)
@@ -187,6 +188,8 @@ def fast(args):
         return cfg
 
     cfg, tuned = get_config('mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'), ours(args.batch)
+    side = str(tuned.img_scale[0])
+    cfg = Config(ast.literal_eval(repr(cfg.to_dict()).replace('640', side)))
     cfg.model.bbox_head.num_classes = 1
     cfg.model.backbone.update(init_cfg=None, frozen_stages=4)
     cfg.train_dataloader.batch_size = args.batch

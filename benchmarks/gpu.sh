@@ -41,6 +41,11 @@ MAIN=configs/my_rtmdet_tiny.py
 LOAD=load_from=mmballoon://balloon # the weights in the package
 LOADERS="train_dataloader.num_workers=$CORES val_dataloader.num_workers=2"
 SECTIONS=('Kernels' 'Commands' 'Fast' 'Good' 'Models' 'Pretraining')
+if [ "$WORK" != 1 ]; then # a dry run: a hundredth of the pixels
+    sed 's/640/64/g; s/1280/128/g' "$MAIN" > "$OUT/my_rtmdet_tiny.py"
+    MAIN=$OUT/my_rtmdet_tiny.py
+fi
+export MAIN
 for title in "${SECTIONS[@]}"; do gpu note --title "$title" --status 'not run' --seconds 0; done
 
 section() { # title, seconds, command...: what it says goes to gpu.md
@@ -120,10 +125,10 @@ pretraining() { # renders with all cores, then trains as long as there is time
     "$PY" tools/publish_weights.py "$(cat "$OUT/runs/weights/last_checkpoint")" "$OUT/kept/rtmdet_tiny_objects.pth"
 }
 
-export PY OUT DATA CORES MAIN LOAD LOADERS PREPARED WORK
+export PY OUT DATA CORES LOAD LOADERS PREPARED WORK
 section Kernels 30 gpu kernels
 section Commands 75 commands
-section Fast 120 gpu fast --seconds "$(part 8)" $([ "$WORK" = 1 ] || echo --batch 2 --batches 4 --workers 1)
+section Fast 120 gpu fast $([ "$WORK" = 1 ] || echo --seconds 0 --batch 2 --batches 4 --workers 1)
 section Good 130 good
 section Models 100 gpu models --processes "$CORES" --count "$(part 114)"
 section Pretraining 600 pretraining

@@ -118,12 +118,25 @@ def mistake(in_process):
     return run_it
 
 
+def write_small_config(file, side=128, base=f'{ROOT}/configs'):
+    """Write the toy config for images of ``side`` pixels instead of 320 and 384; returns the file."""
+    text = (ROOT / 'configs/my_rtmdet_tiny_toy.py').read_text()
+    for old, new in (
+        ("_base_ = '.", f"_base_ = '{base}"),
+        ('img_scale = (320, 320)', f'img_scale = ({side}, {side})'),
+        ('test_scale = (384, 384)', f'test_scale = ({side}, {side})'),
+    ):
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    file.write_text(text)
+    return file
+
+
 class Tiny:
     """Data root, config and checkpoint of the session's tiny run."""
 
-    def __init__(self, root):
-        self.root, self.work_dir = root, root / 'work'
-        self.config = ROOT / 'configs/my_rtmdet_tiny_toy.py'
+    def __init__(self, root, config):
+        self.root, self.config, self.work_dir = root, config, root / 'work'
         self.env = dict(BALLOON_ROOT=str(root))
         self.images = sorted((root / 'val').glob('*.jpg'))
 
@@ -152,8 +165,10 @@ def tiny_data(tmp_path_factory):
         root = folder / 'toy balloons'  # a space, as in many people's paths
         run('data_tools/make_toy_balloons.py', '--out', root, '--train', 8, '--val', 4)
         run('data_tools/balloon2coco.py', '--data-root', root)
+        write_small_config(folder / 'my_rtmdet_tiny_toy.py')
 
-    return Tiny(once(tmp_path_factory, 'tiny', make) / 'toy balloons')
+    folder = once(tmp_path_factory, 'tiny', make)
+    return Tiny(folder / 'toy balloons', folder / 'my_rtmdet_tiny_toy.py')
 
 
 @pytest.fixture(scope='session')

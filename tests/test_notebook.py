@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import ROOT
+from conftest import ROOT, write_small_config
 from nbclient import NotebookClient
 
 NOTEBOOK = ROOT / 'docs/quickstart.ipynb'
@@ -42,6 +42,7 @@ def test_it_runs(tmp_path, monkeypatch):
     clone = tmp_path / 'clone'
     for part in PARTS:
         shutil.copytree(ROOT / part, clone / part)
+    write_small_config(clone / 'configs/my_rtmdet_tiny_toy.py', base='.')
     notebook = read()
     for cell in cells(notebook, 'install'):
         cell.source = 'import os\nfrom pathlib import Path'
@@ -49,6 +50,10 @@ def test_it_runs(tmp_path, monkeypatch):
     short = settings.source.replace('EPOCHS = 20', 'EPOCHS = 1').replace('0.5', '0.05')
     assert short.count(' = 1\n') == short.count('0.05') == 1
     settings.source = short
+    for cell in notebook.cells:  # the smallest set that has the image toy_val_00013.jpg
+        cell.source = cell.source.replace(
+            '.py --out data/toy', '.py --train 8 --val 14 --out data/toy'
+        )
     python = Path(os.environ['FORKING_PYTHON'])  # `!python` is this one
     monkeypatch.setenv('PATH', f'{python.parent}{os.pathsep}{os.environ["PATH"]}')
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')

@@ -9,7 +9,7 @@ from pathlib import Path
 import hotcoco
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, write_small_config
 
 from mmballoon.data.shapes import polygon_box
 from mmballoon.data.via import read_via
@@ -69,8 +69,10 @@ def boxes(entries):
 
 @pytest.mark.slow
 def test_the_whole_circle(tmp_path):
-    for name in ('tools', 'data_tools', 'configs'):
+    for name in ('tools', 'data_tools'):
         (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / 'configs').mkdir()
+    write_small_config(tmp_path / 'configs/my_rtmdet_tiny_toy.py', 192)
     python = Path(os.environ['FORKING_PYTHON'])
     path = f'{python.parent}:{os.environ["PATH"]}'
     env = dict(os.environ, CUDA_VISIBLE_DEVICES='', PATH=path)

@@ -44,7 +44,7 @@ def data(tiny_data, tmp_path):
             coco['annotations'] = annotations[: objects if split == 'train' else 0]
             file.write_text(json.dumps(coco))
 
-    copy = Tiny(tmp_path / 'data')
+    copy = Tiny(tmp_path / 'data', tiny_data.config)
     copy.keep = keep
     return copy
 

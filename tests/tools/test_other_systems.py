@@ -7,7 +7,7 @@ import subprocess
 
 import forked
 import pytest
-from conftest import ROOT, run
+from conftest import ROOT, run, write_small_config
 
 from mmballoon.data import files
 
@@ -15,8 +15,8 @@ MAC = """
 import torch
 torch.backends.mps.is_available = lambda: True
 """
-SMALL = f"""
-_base_ = {str(ROOT / 'configs/my_rtmdet_tiny_toy.py')!r}
+SMALL = """
+_base_ = './my_rtmdet_tiny_toy.py'
 train_cfg = dict(max_epochs=1, val_interval=1)
 env_cfg = dict(mp_cfg=dict(mp_start_method='spawn'))
 """
@@ -45,6 +45,7 @@ def make_demo(tmp_path, env):
     (tmp_path / '.venv/bin').mkdir(parents=True)
     (tmp_path / '.venv/bin/python').symlink_to(os.environ['FORKING_PYTHON'])
     (tmp_path / '.venv/.installed').touch()
+    write_small_config(tmp_path / 'my_rtmdet_tiny_toy.py', 160)
     (tmp_path / 'small.py').write_text(SMALL)
     data = 'data/toy_balloon'
     for command in (

@@ -7,7 +7,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from conftest import ROOT, run
+from conftest import ROOT, run, write_small_config
 
 NAMES = {'1': 'ball', '2': 'mug', '3': 'tile'}
 
@@ -55,6 +55,7 @@ def test_three_classes_from_via_to_the_report_without_a_download(tmp_path):
     for folder in ('configs', 'data_tools', 'tools'):
         ignored = shutil.ignore_patterns('__pycache__')
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
+    write_small_config(tmp_path / 'configs/my_rtmdet_tiny_toy.py', 192, base='.')
     render(tmp_path / root / 'photos', 40)
 
     outputs = []

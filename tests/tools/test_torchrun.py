@@ -15,7 +15,6 @@ import pytest
 from conftest import ROOT, run
 
 pytestmark = pytest.mark.slow
-TOY = 'configs/my_rtmdet_tiny_toy.py'
 OPTIONS = ['train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False']
 EPOCHS = 4
 
@@ -27,7 +26,7 @@ def launch(tiny_data, work_dir, *options):
     env['TORCH_DISABLE_SHARE_RDZV_TCP_STORE'] = '1'  # docs/scaling.md
     env['PYTHON_EXEC'] = env['FORKING_PYTHON']  # torchrun starts its processes with it
     command = [sys.executable, '-m', 'torch.distributed.run', '--max-restarts=3', *options]
-    command += [ROOT / 'tools/train.py', ROOT / TOY, '--launcher', 'pytorch']
+    command += [ROOT / 'tools/train.py', tiny_data.config, '--launcher', 'pytorch']
     command += ['--resume', '--work-dir', work_dir]
     command += ['--cfg-options', *OPTIONS, f'train_cfg.max_epochs={EPOCHS}']
     command += [f'train_cfg.val_interval={EPOCHS}', 'default_hooks.logger.interval=1']
@@ -127,7 +126,7 @@ def test_the_same_command_gives_the_same_losses_and_map(tiny_data, tmp_path):
         options = [*OPTIONS, 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1']
         options += ['default_hooks.logger.interval=1']
         args = ['--work-dir', tmp_path / name, '--cfg-options', *options, 'randomness.seed=0']
-        run('tools/train.py', TOY, *args, env=tiny_data.env)
+        run('tools/train.py', tiny_data.config, *args, env=tiny_data.env)
         found.append(losses(tmp_path / name))
     assert found[0] == found[1] and len(found[0]) == 3 and 'coco/bbox_mAP' in found[0][-1]
 

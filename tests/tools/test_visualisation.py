@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, Tiny, once, run
+from conftest import ROOT, Tiny, once, run, write_small_config
 
 OTHER = ROOT / '.venv/other'  # other releases of mmyolo and grad-cam; `make test-all` installs them
 STRIDES = (8, 16, 32)
@@ -26,12 +26,12 @@ def trained(tmp_path_factory):
         options = ['train_cfg.max_epochs=12', 'train_cfg.val_interval=12']
         options += ['param_scheduler.1.end=12', 'param_scheduler.1.T_max=12']
         options += ['default_hooks.checkpoint.interval=12']
-        toy = Tiny(root / 'data')
+        toy = Tiny(root / 'data', write_small_config(root / 'small.py', 192))
         command = ['tools/train.py', toy.config, '--work-dir', root / 'work']
         run(*command, '--cfg-options', *options, env=toy.env, timeout=1800)
 
     root = once(tmp_path_factory, 'trained', make)
-    toy = Tiny(root / 'data')
+    toy = Tiny(root / 'data', root / 'small.py')
     toy.images = sorted((toy.root / 'train').glob('*.jpg'))
     toy.weights = root / 'work/epoch_12.pth'
     return toy

@@ -20,8 +20,11 @@ from pathlib import Path
 
 import torch
 from mmengine.evaluator import BaseMetric
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.model import BaseModel
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner, runner
+from mmengine.visualization import Visualizer
 
 torch.set_num_threads(1)
 EPOCHS = 3
@@ -43,8 +46,6 @@ class Improving(BaseMetric):
         self.results.append(0)
 
     def compute_metrics(self, results):
-        from mmengine.logging import MessageHub
-
         return dict(score=MessageHub.get_current_instance().get_info('epoch') + 1.0)
 
 
@@ -167,8 +168,16 @@ def epochs_of(pattern):
     return [int(path.split('_')[-1][:-4]) for path in glob.glob(pattern)]
 
 
+def warm_up(folder):
+    """Train once, so that what is imported and looked up for the first time is known in each fork."""
+    train(folder, False)
+    for kind in (MessageHub, MMLogger, Visualizer, DefaultScope):
+        kind._instance_dict.clear()
+
+
 def main(root, how):
     folder, count_file = os.path.join(root, 'work'), os.path.join(root, 'count')
+    warm_up(os.path.join(root, 'warm'))
     assert in_child(train_with_event, folder, 0, how, count_file) == 0
     total, failures, saved = int(Path(count_file).read_text()), [], 0
     for at in range(1, total + 1):

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,7 +15,7 @@ SCRIPT = Path(__file__).with_name('kill_at_every_write.py')
 
 def attack(tmp_path, *args):
     """(number of events, number of failures) of a run of the script."""
-    command = [sys.executable, SCRIPT, tmp_path, *args]
+    command = [os.environ['FORKING_PYTHON'], SCRIPT, tmp_path, *args]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     found = re.search(r'(\d+) events, (\d+) failures: .*', done.stdout)
@@ -40,13 +39,8 @@ def test_without_the_rules_something_is_lost(tmp_path):
 @pytest.mark.slow
 def test_sigterm_ends_like_ctrl_c(tiny_data, tmp_path):
     """What Slurm, Kubernetes and a shutdown send."""
-    command = [
-        sys.executable,
-        'tools/train.py',
-        'configs/my_rtmdet_tiny_toy.py',
-        '--work-dir',
-        tmp_path,
-    ]
+    command = [os.environ['FORKING_PYTHON'], 'tools/train.py', tiny_data.config]
+    command += ['--work-dir', tmp_path]
     env = {**os.environ, **tiny_data.env}
     process = subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True,
                                stdout=subprocess.DEVNULL)  # fmt: skip
@@ -61,9 +55,8 @@ def test_sigterm_ends_like_ctrl_c(tiny_data, tmp_path):
 
 @pytest.mark.slow
 def test_soak():
-    """A few random kills of each command; SOAK_KILLS=30 for more."""
-    kills = os.environ.get('SOAK_KILLS')
-    options = ['--kills', kills] if kills else ['--kills', '2', '--train-kills', '1']
-    done = run('tests/soak.py', *options)
+    """A random kill of each command; SOAK_KILLS=30 for more."""
+    kills = os.environ.get('SOAK_KILLS', 1)
+    done = run('tests/soak.py', '--kills', kills)
     print(done.stdout)
     assert done.stdout.count(' 0 failures') == 4
