@@ -188,3 +188,15 @@ def tiny(tiny_data, tmp_path_factory):
     tiny_data.work_dir = folder / 'work'
     tiny_data.train_log = (folder / 'train.log').read_text()
     return tiny_data
+
+
+@pytest.fixture(scope='session')
+def exported(tiny, tmp_path_factory):
+    """The tiny checkpoint as a file of the export, for images of 128 pixels."""
+
+    def make(folder):
+        args = [tiny.config, tiny.checkpoint, '--out', folder / 'onnx/model.onnx', '--img-size', 128]
+        done = run('tools/export_onnx.py', *args, env=tiny.env)
+        (folder / 'printed.txt').write_text(done.stdout)
+
+    return once(tmp_path_factory, 'exported', make) / 'onnx/model.onnx'

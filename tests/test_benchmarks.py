@@ -10,24 +10,34 @@ import cv2
 import false_alarms
 import forecast
 import gpu
+import inference
 import numpy as np
 import pytest
 from conftest import ROOT, run
 
+from mmballoon.export import onnx_file
 
-@pytest.mark.parametrize(
-    'script, options',
-    [
-        ('train_step', ['--batch-size', '2']),
-        pytest.param('inference', [], marks=pytest.mark.slow),  # it exports, for two runtimes
-    ],
-)
-def test_model_benchmarks(script, options):
-    out = run(f'benchmarks/{script}.py', '--size', '64', '--repeats', '2', *options).stdout
-    assert float(re.search(r': ([0-9.]+) GFLOP;', out)[1]) > 0.1
+
+def check_model_benchmark(printed):
+    assert float(re.search(r': ([0-9.]+) GFLOP;', printed)[1]) > 0.1
     assert re.search(
-        r'ours: [0-9.]+ times as fast as upstream \([0-9.]+ to [0-9.]+ over 2 repeats\)', out
-    ), out
+        r'ours: [0-9.]+ times as fast as upstream \([0-9.]+ to [0-9.]+ over 2 repeats\)', printed
+    ), printed
+
+
+def test_train_step_benchmark():
+    options = ['--size', 64, '--repeats', 2, '--batch-size', 2]
+    check_model_benchmark(run('benchmarks/train_step.py', *options).stdout)
+
+
+@pytest.mark.slow
+def test_inference_benchmark(exported, capsys, monkeypatch):
+    """Without building a file, which takes long: that of the tests is for as many pixels."""
+    monkeypatch.setattr(onnx_file, 'build', lambda model: exported.read_bytes())
+    inference.main(['--size', '128', '--repeats', '2'])
+    printed = capsys.readouterr().out
+    check_model_benchmark(printed)
+    assert 'ONNX Runtime, file' in printed and 'ONNX Runtime, 8-bit file' in printed
 
 
 def test_pipeline_benchmark(tiny_data):

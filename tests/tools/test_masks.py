@@ -10,6 +10,9 @@ model = dict(test_cfg=dict(score_thr=0.0))  # one epoch gives no score of 0.05
 train_cfg = dict(max_epochs=1)
 train_dataloader = dict(num_workers=0, persistent_workers=False)
 load_from = None
+test_pipeline = _base_.test_dataloader.dataset.pipeline
+test_pipeline[1].scale = test_pipeline[2].size = (192, 192)
+val_dataloader = test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 """
 
 

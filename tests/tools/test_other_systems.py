@@ -19,6 +19,8 @@ SMALL = """
 _base_ = './my_rtmdet_tiny_toy.py'
 train_cfg = dict(max_epochs=1, val_interval=1)
 env_cfg = dict(mp_cfg=dict(mp_start_method='spawn'))
+train_dataloader = test_dataloader = dict(num_workers=1)
+val_dataloader = dict(num_workers=0, persistent_workers=False)
 """
 
 
