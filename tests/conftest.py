@@ -195,8 +195,8 @@ def exported(tiny, tmp_path_factory):
     """The tiny checkpoint as a file of the export, for images of 128 pixels."""
 
     def make(folder):
-        args = [tiny.config, tiny.checkpoint, '--out', folder / 'onnx/model.onnx', '--img-size', 128]
-        done = run('tools/export_onnx.py', *args, env=tiny.env)
+        args = ['--out', folder / 'onnx/model.onnx', '--img-size', 128]
+        done = run('tools/export_onnx.py', tiny.config, tiny.checkpoint, *args, env=tiny.env)
         (folder / 'printed.txt').write_text(done.stdout)
 
     return once(tmp_path_factory, 'exported', make) / 'onnx/model.onnx'
