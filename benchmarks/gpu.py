@@ -6,7 +6,6 @@ python benchmarks/gpu.py note --title TITLE --log LOG              (a section of
 """
 
 import argparse
-import ast
 import contextlib
 import functools
 import gc
@@ -188,8 +187,7 @@ def fast(args):
         return cfg
 
     cfg, tuned = get_config('mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'), ours(args.batch)
-    side = str(tuned.img_scale[0])
-    cfg = Config(ast.literal_eval(repr(cfg.to_dict()).replace('640', side)))
+    cfg = Config.fromstring(cfg.pretty_text.replace('640', str(tuned.img_scale[0])), '.py')
     cfg.model.bbox_head.num_classes = 1
     cfg.model.backbone.update(init_cfg=None, frozen_stages=4)
     cfg.train_dataloader.batch_size = args.batch

@@ -55,8 +55,8 @@ def test_sigterm_ends_like_ctrl_c(tiny_data, tmp_path):
 
 @pytest.mark.slow
 def test_soak():
-    """A random kill of each command; SOAK_KILLS=30 for more."""
-    kills = os.environ.get('SOAK_KILLS', 1)
+    """A few random kills of each command; SOAK_KILLS=30 for more."""
+    kills = os.environ.get('SOAK_KILLS', 2)
     done = run('tests/soak.py', '--kills', kills)
     print(done.stdout)
     assert done.stdout.count(' 0 failures') == 4
