@@ -16,6 +16,8 @@ import bad_input_files
 import pytest
 from conftest import ROOT, one_line_error
 
+from mmballoon.export import onnx_file
+
 pytestmark = pytest.mark.slow
 
 CASES = (ROOT / 'tests/bad_input.txt').read_text()
@@ -59,8 +61,8 @@ def without_privileges():
 
 
 @pytest.fixture(scope='module')
-def files(tiny, tmp_path_factory):
-    """{placeholder: path}"""
+def files(tiny, exported, tmp_path_factory):
+    """{placeholder: path}; and the network of the tests is not built again for an export."""
     folder = tmp_path_factory.mktemp('bad')
     mark = bad_input_files.make(folder, tiny)
     names = {path.name: path for path in folder.iterdir()}
@@ -69,10 +71,12 @@ def files(tiny, tmp_path_factory):
     locked_image.chmod(0)
     locked = folder / 'locked'
     locked.mkdir(mode=0)
-    yield dict(
-        names, mark=mark, config=tiny.config, good=tiny.checkpoint, root=tiny.root,
-        image=tiny.images[0], locked=locked, locked_image=locked_image,
-    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(onnx_file, 'build', lambda model, half: exported.read_bytes())
+        yield dict(
+            names, mark=mark, config=tiny.config, good=tiny.checkpoint, root=tiny.root,
+            image=tiny.images[0], locked=locked, locked_image=locked_image,
+        )  # fmt: skip
     locked.chmod(0o700)
 
 
