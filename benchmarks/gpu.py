@@ -187,7 +187,8 @@ def fast(args):
         return cfg
 
     cfg, tuned = get_config('mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'), ours(args.batch)
-    cfg = Config.fromstring(cfg.pretty_text.replace('640', str(tuned.img_scale[0])), '.py')
+    text = cfg.pretty_text.replace('640', str(tuned.img_scale[0]))
+    cfg = Config(Config.fromstring(text, '.py').to_dict())  # without the name of a file
     cfg.model.bbox_head.num_classes = 1
     cfg.model.backbone.update(init_cfg=None, frozen_stages=4)
     cfg.train_dataloader.batch_size = args.batch
