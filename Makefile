@@ -56,7 +56,7 @@ data/sources/NotoColorEmoji.ttf:
 data/objects/coco_val.json: | setup data/sources/NotoColorEmoji.ttf
 	$(PY) data_tools/render_objects.py --sources data/sources --out data/objects
 
-weights: data/objects/coco_val.json  ## make the weights in the package again (Debian; half an hour on a core with bfloat16)
+weights: data/objects/coco_val.json  ## make the weights in the package again (Debian; an hour on a core with bfloat16)
 	$(PY) tools/train.py configs/my_rtmdet_tiny_weights.py --resume
 	$(PY) tools/publish_weights.py "$$(cat work_dirs/my_rtmdet_tiny_weights/last_checkpoint)" mmballoon/weights/rtmdet_tiny_objects.pth
 

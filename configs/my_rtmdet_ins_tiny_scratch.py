@@ -1,5 +1,5 @@
-# RTMDet-Ins-tiny (boxes and masks) without any download, from the boxes that my_rtmdet_tiny_scratch.py
-# learned. Expected: box mAP 0.59, mask mAP 0.57 at the last epoch.
+# RTMDet-Ins-tiny (boxes and masks) without any download, from the weights that
+# my_rtmdet_tiny_scratch.py trained. Expected: box mAP 0.59, mask mAP 0.57 at the last epoch.
 _base_ = ['./my_rtmdet_tiny_scratch.py', './ins_head.py']
 
 load_from = f'work_dirs/my_rtmdet_tiny_scratch/epoch_{_base_.max_epochs}.pth'

@@ -26,7 +26,7 @@ model = dict(
     bbox_head=dict(num_classes=len(metainfo['classes']), act_cfg=act_cfg))
 
 # ---- Data. The base's pipelines. LoadCachedImage, LazyResize and HSVRandomAug are faster than the
-# transforms of the base that they replace, and give the same result. CropWithNegatives is RandomCrop
+# transforms of the base that they replace, and have the same result. CropWithNegatives is RandomCrop
 # that does not drop images without objects.
 load_image = dict(type='LoadCachedImage', budget_gb=2.0)  # memory for decoded images, of all workers
 lazily = dict(keep_ratio=True, resize_type='LazyResize')

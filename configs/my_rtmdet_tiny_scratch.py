@@ -7,7 +7,7 @@ _base_ = './my_rtmdet_tiny.py'
 
 max_epochs = 120
 batch_size = 4  # small batches give more steps for the same work
-base_lr = 0.0007  # usual for AdamW; 0.004 x 4 / 256 is too small to move random weights in 1900 steps
+base_lr = 0.0007  # usual for AdamW; 0.004 x 4 / 256 is too small for 1900 steps
 img_scale = (512, 512)
 
 model = dict(backbone=dict(frozen_stages=-1))
@@ -42,6 +42,6 @@ custom_hooks = [
          update_buffers=True, priority=49),  # average over 120 iterations, 1/16 of the run
     dict(type='NumClassCheckHook')]
 
-# None: random weights
+# The weights in the package, with a row for each class; load_from = None starts from random weights.
 load_from = 'mmballoon://' + ','.join(name.replace(',', '%2C') for name in _base_.metainfo['classes'])
 randomness = dict(seed=0)

@@ -3,7 +3,7 @@
 _base_ = './my_rtmdet_tiny.py'
 
 data_root = '{{$BALLOON_ROOT:data/toy_balloon}}/'
-# The rendered images show balloons, whatever the classes of one's own data are.
+# The rendered images show balloons, whatever the classes of your own data are.
 metainfo = dict(
     classes=('balloon', ) if data_root == 'data/toy_balloon/' else _base_.metainfo.classes)
 max_epochs = 4
@@ -33,7 +33,7 @@ test_pipeline = [
     dict(type='PackDetInputs', meta_keys=meta_keys)]
 # --tta: half, once and one and a half times the size of the test, as the base has it for 640.
 tta_sides = [max(test_scale) * scale // 2 for scale in (2, 1, 3)]
-tta_pad = -(-max(tta_sides) // 32) * 32  # the largest, up to a multiple of the largest stride
+tta_pad = -(-max(tta_sides) // 32) * 32  # the largest side, rounded up to a multiple of the largest stride
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='TestTimeAug', transforms=[

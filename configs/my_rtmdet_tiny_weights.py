@@ -7,7 +7,7 @@ metainfo = dict(classes=tuple(_base_.kinds), palette=_base_.metainfo.palette * 7
 max_epochs = 3
 batch_size = 6  # small batches give more steps; with 4, an image takes a quarter more CPU time
 base_lr = 0.0018
-img_scale = (320, 320)  # half of what is tested at, for objects of the same size in pixels
+img_scale = (320, 320)  # half of what is tested at; objects keep their size in pixels
 num_workers = 1
 
 model = dict(
