@@ -42,41 +42,32 @@ def parse_args(argv=None):
     return args
 
 
-def cross_validate(config, folder, args):
-    """Train and detect; returns the Config, the Part of all images, the trainings, and what they
-    detected: {share of the training images in per cent: COCO result dicts}.
-    """
-    from mmengine import Config, dump
+def prepare(config, folder, args, other=None):
+    """The Config, the Part of all images, and the trainings. other: see ``trainings.prepare``."""
+    from mmengine import Config
 
     from mmballoon.report import trainings
 
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(args.cfg_options or {})
-    part, runs = trainings.prepare(cfg, folder, args)
+    part, runs = trainings.prepare(cfg, folder, args, other)
     counts = ', '.join(str(len(run.test)) for run in runs if run.share == 100)
     print(f'{folder}: {len(part.images)} images in {args.folds} folds of {counts}', flush=True)
+    return cfg, part, runs
+
+
+def detect(folder, part, runs, args):
+    """Train and detect: {share of the training images in per cent: COCO result dicts}."""
+    from mmengine import dump
+
+    from mmballoon.report import trainings
+
     trainings.train_and_test(runs, args.jobs)
     found = {run.share: [] for run in runs}
     for run in runs:
         found[run.share] += trainings.detections(run, part)
     dump(found[100], folder / 'predictions.json')
-    return cfg, part, runs, found
-
-
-def other_predictions(folder, args):
-    """The file with the detections of --compare, on the same images in the same folds."""
-    from mmengine import load
-
-    other = args.compare
-    if other.is_file():
-        other = Path('work_dirs', f'{args.compare.stem}_folds')
-        cross_validate(args.compare, other, args)
-    ours, theirs = load(folder / 'folds.json'), load(other / 'folds.json')
-    for key in ('data', 'folds'):
-        if ours[key] != theirs[key]:
-            found = f'has other {key} than {folder}'
-            raise UserError(other, found, f'choose the same {key} for both')
-    return other / 'predictions.json'
+    return found
 
 
 def summary(report):
@@ -115,17 +106,23 @@ def main(argv=None):
 
         review.check(args)
         other, needed = args.compare, ('folds.json', 'predictions.json')
-        if other and not other.is_file() and not all((other / n).is_file() for n in needed):
+        both = other and other.is_file()  # a config, which is trained, too
+        if other and not both and not all((other / n).is_file() for n in needed):
             advice = 'name a config, or a work directory of this command'
             raise UserError(other, 'no finished cross-validation', advice)
         folder = args.work_dir or Path('work_dirs', f'{Path(args.config).stem}_folds')
-        cfg, part, runs, found = cross_validate(args.config, folder, args)
+        cfg, part, runs = prepare(args.config, folder, args, None if both else other)
+        if both:
+            other = Path('work_dirs', f'{other.stem}_folds')
+            second = prepare(args.compare, other, args, folder)
+        found = detect(folder, part, runs, args)
+        if both:
+            detect(other, *second[1:], args)
         from mmballoon.report.build import build
         from mmballoon.report.split import to_coco
         from mmballoon.report.trainings import sources
 
-        if args.compare:
-            args.compare = other_predictions(folder, args)
+        args.compare = other and other / 'predictions.json'
         data, folds = to_coco(part), [run.test for run in runs if run.share == 100]
         cross = cross_validation.summarise(data, found[100], folds)
         if args.learning_curve:

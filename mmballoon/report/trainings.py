@@ -38,13 +38,14 @@ def sources(cfg):
     return [plain for loader in loaders for plain in datasets(loader.dataset)]
 
 
-def prepare(cfg, folder, args):
+def prepare(cfg, folder, args, other=None):
     """Deal the images, and write what the trainings need; the user's files stay as they are.
 
-    Returns the Part of all images, and a list of Training.
+    other: a work directory, to which this one is compared. Returns the Part of all images, and a list of
+    Training.
 
     Raises:
-        UserError: too few images, or a folder that holds something else.
+        UserError: too few images, a folder that holds something else, or one of other images or folds.
     """
     train = cfg.train_dataloader.dataset
     test = cfg.test_dataloader.dataset  # in a line of its own, which names a loader that is missing
@@ -67,6 +68,12 @@ def prepare(cfg, folder, args):
         folds=[[part.images[key]['file_name'] for key in fold] for fold in dealt],
         weights=hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else '',
     )
+    theirs = _marker(other / 'folds.json') if other else marker
+    for key in ('data', 'folds'):
+        if theirs.get(key) != marker[key]:
+            raise UserError(
+                other, f'has other {key} than {folder}', f'choose the same {key} for both'
+            )
     claim(folder, marker)
     cfg = copy.deepcopy(cfg)
     cfg.randomness = dict(dict(seed=args.seed), **cfg.get('randomness', {}))
@@ -89,15 +96,20 @@ def claim(folder, marker):
     file, advice = folder / 'folds.json', 'choose another folder with --work-dir'
     if not file.is_file() and folder.exists() and any(folder.iterdir()):
         raise UserError(folder, 'holds files that are of no cross-validation', advice)
-    try:
-        old = dict(mmengine.load(file)) if file.is_file() else marker
-    except (ValueError, TypeError):
-        raise UserError(file, 'is of no cross-validation', advice) from None
+    old = _marker(file) if file.is_file() else marker
     old.setdefault('weights', marker['weights'])  # older releases did not write them
     changed = ', '.join(key for key, value in marker.items() if old.get(key) != value)
     if changed:
         raise UserError(file, f'is of a cross-validation with another {changed}', advice)
     mmengine.dump(marker, file)
+
+
+def _marker(file):
+    try:
+        return dict(mmengine.load(file))
+    except (ValueError, TypeError):
+        advice = 'choose another folder with --work-dir'
+        raise UserError(file, 'is of no cross-validation', advice) from None
 
 
 def write_config(cfg, part, run, train, test):

@@ -75,6 +75,28 @@ def test_a_comparison_with_nothing_is_known_before_the_trainings(mistake, tiny_d
     assert found in mistake(TOOL, *args, env=tiny_data.env) and not work.exists()
 
 
+def test_a_comparison_with_other_images_or_folds_is_known_before_the_trainings(
+    mistake, data, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(trainings, 'train_and_test', lambda *_: pytest.fail('a training began'))
+    work, other, config = tmp_path / 'work', tmp_path / 'other', tmp_path / 'other_images.py'
+    args = [data.config, *SHORT, '--work-dir', work, '--compare']
+    other.mkdir()
+    (other / 'predictions.json').write_text('[]')
+    for text, found in (
+        ('{"data": 1, "folds": []}', f'{other}: has other data than {work}; next: choose the same'),
+        ('[1]', 'folds.json: is of no cross-validation; next: '),
+    ):
+        (other / 'folds.json').write_text(text)
+        assert found in mistake(TOOL, *args, other, env=data.env)
+        assert not work.exists()  # so that the same command with other folds can take it
+    alone = 'val_dataloader = val_cfg = val_evaluator = None'
+    config.write_text(f'_base_ = {str(data.config)!r}\n{alone}\n')
+    found = f'{work}: has other data than work_dirs/other_images_folds; next: '
+    assert found in mistake(TOOL, *args, config, env=data.env)
+    assert not (ROOT / 'work_dirs/other_images_folds').exists()
+
+
 def test_a_folder_of_something_else(mistake, tiny_data, tmp_path):
     """By what it holds, not by its name: files without folds.json, and a folds.json of another config."""
     (tmp_path / 'my_rtmdet_tiny_toy_folds').mkdir()
