@@ -12,7 +12,7 @@ from mmballoon.data.images import ImageFolder
 from mmballoon.data.shapes import clip_polygon, polygon_box
 from mmballoon.data.via import parse_via
 from mmballoon.data.via_project import read_base, via_project
-from mmballoon.report.split import common_folder, image_files, load_file
+from mmballoon.report.split import absolute, common_folder, image_files, load_file
 
 SAME = 1  # pixels by which the box of a region may differ from that of its annotation
 
@@ -38,17 +38,17 @@ def review(args, result, part, sources):
     a region with the status ``suggested``, if its score reaches the report's threshold. part: Part of
     the images. sources: the datasets (configs) whose annotations count where there is no --extend.
     """
-    paths = {path.resolve(): key for path, key in image_files(part).items()}
+    paths = {absolute(path): key for path, key in image_files(part).items()}
     folder, lost = common_folder(paths), 0
     if args.extend:
         base = read_base(args.extend)
     else:
-        base, lost = from_coco(sources, folder, args.class_attribute)
+        base, lost = from_coco(sources, paths, folder, args.class_attribute)
     entries, images = {}, ImageFolder(folder)
     for entry in parse_via(args.extend, base.encode())[0]:
         names = images.find(entry.filename)
         if len(names) == 1:
-            entries[paths.get((folder / names[0]).resolve())] = entry
+            entries[paths.get(absolute(folder / names[0]))] = entry
     entries.pop(None, None)
     if not entries:
         advice = 'name the file that the annotations come from'
@@ -90,13 +90,19 @@ def review(args, result, part, sources):
     return text, lines
 
 
-def from_coco(sources, folder, class_attribute):
-    """(text of a project with the annotations of datasets, how many of them VIA cannot hold whole)"""
+def from_coco(sources, paths, folder, class_attribute):
+    """(text of a project with the annotations of datasets, how many of them VIA cannot hold whole)
+
+    paths: the images; another link to one of them is left out.
+    """
     rows, classes, lost = [], {}, 0
     for plain in sources:
         part = load_file(plain)
         classes |= dict.fromkeys(part.names.values())
-        for path, key in image_files(part).items():
+        files = {absolute(path): key for path, key in image_files(part).items()}
+        for path, key in files.items():
+            if path not in paths:
+                continue
             regions = []
             for a in part.boxes.get(key, ()):
                 (x, y, width, height), outlines = a['bbox'], a.get('segmentation') or []
@@ -105,7 +111,7 @@ def from_coco(sources, folder, class_attribute):
                 region = dict(label=part.names[a['category_id']], box=[x, y, x + width, y + height])
                 regions.append(region | dict(outline=outlines[0] if single else None))
             size = path.stat().st_size if path.is_file() else -1
-            rows.append((path.resolve().relative_to(folder).as_posix(), size, regions))
+            rows.append((path.relative_to(folder).as_posix(), size, regions))
     return via_project(rows, list(classes), class_attribute, folder), lost
 
 

@@ -67,8 +67,8 @@ def _merge(parts):
             found = f'its classes are {", ".join(part.names.values())}, and {", ".join(ids)} in another dataset'
             raise UserError(part.folder, found, "give both the same metainfo['classes']")
         for old, image in part.images.items():
-            path = part.folder / image['file_name']
-            file, path = path.resolve(), path.parent.resolve() / path.name  # a link keeps its name
+            path = absolute(part.folder / image['file_name'])
+            file = path.resolve()
             key = old if first_free is None else first_free + len(merged.images)
             boxes = [(a, ids[part.names[a['category_id']]]) for a in part.boxes.get(old, ())]
             boxes = [dict(a, image_id=key, category_id=category) for a, category in boxes]
@@ -95,6 +95,11 @@ def _corners(boxes):
 def image_files(part):
     """{path: image id} of the images, in their order."""
     return {part.folder / image['file_name']: key for key, image in part.images.items()}
+
+
+def absolute(path):
+    """A path without links to folders; a link to a file keeps its name."""
+    return path.parent.resolve() / path.name
 
 
 def common_folder(paths):

@@ -1,5 +1,6 @@
 """--review: from a file of VIA or of COCO to a project that shows the worst first, and back."""
 
+import copy
 import json
 from types import SimpleNamespace
 
@@ -49,13 +50,14 @@ def data(tmp_path, capsys):
             return capsys.readouterr().err
         return json.loads(out.read_text(encoding='utf-8'))
 
-    def run(rows=None, **changes):
-        part = load_split(dataset)
+    def run(rows=None, sources=None, **changes):
+        sources = sources or [dataset]
+        part = load_split(ConfigDict(datasets=sources))
         args = dict(review=tmp_path / 'r.json', extend=None, class_attribute='type', lang='en')
         args = SimpleNamespace(**(args | changes))
         check(args)
         result = dict(label_errors=rows or ROWS, failures=FAILURES, threshold=dict(threshold=0.5))
-        text, lines = review(args, result, part, [dataset])
+        text, lines = review(args, result, part, sources)
         args.review.write_text(text, encoding='utf-8')
         project = json.loads(text)
         images = [project['_via_img_metadata'][key] for key in project['_via_image_id_list']]
@@ -69,7 +71,7 @@ def data(tmp_path, capsys):
     )
     dataset.metainfo = dict(classes=('b',))
     return SimpleNamespace(
-        run=run, convert=convert, coco=coco, via=folder / 'via.json', root=tmp_path
+        run=run, convert=convert, coco=coco, via=folder / 'via.json', root=tmp_path, dataset=dataset
     )
 
 
@@ -132,6 +134,27 @@ def test_it_converts_once_the_suggestions_are_reviewed(data, source):
     }
     assert found == before | {(NAMES[2], 10, 10, 30, 20)}
     assert [c['name'] for c in after['categories']] == ['b'] and len(after['images']) == 3
+
+
+def test_links_to_images_keep_their_names(data):
+    """As git-annex and DVC leave them, and two datasets that link to one file."""
+    (data.root / 'store').mkdir()
+    for i, name in enumerate(NAMES):
+        path = data.root / 'train' / name
+        path.rename(data.root / f'store/{i}')
+        path.symlink_to(data.root / f'store/{i}')
+    done = data.run()
+    assert {image['filename'] for image in done.images} == {*NAMES}
+    (data.root / 'again').mkdir()
+    (data.root / 'again/0.png').symlink_to(data.root / 'store/0')
+    images = [dict(data.coco['images'][0], file_name='0.png')]
+    boxes = [a for a in data.coco['annotations'] if a['image_id'] == 1]
+    again = dict(data.coco, images=images, annotations=boxes)
+    (data.root / 'again.json').write_text(json.dumps(again))
+    other = copy.deepcopy(data.dataset)
+    other.update(ann_file='again.json', data_prefix=dict(img='again'))
+    done = data.run(sources=[data.dataset, other], review=data.root / 's.json')
+    assert {image['filename'] for image in done.images} == {*NAMES}
 
 
 def test_what_via_cannot_hold_is_counted(data):
