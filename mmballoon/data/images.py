@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
-from mmballoon.cli import UserError
+from mmballoon.cli import IMG_EXTENSIONS, UserError
 
-SUFFIXES = '.jpg', '.jpeg', '.jfif', '.png', '.bmp', '.webp', '.tif', '.tiff', '.gif'
+SUFFIXES = (*IMG_EXTENSIONS, '.gif')  # OpenCV reads the first picture
 EXIF_ORIENTATION = 0x0112
 TURNED = (5, 6, 7, 8)  # orientations that swap width and height
 
@@ -71,7 +71,8 @@ class ImageFolder:
         last part is taken: paths differ by a folder or URL in front, by letter case, or by Unicode
         normalisation. label: the annotation file of this image alone, if there is one: an image with
         the stem of this file counts more, since names inside the files get stale. Of several files,
-        the one that shares most folders with the name and the label is meant.
+        the one that shares most folders with the name and the label is meant; links to one file are
+        one image.
         """
         path, (by_name, by_stem) = PurePosixPath(name), self._index
         inside = not path.is_absolute() and '..' not in path.parts and '\0' not in name
@@ -85,6 +86,8 @@ class ImageFolder:
             known = Counter(_folders(name)) + Counter(_folders(str(label or '')))
             shared = [(Counter(_folders(path)) & known).total() for path in found]
             found = [path for path, count in zip(found, shared) if count == max(shared)]
+            if all((self.base / path).samefile(self.base / found[0]) for path in found):
+                found = [min(found, key=lambda path: path.count('/'))]  # the others are links to it
         return found
 
     def images(self) -> list[str]:

@@ -25,6 +25,7 @@ SUFFIXES = ('.json', '.txt', '.csv')
 CSV_COLUMNS = (
     'filename', 'file_size', 'region_count', 'region_shape_attributes', 'region_attributes'
 )  # fmt: skip
+MARKS = b'\xff\xfe', b'\xfe\xff'  # the first bytes of a file in UTF-16
 AGAIN = 'export it from VIA again'
 
 
@@ -85,9 +86,10 @@ def parse_via(path, data: bytes) -> tuple[list[Entry], dict]:
         text = data.decode('utf-8-sig')  # with or without a byte order mark
     except UnicodeDecodeError as error:
         found, advice = f'not in UTF-8 (byte {error.start})', 'save it as UTF-8'
-        if data.lstrip().startswith((b'{', b'#filename', b'\xff\xfe{', b'\xfe\xff\0{')):  # UTF-16
+        start = data.decode('utf-16', 'replace') if data[:2] in MARKS else data.decode('latin-1')
+        if re.match(r'\s*(\{|#?filename.file_size)', start):
             raise UserError(path, found, advice) from None
-        if b'\0' in data and data[:2] not in (b'\xff\xfe', b'\xfe\xff'):  # nor in UTF-16
+        if b'\0' in data and data[:2] not in MARKS:  # nor in UTF-16
             found, advice = 'not a text file', 'name the annotation file'
         raise NotAnnotations(path, found, advice) from None
     try:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import shutil
 
 import balloon2coco
 import import_annotations
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 import via_files as v
 from PIL import Image, ImageOps
+
+from mmballoon.cli import IMG_EXTENSIONS
 
 
 class Case:
@@ -289,6 +292,15 @@ def test_shapes_of_labelme_with_a_score_are_suggestions(run):
     for drawn in (dict(score=None), dict(score=0.93, flags=dict(ok=True))):  # by a person
         shape = dict(points=SQUARE) | drawn
         assert len(run({**IMAGE, 'i/a.json': labelme(shape)}, 'i').objects) == 1
+
+
+def test_every_suffix_that_the_training_reads_is_an_image(run):
+    for suffix in (*IMG_EXTENSIONS, '.gif'):
+        picture = io.BytesIO()
+        Image.new('L', (200, 100)).save(picture, 'JPEG')
+        files = {f'x/i/a{suffix}': picture.getvalue(), 'x/l/a.txt': YOLO, 'x/classes.txt': 'b'}
+        shutil.rmtree('x', ignore_errors=True)
+        assert run(files, 'x/l', 'x/i').objects == [(f'a{suffix}', *BOX[1:])]
 
 
 def test_where_class_names_come_from_is_said(run, tmp_path):
@@ -776,6 +788,14 @@ LAYOUTS = {
         for name, content in (
             (f'images/{s}.jpg', (200, 100)),
             (f'{s}.json', coco([{}], images=[(f'{s}.jpg', 200, 100)], categories='bc')),
+        )
+    },
+    'COCO with all images in the folder of one split': {
+        name: content
+        for s in ('train', 'val', 'test')
+        for name, content in (
+            (f'train/{s}.jpg', (200, 100)),
+            (f'annotations/{s}.json', coco([{}], images=[(f'{s}.jpg', 200, 100)], categories='bc')),
         )
     },
     'CVAT COCO with the names of its subsets': {

@@ -374,9 +374,10 @@ def test_bytes_that_are_not_utf8(convert, data, message):
     assert status == 2 and message in printed
 
 
+@pytest.mark.parametrize('text', ['{}', '\r\n {"a": 1}', v.via_csv([]), 'filename\tfile_size\t'])
 @pytest.mark.parametrize('codec', ['utf-16-le', 'utf-16-be'])
-def test_a_file_of_via_in_utf16_is_not_passed_over_in_its_folder(tmp_path, codec):
-    (tmp_path / 'via.json').write_bytes('\ufeff{}'.encode(codec))
+def test_a_file_of_via_in_utf16_is_not_passed_over_in_its_folder(tmp_path, codec, text):
+    (tmp_path / 'via.json').write_bytes(f'\ufeff{text}'.encode(codec))
     with pytest.raises(UserError, match='via.json: not in UTF-8'):
         find_annotation(tmp_path)
 
