@@ -42,27 +42,27 @@ def parse_args(argv=None):
     return args
 
 
-def name_parts(parts, paths):
-    """Give each part a name of its own: files of one name have that of their folder in front."""
-    counts = Counter(part.name for part in parts)
-    for i, (part, path) in enumerate(zip(parts, paths), 1):
-        if counts[part.name] > 1:
-            part.name = f'{path.resolve().parent.name}_{part.name}'
-        if part.name in [other.name for other in parts[: i - 1]]:
-            part.name += f'_{i}'
+def name_splits(splits, paths):
+    """Give each split a name of its own: files of one name have that of their folder in front."""
+    counts = Counter(split.name for split in splits)
+    for i, (split, path) in enumerate(zip(splits, paths), 1):
+        if counts[split.name] > 1:
+            split.name = f'{path.resolve().parent.name}_{split.name}'
+        if split.name in [other.name for other in splits[: i - 1]]:
+            split.name += f'_{i}'
 
 
 def main(argv=None):
     args = parse_args(argv)
     with report_errors():
         folders = args.images or [None] * len(args.annotations)
-        parts = [load(path, folder) for path, folder in zip(args.annotations, folders)]
-        name_parts(parts, args.annotations)
-        for line in findings(parts, args.img_size, args.masks):
+        splits = [load(path, folder) for path, folder in zip(args.annotations, folders)]
+        name_splits(splits, args.annotations)
+        for line in findings(splits, args.img_size, args.masks):
             print(line)
-        for part in parts:
-            print(f'saved: {contact_sheet(part, args.out)}')
-        problems = [problem for part in parts for problem in part.problems]
+        for split in splits:
+            print(f'saved: {contact_sheet(split, args.out)}')
+        problems = [problem for split in splits for problem in split.problems]
         for problem in problems[:20]:
             print(f'wrong: {problem}', file=sys.stderr)
         if problems:

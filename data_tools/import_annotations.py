@@ -19,7 +19,7 @@ from pathlib import Path
 
 from mmballoon.cli import UserError, report_errors
 from mmballoon.data.convert import Source, convert, data_root, parse_arguments
-from mmballoon.data.detect import Split, detect, find_splits
+from mmballoon.data.detect import SplitFiles, detect, find_splits
 from mmballoon.data.formats import READERS
 
 
@@ -35,7 +35,7 @@ def parse_args(argv=None):
 
 
 def source_of(args, split, base):
-    """Source of a Split. base: the folder to which the names of its images are relative."""
+    """Source of the files of a split. base: the folder to which the names of its images are relative."""
     if not split.files:
         raise UserError(args.annotation, 'no annotations for its images', 'name their folder')
     names = (args.classes, split.names) if split.format == 'yolo' else ()
@@ -59,7 +59,7 @@ def main(argv=None):
             raise UserError(top, found, 'drop --out, or name one of them')
         if not splits or args.out:
             folder = args.images or (top if top.is_dir() else top.parent)
-            (split,) = splits.values() or [Split(*detect(top, args.format), [folder])]
+            (split,) = splits.values() or [SplitFiles(*detect(top, args.format), [folder])]
             base = split.folders[0]
             folder = base.resolve()
             out = args.out or data_root(args, folder.parent) / f'coco_{folder.name}.json'

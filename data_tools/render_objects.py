@@ -74,9 +74,9 @@ def parse_args(argv=None):
 def main(argv=None):
     args = parse_args(argv)
     with report_errors():
-        for part in ('openclipart', 'fluent', 'NotoColorEmoji.ttf'):
-            if not (args.sources / part).exists():
-                raise UserError(args.sources / part, 'no such file or folder', 'make data/sources')
+        for name in ('openclipart', 'fluent', 'NotoColorEmoji.ttf'):
+            if not (args.sources / name).exists():
+                raise UserError(args.sources / name, 'no such file or folder', 'make data/sources')
         sprites = load_sprites(args.sources)
         print(f'{sum(map(len, sprites.values()))} pictures, {len(NAMES)} kinds', flush=True)
         with Pool(initializer=keep, initargs=(sprites,)) as pool, added_files() as add:

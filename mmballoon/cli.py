@@ -1,4 +1,4 @@
-"""A person's mistake ends in one line: ``error: what was found, and where; next: what to do``.
+"""A person's mistake ends in one line: ``error: where: what was found; next: what to do``.
 
 Every other error is a bug, ours or upstream's, and keeps its traceback. Some mistakes surface deep
 inside upstream. KNOWN_ERRORS lists these, each by its exception type and by the upstream function
@@ -165,9 +165,7 @@ def explain(error):
 
 
 def _is_in_config(error, functions, line):
-    """Whether MMEngine refused a config: while reading it, or because of a name, an argument or a part that
-    is missing in it.
-    """
+    """Whether MMEngine refused a config: while it read it, or while it built what the config names."""
     if isinstance(error, (ImportError, SystemError)):  # SystemError: Python is at fault
         return False
     if any(name == 'import_modules_from_strings' for _, name in functions):  # modules of one's own
@@ -263,18 +261,18 @@ def atomic_write(path, mode='wb'):
         raise UserError(path, 'is no file', 'name one')
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name that no other file has, neither a person's nor another process's
-    part = path.with_name(f'.{path.name}.{secrets.token_hex(4)}.part')
+    temporary = path.with_name(f'.{path.name}.{secrets.token_hex(4)}.part')
     try:
-        with open(part, mode, encoding=None if 'b' in mode else 'utf-8') as file:
+        with open(temporary, mode, encoding=None if 'b' in mode else 'utf-8') as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, path)
+        os.replace(temporary, path)
         if os.name == 'posix':  # Windows cannot open a folder
             _sync_folder(path.parent)
     except BaseException as error:
         with contextlib.suppress(OSError):  # an error here would hide the first one
-            part.unlink()
+            temporary.unlink()
         if isinstance(error, OSError):  # for a full disk, the system does not say of which file
             error.filename = error.filename or str(path)
         raise

@@ -57,9 +57,9 @@ def prepare_drawing(visualizer, thresholds):
     @functools.wraps(add)
     def add_datasample(name, image, sample, *args, **options):
         if 'pred_instances' in sample:
-            found, sample = sample.pred_instances, sample.clone()
-            limits = found.scores.new_tensor(thresholds)[found.labels]
-            sample.pred_instances = found[found.scores >= limits]
+            instances, sample = sample.pred_instances, sample.clone()
+            limits = instances.scores.new_tensor(thresholds)[instances.labels]
+            sample.pred_instances = instances[instances.scores >= limits]
         return add(name, image, sample, *args, **options)
 
     visualizer.add_datasample = add_datasample

@@ -50,11 +50,11 @@ def _problem(name, requirement):
     if name == 'mmcv-lite' and not _version('mmyolo'):
         wanted = Requirement(f'mmcv{MMCV_ALONE}').specifier
     if len(set(versions.values())) > 1 and name != 'opencv-python':
-        both = ' and '.join(f'{n} {found}' for n, found in versions.items())
+        both = ' and '.join(f'{n} {installed}' for n, installed in versions.items())
         return f'{both} are installed into one folder', list(versions), install
-    for n, found in versions.items():
-        if not wanted.contains(found, prereleases=True):
-            what = f'{n} {found} is installed, expected {wanted}'
+    for n, installed in versions.items():
+        if not wanted.contains(installed, prereleases=True):
+            what = f'{n} {installed} is installed, expected {wanted}'
             return what, [n] if n != name else [], install
     # Each release of torchvision is compiled for one release of torch.
     torch, needs = _version('torch'), requires(name) if name == 'torchvision' else []

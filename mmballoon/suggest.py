@@ -51,11 +51,11 @@ def suggest(args):
         if name.encode(errors='replace').decode() != name:  # no JSON file could hold it
             raise UserError(args.images / name, 'its name is not in UTF-8', 'rename it')
     detect, classes = load_detector(args)
-    found = {n: detect(read_image(args.images / n)) for n in tqdm(sizes, disable=None)}
+    detected = {n: detect(read_image(args.images / n)) for n in tqdm(sizes, disable=None)}
     threshold, why = choose_threshold(args)
     images = {
-        name: [region for region in found[name] if region['score'] >= threshold]
-        for name in in_order(args.images, found)[: args.top]
+        name: [region for region in detected[name] if region['score'] >= threshold]
+        for name in in_order(args.images, detected)[: args.top]
     }
     if args.format == 'via':
         rows = [(name, (args.images / name).stat().st_size, r) for name, r in images.items()]
@@ -113,8 +113,9 @@ def load_detector(args):
     classes = list(model.dataset_meta['classes'])
 
     def detect(image):
-        found = inference_detector(model, image).pred_instances.cpu().numpy()
-        return _regions(found.bboxes, found.scores, found.labels, found.get('masks', ()), classes)
+        instances = inference_detector(model, image).pred_instances.cpu().numpy()
+        columns = (instances.get(name, ()) for name in ('bboxes', 'scores', 'labels', 'masks'))
+        return _regions(*columns, classes)
 
     return detect, classes
 

@@ -27,7 +27,7 @@ def get_cat_ids(original, self, cat_names=(), sup_names=(), cat_ids=()):
     """
     if isinstance(cat_names, str) or not len(cat_names) or len(sup_names) or len(cat_ids):
         return original(self, cat_names, sup_names, cat_ids)
-    found = []
+    all_ids = []
     for name in cat_names:
         ids = [key for key, category in self.cats.items() if category['name'] == name]
         if len(ids) > 1:
@@ -37,8 +37,8 @@ def get_cat_ids(original, self, cat_names=(), sup_names=(), cat_ids=()):
             used = [key for key in (*self.cats, *self.cat_img_map) if isinstance(key, int)]
             ids = [1 + max(used, default=0)]
             self.cats[ids[0]] = dict(id=ids[0], name=name)
-        found += ids
-    return found
+        all_ids += ids
+    return all_ids
 
 
 @repair(CocoMetric, 'results2json')

@@ -43,31 +43,31 @@ def parse_args(argv=None):
 
 
 def prepare(config, folder, args, other=None):
-    """The Config, the Part of all images, and the trainings. other: see ``trainings.prepare``."""
+    """The Config, the Split of all images, and the trainings. other: see ``trainings.prepare``."""
     from mmengine import Config
 
     from mmballoon.report import trainings
 
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(args.cfg_options or {})
-    part, runs = trainings.prepare(cfg, folder, args, other)
+    split, runs = trainings.prepare(cfg, folder, args, other)
     counts = ', '.join(str(len(run.test)) for run in runs if run.share == 100)
-    print(f'{folder}: {len(part.images)} images in {args.folds} folds of {counts}', flush=True)
-    return cfg, part, runs
+    print(f'{folder}: {len(split.images)} images in {args.folds} folds of {counts}', flush=True)
+    return cfg, split, runs
 
 
-def detect(folder, part, runs, args):
+def detect(folder, split, runs, args):
     """Train and detect: {share of the training images in per cent: COCO result dicts}."""
     from mmengine import dump
 
     from mmballoon.report import trainings
 
     trainings.train_and_test(runs, args.jobs)
-    found = {run.share: [] for run in runs}
+    detected = {run.share: [] for run in runs}
     for run in runs:
-        found[run.share] += trainings.detections(run, part)
-    dump(found[100], folder / 'predictions.json')
-    return found
+        detected[run.share] += trainings.detections(run, split)
+    dump(detected[100], folder / 'predictions.json')
+    return detected
 
 
 def summary(report):
@@ -111,11 +111,11 @@ def main(argv=None):
             advice = 'name a config, or a work directory of this command'
             raise UserError(other, 'no finished cross-validation', advice)
         folder = args.work_dir or Path('work_dirs', f'{Path(args.config).stem}_folds')
-        cfg, part, runs = prepare(args.config, folder, args, None if both else other)
+        cfg, split, runs = prepare(args.config, folder, args, None if both else other)
         if both:
             other = Path('work_dirs', f'{other.stem}_folds')
             second = prepare(args.compare, other, args, folder)
-        found = detect(folder, part, runs, args)
+        detected = detect(folder, split, runs, args)
         if both:
             detect(other, *second[1:], args)
         from mmballoon.report.build import build
@@ -123,12 +123,12 @@ def main(argv=None):
         from mmballoon.report.trainings import sources
 
         args.compare = other and other / 'predictions.json'
-        data, folds = to_coco(part), [run.test for run in runs if run.share == 100]
-        cross = cross_validation.summarise(data, found[100], folds)
+        data, folds = to_coco(split), [run.test for run in runs if run.share == 100]
+        cross = cross_validation.summarise(data, detected[100], folds)
         if args.learning_curve:
-            counts = [[len(run.train) for run in runs if run.share == share] for share in found]
+            counts = [[len(run.train) for run in runs if run.share == share] for share in detected]
             sizes = [sum(some) / len(some) for some in counts]
-            curve = cross_validation.learning_curve(data, [*found.values()], folds, sizes)
+            curve = cross_validation.learning_curve(data, [*detected.values()], folds, sizes)
             cross['curve'] = curve
         args.config, args.checkpoint, args.out = folder / 'config.py', None, folder / 'report'
         args.predictions = folder / 'predictions.json'

@@ -26,7 +26,7 @@ def parse_args(argv=None):
     add('--img-size', type=int, help="side in pixels (default: the config's)")
     add('--score-thr', type=float, help="minimum score (default: the config's)")
     number_type.add_argument('--half', action='store_true', help='compute in float16, for GPUs')
-    about = '8-bit convolutions, calibrated on the training images: a quarter of the size'
+    about = '8-bit convolutions, calibrated on the training images: a third of the size'
     number_type.add_argument('--int8', action='store_true', help=about)
     add('--images', nargs='+', help='images or folders to check with')
     args = parser.parse_args(argv)

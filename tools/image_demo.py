@@ -79,16 +79,16 @@ def main(argv=None):
         for start in range(0, len(files), args.batch_size):
             batch = files[start : start + args.batch_size]
             try:
-                found = inferencer(batch, **options)['predictions']
+                predictions = inferencer(batch, **options)['predictions']
             except Exception:
                 for file in batch:
                     cli.read_image(file)  # names the file, if one is no image
                 raise
-            for file, prediction in zip(batch, found):
+            for file, prediction in zip(batch, predictions):
                 print(cli.count_boxes(file, prediction['scores'], prediction['labels'], thresholds))
-    for part, skipped in (('vis', args.no_save_vis), ('preds', args.no_save_pred)):
+    for folder, skipped in (('vis', args.no_save_vis), ('preds', args.no_save_pred)):
         if not skipped:
-            print(f'saved: {Path(args.out_dir) / part}')
+            print(f'saved: {Path(args.out_dir) / folder}')
 
 
 if __name__ == '__main__':

@@ -92,9 +92,9 @@ def main(argv=None):
                 with cli.atomic_write(args.out_dir / 'vis' / f'{file.stem}{suffix}') as target:
                     target.write(cv2.imencode(suffix, image)[1])
             print(cli.count_boxes(file, scores, labels, thresholds))
-    for part, skipped in (('vis', args.no_save_vis), ('preds', args.no_save_pred)):
+    for folder, skipped in (('vis', args.no_save_vis), ('preds', args.no_save_pred)):
         if files and not skipped:
-            print(f'saved: {args.out_dir / part}')
+            print(f'saved: {args.out_dir / folder}')
 
 
 if __name__ == '__main__':

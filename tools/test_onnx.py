@@ -26,6 +26,6 @@ if __name__ == '__main__':
 
         cfg = Config.fromfile(args.config)
         classes.note(classes.check(cfg, 'test'))
-        part = load_split(cfg.test_dataloader.dataset)
-        evaluation = evaluate(hotcoco.COCO(to_coco(part)), detect(args.model, part, args.runtime))
+        split = load_split(cfg.test_dataloader.dataset)
+        evaluation = evaluate(hotcoco.COCO(to_coco(split)), detect(args.model, split, args.runtime))
         print(*evaluation.summary_lines(), sep='\n')

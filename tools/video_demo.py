@@ -4,9 +4,9 @@
     python tools/video_demo.py 0 CONFIG CHECKPOINT --show              (the first camera; q ends it)
     python tools/video_demo.py FOLDER_OF_FRAMES CONFIG CHECKPOINT --out result.mp4
 
-The arguments are upstream's. Ctrl-C leaves a video that plays up to there. With PyAV
-(pip install av) the file is written in H.264. OpenCV's own package writes VP9, which takes 0.4 s for each
-frame of 1280 x 720. Browsers play both.
+The arguments are upstream's. After Ctrl-C, the file plays up to the last frame. With PyAV (pip install
+av), the file is written in H.264; without it, OpenCV writes VP9, which takes 0.4 s for each frame of
+1280 x 720. Browsers play both.
 """
 
 from argparse import ArgumentParser, RawDescriptionHelpFormatter

@@ -26,31 +26,31 @@ MENDS = 'python data_tools/import_annotations.py writes a file without this faul
 SCALES = 'python data_tools/import_annotations.py scales the boxes'
 
 
-def read_images(part):
+def read_images(split):
     """Read every image once: compare its size, and keep a digest, a perceptual hash and, of a contact
     sheet's images, a thumbnail. Of many images, the contact sheet shows an even choice.
     """
-    keys = list(part.images)
+    keys = list(split.images)
     shown = np.linspace(0, len(keys) - 1, min(len(keys), MAX_TILES)).astype(int)
     shown = {keys[i] for i in shown}
-    for key, image in tqdm(part.images.items(), part.name, leave=False, disable=None):
-        path = part.folder / image['file_name']
+    for key, image in tqdm(split.images.items(), split.name, leave=False, disable=None):
+        path = split.folder / image['file_name']
         try:
             size = image_size(path)
             small = thumbnail(path)
             digest = hashlib.sha256(path.read_bytes()).digest()
         except (UserError, OSError, ValueError) as error:
             missing = f'{path}: missing' if not path.is_file() else None
-            part.problems.append(missing or str(error).partition('; next')[0])
+            split.problems.append(missing or str(error).partition('; next')[0])
             continue
         stated = image['width'], image['height']
         if size != stated:
             found, wanted = (f'{width} x {height}' for width, height in (size, stated))
             said = f'{found} pixels, the COCO file says {wanted}'
-            part.problems.append(f'{path}: {said}: {SCALES}')
-        part.hashes[key] = digest, difference_hash(small)
+            split.problems.append(f'{path}: {said}: {SCALES}')
+        split.hashes[key] = digest, difference_hash(small)
         if key in shown:
-            part.thumbnails[key] = small
+            split.thumbnails[key] = small
 
 
 def difference_hash(image):
@@ -60,54 +60,54 @@ def difference_hash(image):
     return np.packbits(gray[:, 1:] > gray[:, :-1]).tobytes()
 
 
-def check_boxes(part, masks=False):
+def check_boxes(split, masks=False):
     """Note what is wrong with annotations. masks: the recipe needs an outline for each of them."""
     missing = {}  # key -> the annotations that lack it
     keys = ['id', 'area', 'iscrowd'] + ['segmentation'] * masks
-    for key, annotations in part.boxes.items():
-        image, seen = part.images[key], set()
+    for key, annotations in split.boxes.items():
+        image, seen = split.images[key], set()
         for a in annotations:
             x, y, w, h = a['bbox']
             where = f'{image["file_name"]}: annotation {a.get("id")}'
-            label = f'{part.name}: {where}: box {[round(value, 1) for value in a["bbox"]]}'
+            label = f'{split.name}: {where}: box {[round(value, 1) for value in a["bbox"]]}'
             for absent in [k for k in keys if a.get(k) in (None, [], '')]:
                 missing.setdefault(absent, []).append(where)
             if w * h > 0 and not a.get('area', 1) > 0:  # MMDetection leaves it out without a word
                 missing.setdefault('area', []).append(where)
             if not np.isfinite(a['bbox']).all() or w <= 0 or h <= 0:
-                part.problems.append(f'{label} has no size')
+                split.problems.append(f'{label} has no size')
             elif min(w, h) < 1:
-                part.problems.append(f'{label} is smaller than a pixel: training leaves it out')
+                split.problems.append(f'{label} is smaller than a pixel: training leaves it out')
             elif x < 0 or y < 0 or x + w > image['width'] + 1e-6 or y + h > image['height'] + 1e-6:
                 size = f'{image["width"]} x {image["height"]}'
-                part.problems.append(f'{label} leaves the image ({size})')
+                split.problems.append(f'{label} leaves the image ({size})')
             if (a['category_id'], *a['bbox']) in seen:
-                part.problems.append(f'{label} occurs twice')
+                split.problems.append(f'{label} occurs twice')
             seen.add((a['category_id'], *a['bbox']))
             if a.get('id') == 0:
                 zero = 'has the id 0, with which pycocotools marks boxes that were not found'
-                part.problems.append(f'{label} {zero}: {MENDS}')
-    crowds = [bool(a.get('iscrowd')) for found in part.boxes.values() for a in found]
+                split.problems.append(f'{label} {zero}: {MENDS}')
+    crowds = [bool(a.get('iscrowd')) for a in split.annotations]
     if crowds and all(crowds):
         what = f'all {len(crowds)} annotations are iscrowd, and training leaves them out'
-        part.problems.append(f'{part.name}: {what}: {MENDS}')
+        split.problems.append(f'{split.name}: {what}: {MENDS}')
     for absent, places in missing.items():
         what = f"{len(places)} annotations without '{absent}', first {places[0]}"
-        part.problems.append(f'{part.name}: {what}: {MENDS}')
+        split.problems.append(f'{split.name}: {what}: {MENDS}')
 
 
-def pairs(parts):
-    """(identical, near) pairs over all parts: (image, image, number of differing bits).
+def pairs(splits):
+    """(identical, near) pairs over all splits: (image, image, number of differing bits).
 
-    An image here is (name of its part, file name). Of images that are all alike, each is in one pair
+    An image here is (name of its split, file name). Of images that are all alike, each is in one pair
     with one before it, so that there are fewer pairs than images. One image at a time is compared
     with those before it: all at once, 10,000 images would take 3 GB.
     """
     same, near = [], []
     first, unique = {}, {}  # digest -> its first image; hash -> its first image
-    for part in parts:
-        for key, (digest, hash) in part.hashes.items():
-            image = part.name, part.images[key]['file_name']
+    for split in splits:
+        for key, (digest, hash) in split.hashes.items():
+            image = split.name, split.images[key]['file_name']
             if digest in first:
                 same.append((first[digest], image, 0))
             elif hash in unique:
@@ -126,22 +126,22 @@ def pairs(parts):
     return same, near
 
 
-def describe(part, img_size):
-    """Lines of text about one part: counts, image sizes, box sizes in COCO's groups and at img_size."""
-    annotations = [a for found in part.boxes.values() for a in found]
-    per_class = Counter(part.names[a['category_id']] for a in annotations)
-    empty = len(part.images) - len(part.boxes)
-    yield f'{part.name}: {len(part.images)} images ({empty} without boxes), {len(annotations)} boxes'
-    counts = ', '.join(f'{name} {per_class[name]}' for name in part.names.values())
+def describe(split, img_size):
+    """Lines of text about one split: counts, image sizes, box sizes in COCO's groups and at img_size."""
+    annotations = split.annotations
+    per_class = Counter(split.names[a['category_id']] for a in annotations)
+    empty = len(split.images) - len(split.boxes)
+    yield f'{split.name}: {len(split.images)} images ({empty} without boxes), {len(annotations)} boxes'
+    counts = ', '.join(f'{name} {per_class[name]}' for name in split.names.values())
     yield f'  classes          {counts}'
-    yield f'  image long side  {long_sides(part.images.values())}'
+    yield f'  image long side  {long_sides(split.images.values())}'
     if not annotations:
         return
-    counts = sorted(len(part.boxes.get(key, ())) for key in part.images)
+    counts = sorted(len(split.boxes.get(key, ())) for key in split.images)
     middle, most = counts[len(counts) // 2], counts[-1]
     yield f'  boxes per image  {counts[0]} to {most}, median {middle}'
     yield f'  boxes, COCO      {by_area(annotations)}  (area below 32², 96² px, and above)'
-    sizes, strides = network_sizes(part, img_size), ', '.join(map(str, STRIDES))
+    sizes, strides = network_sizes(split, img_size), ', '.join(map(str, STRIDES))
     yield f'  box size at {img_size} px (square root of the box, network input; strides {strides})'
     counts = np.histogram(sizes, SIZE_EDGES)[0]
     for low, high, count in zip(SIZE_EDGES, SIZE_EDGES[1:], counts):
@@ -162,77 +162,77 @@ def by_area(annotations):
     return ', '.join(f'{sum(inside)} {name}' for name, inside in groups.items())
 
 
-def findings(parts, img_size, masks=False):
-    """Read the images of all parts, and yield lines of text about them; Part.problems lists what is wrong.
+def findings(splits, img_size, masks=False):
+    """Read the images of all splits, and yield lines of text about them; Split.problems lists what is wrong.
 
     img_size: the longer side of the network's input in pixels. masks: see check_boxes.
     """
-    for part in parts:
-        read_images(part)
-        check_boxes(part, masks)
-        yield from describe(part, img_size)
-    for a, b in combinations(parts, 2):
+    for split in splits:
+        read_images(split)
+        check_boxes(split, masks)
+        yield from describe(split, img_size)
+    for a, b in combinations(splits, 2):
         if only := sorted(set(a.names.values()) ^ set(b.names.values())):
             what = f'{a.name} and {b.name} have different categories: {", ".join(only)} in one of them only'
-            parts[-1].problems.append(f'{what}: convert both splits in one run')
-    if len(parts) > 1:
-        images = [image for part in parts for image in part.images.values()]
-        boxes = [a for part in parts for found in part.boxes.values() for a in found]
+            splits[-1].problems.append(f'{what}: convert both splits in one run')
+    if len(splits) > 1:
+        images = [image for split in splits for image in split.images.values()]
+        boxes = [a for split in splits for a in split.annotations]
         counts = f'{len(boxes)} boxes ({by_area(boxes)})'
         yield f'note: Together {len(images)} images ({long_sides(images)}) and {counts}.'
-    for part in parts:
-        tiny = sum(size < STRIDES[0] for size in network_sizes(part, img_size))
-        outlines = [bool(a.get('segmentation')) for found in part.boxes.values() for a in found]
+    for split in splits:
+        tiny = sum(size < STRIDES[0] for size in network_sizes(split, img_size))
+        outlines = [bool(a.get('segmentation')) for a in split.annotations]
         if any(outlines) and not all(outlines):
             count = f'{len(outlines) - sum(outlines)} of {len(outlines)} annotations'
-            yield f'note: {part.name}: {count} have no outline: recipes with masks refuse them (--masks).'
+            yield f'note: {split.name}: {count} have no outline: recipes with masks refuse them (--masks).'
         if tiny:
             cell = f'one cell of the finest stride ({STRIDES[0]} px) at {img_size} px'
             problem = f'{tiny} boxes are smaller than {cell} and can hardly be found'
-            yield f'note: {part.name}: {problem}: a larger input would help.'
-    same, near = pairs(parts)
+            yield f'note: {split.name}: {problem}: a larger input would help.'
+    same, near = pairs(splits)
     leaks = False
-    for title, found in (('identical files', same), ('near-duplicates', near)):
-        for (part_a, a), (part_b, b), bits in found[:10]:
+    for title, alike in (('identical files', same), ('near-duplicates', near)):
+        for (split_a, a), (split_b, b), bits in alike[:10]:
             differ = f'{bits} of {HASH_SIDE**2} bits differ'
-            yield f'note: {title}: {part_a}/{a} and {part_b}/{b} ({differ}).'
-        if across := [pair for pair in found if pair[0][0] != pair[1][0]]:
+            yield f'note: {title}: {split_a}/{a} and {split_b}/{b} ({differ}).'
+        if across := [pair for pair in alike if pair[0][0] != pair[1][0]]:
             leaks, ((_, a), (_, b), _) = True, across[0]
             result = f'data leakage, the evaluation on these images is not valid ({a} and {b})'
-            parts[-1].problems.append(f'{len(across)} {title} between splits: {result}')
-    if len(parts) > 1 and not leaks:
+            splits[-1].problems.append(f'{len(across)} {title} between splits: {result}')
+    if len(splits) > 1 and not leaks:
         limit = f'near-duplicates differ in at most {NEAR} of {HASH_SIDE**2} bits'
-        names = ' and '.join(part.name for part in parts)
+        names = ' and '.join(split.name for split in splits)
         yield f'note: No duplicates between {names} ({limit}).'
 
 
-def tile(part, key, small):
+def tile(split, key, small):
     """A thumbnail with boxes (thin) and polygons (bold), the number of boxes and its name below."""
     side = THUMBNAIL
-    picture, image = Image.new('RGB', (side, side + LABEL), 'white'), part.images[key]
+    picture, image = Image.new('RGB', (side, side + LABEL), 'white'), split.images[key]
     scale, draw = small.width / max(1, image['width']), ImageDraw.Draw(picture)
     picture.paste(small, (0, 0))
-    for a in part.boxes.get(key, ()):
-        color = COLORS[list(part.names).index(a['category_id']) % len(COLORS)]
+    for a in split.boxes.get(key, ()):
+        color = COLORS[list(split.names).index(a['category_id']) % len(COLORS)]
         x, y, w, h = (v * scale for v in a['bbox'])
         draw.rectangle((x, y, max(x, x + w), max(y, y + h)), outline=color)
         for ring in a.get('segmentation') or () if isinstance(a.get('segmentation'), list) else ():
             points = [v * scale for v in ring]
             draw.line(points + points[:2], fill=color, width=2)
-    text = f'{len(part.boxes.get(key, ()))}  {image["file_name"]}'
+    text = f'{len(split.boxes.get(key, ()))}  {image["file_name"]}'
     draw.text((2, side + 2), text[:40], fill='black', font=ImageFont.load_default(11))
     return picture
 
 
-def contact_sheet(part, out):
+def contact_sheet(split, out):
     """Save a sheet of the thumbnails that checks.read_images kept; returns its path."""
-    count, side = max(1, len(part.thumbnails)), THUMBNAIL + GAP
+    count, side = max(1, len(split.thumbnails)), THUMBNAIL + GAP
     columns = min(COLUMNS, count)
     rows = -(-count // columns)
     sheet = Image.new('RGB', (columns * side, rows * (side + LABEL)), 'white')
-    for i, (key, small) in enumerate(part.thumbnails.items()):
-        sheet.paste(tile(part, key, small), (i % columns * side, i // columns * (side + LABEL)))
-    path = out / f'contact_sheet_{part.name}.png'
+    for i, (key, small) in enumerate(split.thumbnails.items()):
+        sheet.paste(tile(split, key, small), (i % columns * side, i // columns * (side + LABEL)))
+    path = out / f'contact_sheet_{split.name}.png'
     check_ours(path, MARK)
     mark = PngInfo()
     mark.add_text('Software', MARK)

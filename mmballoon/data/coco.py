@@ -33,8 +33,8 @@ def is_own(path):
 
 
 @dataclass
-class Part:
-    """One COCO file with its images.
+class Split:
+    """One COCO file with its images, as a rule a split of a dataset.
 
     images: {id: image}. boxes: {image id: its annotations}. names: {category id: name}. problems: what
     is wrong with them. left_out: ids of categories that are no classes of the config. hashes: {image id:
@@ -50,6 +50,11 @@ class Part:
     left_out: set = field(default_factory=set)
     hashes: dict = field(default_factory=dict)
     thumbnails: dict = field(default_factory=dict)
+
+    @property
+    def annotations(self):
+        """The annotations of all images (list of dicts)."""
+        return [a for annotations in self.boxes.values() for a in annotations]
 
 
 def read_json(path, advice=IMPORT):
@@ -95,7 +100,7 @@ def ids_twice(data):
 
 
 def load(path, folder=None):
-    """Part of a COCO file. Its images are in ``folder``, by default in NAME/ of coco_NAME.json or beside."""
+    """Split of a COCO file. Its images are in ``folder``, by default in NAME/ of coco_NAME.json or beside."""
     data, boxes = read_json(path), defaultdict(list)
     names = {category['id']: str(category['name']) for category in data['categories']}
     counts = Counter(str(category['name']) for category in data['categories']).items()
@@ -121,7 +126,7 @@ def load(path, folder=None):
     if folder is None:
         folder = path.parent / name if (path.parent / name).is_dir() else path.parent
     problems = [f'{path}: {text}' for text in (*ids_twice(data), *problems)]
-    return Part(name, folder, images, boxes, names, problems)
+    return Split(name, folder, images, boxes, names, problems)
 
 
 def _check_numbers(row, what, *keys):
@@ -152,12 +157,12 @@ def thumbnail(path, side=THUMBNAIL):
     return small
 
 
-def network_sizes(part, img_size):
+def network_sizes(split, img_size):
     """Square root of each box's area in pixels once its image's long side is ``img_size``."""
     sizes = []
-    for key, image in part.images.items():
+    for key, image in split.images.items():
         scale = img_size / max(1, image['width'], image['height'])
-        areas = [max(0, a['bbox'][2] * a['bbox'][3]) for a in part.boxes.get(key, ())]
+        areas = [max(0, a['bbox'][2] * a['bbox'][3]) for a in split.boxes.get(key, ())]
         sizes += [area**0.5 * scale for area in areas]
     return sizes
 

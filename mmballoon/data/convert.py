@@ -258,7 +258,7 @@ LINES = (
 def table(tallies):
     """Table (str) of what became of images and regions; one column per file."""
     columns = [tally.counts for tally in tallies.values()]
-    labels = {label for column in columns for label in +column}
+    labels = {label for column in columns for label in column}
     labels = [label for line in LINES for label in sorted(labels) if label.startswith(line)]
     rows = [('', [path.stem.removeprefix('coco_') for path in tallies])]
     rows += [(label, [column[label] for column in columns]) for label in labels]
@@ -290,8 +290,8 @@ def say(args, tallies, notes):
         raise UserError(file, found, 'set their status to ok or wrong, or --accept-suggestions')
     for tally in tallies:
         for reason, places in tally.skipped.items():
-            found = [f'{tally.source.annotation}, {place}' for place in places]
-            skipped.setdefault(reason, []).extend(found)
+            all_places = skipped.setdefault(reason, [])
+            all_places += [f'{tally.source.annotation}, {place}' for place in places]
     count = sum(map(len, skipped.values()))
     lines = [f'skipped, {reason}: first in {places[0]}' for reason, places in skipped.items()]
     for source in sources:

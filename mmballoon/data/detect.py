@@ -124,7 +124,8 @@ def detect(path, wanted=None):
         names = ', '.join(file.name for file in coco[:5])
         raise UserError(path, f'{len(coco)} COCO files ({names})', 'name one of them')
     for kind, _, _, advice in KINDS:
-        for file in files.get(kind, ())[:1] if advice else ():
+        if advice and kind in files:
+            file = files[kind][0]
             advice = advice.format(folder=quote(str(file.parent)), file=quote(str(file)))
             raise UserError(file, f'this is {kind}, which is not read here', advice)
     if error:
@@ -138,7 +139,7 @@ def detect(path, wanted=None):
 
 
 @dataclass
-class Split:
+class SplitFiles:
     """The annotation files of a split, their format (key of READERS) and the folders of its images.
 
     names: of a YAML file that divides the dataset: (path, mapping), see ``yaml_files``; or None.
@@ -150,8 +151,8 @@ class Split:
     names: tuple | None = None
 
 
-def find_splits(path) -> dict[str, Split]:
-    """{'train', 'val' or 'test': Split} of a dataset as tools export it; empty if it is not divided.
+def find_splits(path) -> dict[str, SplitFiles]:
+    """{'train', 'val' or 'test': SplitFiles} of a dataset as tools export it; empty if it is not divided.
 
     path: its folder, or a YAML file of YOLO.
     """
@@ -159,7 +160,7 @@ def find_splits(path) -> dict[str, Split]:
         return _from_yaml(path.parent, path)
     splits = _from_yaml(path)
     for find in (_in_lists, _in_folders):
-        splits = splits or {split: found for split in NAMES if (found := find(path, split))}
+        splits = splits or {split: files for split in NAMES if (files := find(path, split))}
     return splits if 'train' in splits else {}
 
 
@@ -193,14 +194,15 @@ def _resolve(root, base, place):
     """
     place = place.replace('\\', '/')
     parts = [part for part in Path(place).parts if part not in ('..', '.')]
-    names = [i for i, part in enumerate(parts) if part.casefold() in sum(NAMES.values(), ())]
-    shorter = [root.joinpath(*parts[i:]) for i in range((names or [len(parts) - 1])[-1] + 1)]
-    found = [path for path in (root / base / place, *shorter) if path.exists()]
-    if place.startswith('..') and len({path.resolve() for path in found}) > 1:
+    of_split = [i for i, part in enumerate(parts) if part.casefold() in sum(NAMES.values(), ())]
+    last = of_split[-1] if of_split else len(parts) - 1
+    shorter = [root.joinpath(*parts[i:]) for i in range(last + 1)]
+    existing = [path for path in (root / base / place, *shorter) if path.exists()]
+    if place.startswith('..') and len({path.resolve() for path in existing}) > 1:
         # Roboflow writes ../train for train, and another dataset can have a train beside this one.
-        what = f'{place} could be {" or ".join(map(str, found))}'
-        raise UserError(root, what, 'correct this path')
-    return found[0] if found else None
+        found = f'{place} could be {" or ".join(map(str, existing))}'
+        raise UserError(root, found, 'correct this path')
+    return existing[0] if existing else None
 
 
 def _child(folder, *names):
@@ -210,7 +212,7 @@ def _child(folder, *names):
 
 
 def _yolo_split(root, places, names=None):
-    """Split of folders of images, or of text files that list images. names: see ``Split``."""
+    """SplitFiles of folders of images, or of text files that list images. names: see ``SplitFiles``."""
     files, folders = [], []
     for place in places:
         if place.is_dir():
@@ -222,7 +224,9 @@ def _yolo_split(root, places, names=None):
         _refuse_missing(place, missing, f'of its {len(images)} images are not there')
         files += [_labels_of(image.parent) / f'{image.stem}.txt' for image in images.values()]
         folders += [image.parent for image in images.values()]
-    return Split('yolo', [f for f in files if f.is_file()], list(dict.fromkeys(folders)), names)
+    return SplitFiles(
+        'yolo', [f for f in files if f.is_file()], list(dict.fromkeys(folders)), names
+    )
 
 
 def _refuse_missing(path, names, what):
@@ -239,7 +243,7 @@ def _labels_of(folder):
 
 
 def _in_lists(root, split):
-    """Split of CVAT's YOLO (train.txt lists images) or Pascal VOC (ImageSets/Main/train.txt lists stems)."""
+    """SplitFiles of CVAT's YOLO (train.txt lists images) or Pascal VOC (ImageSets/Main/train.txt lists stems)."""
     lists = [f'{name}.txt' for name in NAMES[split]]
     voc, yolo = _child(root / 'ImageSets/Main', *lists), _child(root, *lists)
     if voc:
@@ -249,12 +253,12 @@ def _in_lists(root, split):
         files = [f if f.is_file() else s for f, s in zip(files, short)]
         missing = [file.stem for file in files if not file.is_file()]
         _refuse_missing(voc, missing, 'images without a file in Annotations')
-        return Split('voc', files, [root / 'JPEGImages'])
+        return SplitFiles('voc', files, [root / 'JPEGImages'])
     return _yolo_split(root, [yolo]) if yolo and (root / 'obj.names').is_file() else None
 
 
 def _in_folders(root, split):
-    """Split of a folder below the root or below its images/ and labels/, or of COCO's own layout."""
+    """SplitFiles of a folder below the root or below its images/ and labels/, or of COCO's own layout."""
     folders = [*sorted(root.iterdir()), *sorted(root.glob('images/*'))]
     folders = [path for path in folders if path.is_dir()]
     places = [path for path in folders if path.name.casefold() in NAMES[split]]
@@ -266,7 +270,7 @@ def _in_folders(root, split):
         raise UserError(root, found, 'move all but one away, or join them')
     if labels:
         ((images, folder),) = labels.items()
-        return Split(*detect(folder), [images])
+        return SplitFiles(*detect(folder), [images])
     files = [*root.glob('*.json'), *root.glob('annotations/*.json')]
     files = [f for f in files if {*re.findall('[a-z]+', f.stem.casefold())} & {*NAMES[split]}]
     files = [file for file in files if not is_own(file) and kind_of(file) == 'coco']
@@ -276,9 +280,9 @@ def _in_folders(root, split):
     if not files:
         return None
     target, common = root / split, _child(root, 'images') or root
-    found = [path for path in folders if path.name.casefold().startswith(split)]
+    images = [path for path in folders if path.name.casefold().startswith(split)]
     # The images in ``target`` may be links to others, which this command made.
     names = [path.relative_to(target) for path in files_of(target, SUFFIXES)]
-    if found != [target] or all((common / name).is_file() for name in names):
-        found = [path for path in found if path != target] or [common]
-    return Split('coco', files, found)
+    if images != [target] or all((common / name).is_file() for name in names):
+        images = [path for path in images if path != target] or [common]
+    return SplitFiles('coco', files, images)

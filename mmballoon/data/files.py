@@ -34,8 +34,8 @@ def replace_files(contents):
                     os.replace(old[path], path) if path in old else path.unlink()
         raise
     finally:
-        for part in old.values():
-            part.unlink(missing_ok=True)
+        for copy in old.values():
+            copy.unlink(missing_ok=True)
 
 
 def _link(source, path):

@@ -106,7 +106,7 @@ def read_yolo(files, class_names, about):
             # A list of names in the dataset itself; another YAML file may divide it in another way.
             text = source and source.suffix not in ('.yaml', '.yml') and names != mapping['names']
             if text and path.parent.resolve() in source.resolve().parents:
-                first, second = (', '.join(found.values()) for found in (names, mapping['names']))
+                first, second = (', '.join(each.values()) for each in (names, mapping['names']))
                 found = f'{first}, but {path} names {second}'
                 raise UserError(source, found, 'correct one of them, or remove it')
         lists = dict.fromkeys(lists, (path, mapping['names'], mapping['keypoints']))
@@ -128,9 +128,10 @@ def _yolo_object(line, path, source, names, keypoints):
     number, *values = map(float, line.split())
     if not number.is_integer():
         raise ValueError('a class is a whole number')
-    visible = {*values[6::3]} if len(values) % 3 == 1 else set()  # of keypoints: 0, 1 or 2
-    shown = visible and visible <= {0, 1, 2} and (2 in visible or len(values) % 2)
-    if shown or (keypoints and len(values) == 4 + keypoints):
+    # Keypoints follow a box as x, y and 0, 1 or 2, which says whether they are visible.
+    visible = {*values[6::3]} if len(values) % 3 == 1 else set()
+    has_keypoints = visible and visible <= {0, 1, 2} and (2 in visible or len(values) % 2)
+    if has_keypoints or (keypoints and len(values) == 4 + keypoints):
         values = values[:4]
     if values and not -1 <= min(values) <= max(values) <= 2:  # a box may reach out of the image
         raise Skip('broken: the numbers are not from 0 to 1, as shares of the image', short(line))
@@ -153,16 +154,16 @@ def _yolo_object(line, path, source, names, keypoints):
 
 def _yolo_names(folder):
     """(file, {number: class name}, how many numbers of each object are for keypoints)"""
-    found, keypoints = (None, {}), 0
+    chosen, keypoints = (None, {}), 0
     for place in (folder, *list(folder.resolve().parents)[:3]):
         lists = sorted(path for end in ('names', 'labels') for path in place.glob(f'*.{end}'))
         for path in (place / 'classes.txt', *lists):
-            if path.is_file() and not found[0]:
-                found = path, {i: name for i, name in enumerate(read_lines(path)) if name}
+            if path.is_file() and not chosen[0]:
+                chosen = path, {i: name for i, name in enumerate(read_lines(path)) if name}
         for path, about in yaml_files(place):
-            found = found if found[0] else (path, about['names'])
+            chosen = chosen if chosen[0] else (path, about['names'])
             keypoints = keypoints or about['keypoints']
-    return *found, keypoints
+    return *chosen, keypoints
 
 
 def yaml_files(folder):

@@ -78,17 +78,17 @@ class ImageFolder:
         inside = not path.is_absolute() and '..' not in path.parts and '\0' not in name
         if label is None and inside and (self.base / path).is_file():
             return [str(path)]
-        found = by_name.get(_key(name), []) if name else []
+        paths = by_name.get(_key(name), []) if name else []
         if label is not None:
             same_stem = by_stem.get(_key(label.stem), [])
-            found = [path for path in same_stem if path in found] or same_stem or found
-        if len(found) > 1:
+            paths = [path for path in same_stem if path in paths] or same_stem or paths
+        if len(paths) > 1:
             known = Counter(_folders(name)) + Counter(_folders(str(label or '')))
-            shared = [(Counter(_folders(path)) & known).total() for path in found]
-            found = [path for path, count in zip(found, shared) if count == max(shared)]
-            if all((self.base / path).samefile(self.base / found[0]) for path in found):
-                found = [min(found, key=lambda path: path.count('/'))]  # the others are links to it
-        return found
+            shared = [(Counter(_folders(path)) & known).total() for path in paths]
+            paths = [path for path, count in zip(paths, shared) if count == max(shared)]
+            if all((self.base / path).samefile(self.base / paths[0]) for path in paths):
+                paths = [min(paths, key=lambda path: path.count('/'))]  # the others are links to it
+        return paths
 
     def images(self) -> list[str]:
         """The paths of all image files in the folders."""

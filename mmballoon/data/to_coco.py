@@ -55,7 +55,7 @@ def to_coco(source, entries, classes, class_attribute=None, drop_empty=False) ->
             try:
                 kept.append(_annotation(region, size, name, classes))
             except Skip as skip:
-                reason, value = (*skip.args, '')[:2]
+                reason, value = (*skip.args, '')[:2]  # not every Skip says what the file has there
                 where = f"image '{entry.filename}', region {number}"
                 where += f', found {value}' if value else ''
                 tally.skipped.setdefault(reason, []).append(where)

@@ -80,9 +80,10 @@ def _dump(value):
 
 def _read(text):
     """(settings, attributes, {key: text of the entry}) of JSON of VIA 1 or 2."""
-    parts = dict(_members(text))
-    is_project = all(name in parts for name in PARTS)
-    entries = dict(_members(parts[PARTS[1]])) if is_project else parts
+    members = dict(_members(text))
+    is_project = all(name in members for name in PARTS)
+    settings, images, attributes = map(members.get, PARTS) if is_project else ('{}', text, '{}')
+    entries = dict(_members(images))
     if 'filename' in entries:  # a file with a single entry
         entries = {json.loads(entries['filename']): text.strip()}
     for key, entry in entries.items():
@@ -92,22 +93,21 @@ def _read(text):
             regions = list(regions.values()) if isinstance(regions, dict) else regions
             entry = dict(size=-1, file_attributes={}) | entry | dict(regions=regions)
             entries[key] = _dump(entry)
-    settings, attributes = (json.loads(parts[PARTS[i]]) if is_project else {} for i in (0, 2))
-    return settings, attributes, entries
+    return json.loads(settings), json.loads(attributes), entries
 
 
 def _members(text):
     """[(key, text of the value)] of a JSON object: texts, so that a value keeps its bytes."""
     decode = json.JSONDecoder().raw_decode
-    found, at = [], SPACE.match(text, text.index('{') + 1).end()
+    members, at = [], SPACE.match(text, text.index('{') + 1).end()
     while text[at] != '}':
         key, at = decode(text, at)
         start = SPACE.match(text, text.index(':', at) + 1).end()
         at = decode(text, start)[1]
-        found.append((key, text[start:at]))
+        members.append((key, text[start:at]))
         at = SPACE.match(text, at).end()
         at = SPACE.match(text, at + 1).end() if text[at] == ',' else at
-    return found
+    return members
 
 
 def _class_ids(described, attribute, classes):

@@ -23,8 +23,8 @@ UNEXPECTED = 'install the versions of constraints.txt; if they are installed, re
 BEST = 100  # of each image: as many as COCO's metrics see
 
 
-def detect(path, part, runtime=None):
-    """Detections of an exported file on the images of a Part, as COCO result dicts.
+def detect(path, split, runtime=None):
+    """Detections of an exported file on the images of a Split, as COCO result dicts.
 
     Classes are matched by name. It prints which runtime it uses, as ``Detector`` chooses it.
     """
@@ -32,12 +32,12 @@ def detect(path, part, runtime=None):
 
     detector = Detector(str(path), runtime=runtime)
     print(f'{path}: runs in {detector.name}')
-    classes, names = detector.metadata['classes'], part.names.values()
+    classes, names = detector.metadata['classes'], split.names.values()
     if not set(classes) & set(names):
         reason = f'it detects {", ".join(classes)}, and the config has {", ".join(names)}'
         raise UserError(path, reason, 'use the config that the file was exported with')
-    detected = {key: detector(read_image(file)) for file, key in image_files(part).items()}
-    return to_results(part, detected, classes)
+    detected = {key: detector(read_image(file)) for file, key in image_files(split).items()}
+    return to_results(split, detected, classes)
 
 
 def check(model, detector, files=None):
@@ -72,8 +72,8 @@ def compare(model, detector, files=None):
     """
     from mmdet.apis import inference_detector
 
-    part = None if files else load_split(model.cfg.val_dataloader.dataset)
-    files, metadata = files or list(image_files(part)), detector.metadata
+    split = None if files else load_split(model.cfg.val_dataloader.dataset)
+    files, metadata = files or list(image_files(split)), detector.metadata
     masks = 'mask_thr' in metadata
     columns = ['bboxes', 'scores', 'labels'] + ['masks'] * masks
     results, rows = [], []
@@ -93,9 +93,9 @@ def compare(model, detector, files=None):
     figures += f' and of the scores within {score:.2g}'
     if masks:
         figures += f', of the masks with an IoU of {1 - mask:.3f} or more'
-    if part:
-        truth, sides = hotcoco.COCO(to_coco(part)), zip(*results)
-        sides = [to_results(part, dict(zip(part.images, s)), metadata['classes']) for s in sides]
+    if split:
+        truth, sides = hotcoco.COCO(to_coco(split)), zip(*results)
+        sides = [to_results(split, dict(zip(split.images, s)), metadata['classes']) for s in sides]
         maps = [numbers.evaluate(truth, side).get_results()['AP'] for side in sides]
         figures += f', mAP {maps[0]:.3f} in torch and {maps[1]:.3f} in {detector.name}'
         change = abs(round(maps[0], 3) - round(maps[1], 3))  # as MMDetection prints them

@@ -54,7 +54,7 @@ def load_sprites(sources):
     """
     font, sprites = ImageFont.truetype(str(sources / 'NotoColorEmoji.ttf'), 109), {}
     for kind, (folders, emoji) in KINDS.items():
-        found = []
+        cut = []
         files = [
             path
             for folder in folders.split()
@@ -65,15 +65,15 @@ def load_sprites(sources):
         for path in files[:: math.ceil(len(files) / MOST) or 1]:
             with Image.open(path) as picture:
                 if max(picture.size) < 1600:
-                    found.append(trimmed(picture))
+                    cut.append(trimmed(picture))
         for code in code_points(emoji):
             picture = Image.new('RGBA', (140, 140))
             ImageDraw.Draw(picture).text((2, 2), chr(code), font=font, embedded_color=True)
-            found.append(trimmed(picture))
+            cut.append(trimmed(picture))
             files = [sources / 'fluent' / f'{code:x}{end}.webp' for end in ('', '-fe0f')]
-            found += [trimmed(Image.open(path)) for path in files if path.exists()][:1]
-        if found:
-            sprites[kind] = [sprite for sprite in found if sprite is not None]
+            cut += [trimmed(Image.open(path)) for path in files if path.exists()][:1]
+        if cut:
+            sprites[kind] = [sprite for sprite in cut if sprite is not None]
     return sprites
 
 

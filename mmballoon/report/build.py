@@ -37,7 +37,7 @@ PACKAGES = ('hotcoco', 'numpy', 'torch', 'mmengine', 'mmdet')
 def build(args, detect_onnx=None, cross=None, sources=None):
     """Write report.html and report.json for tools/report.py's arguments, and --review; yields lines of text.
 
-    detect_onnx: a function of an exported file and a Part that returns COCO result dicts. For the
+    detect_onnx: a function of an exported file and a Split that returns COCO result dicts. For the
     detections of a cross-validation, cross: what ``mmballoon.report.cross_validation`` says of them, and
     sources: the person's own datasets (configs), from which the folds were made.
     """
@@ -53,15 +53,15 @@ def build(args, detect_onnx=None, cross=None, sources=None):
     for path in files.values():
         if not path.is_file():
             raise UserError(path, 'no such file', 'check the path')
-    part = load_split(cfg.test_dataloader.dataset)
-    ours = detections(cfg, part, args.predictions or args.checkpoint, detect_onnx)
-    other = detections(cfg, part, args.compare, detect_onnx) if args.compare else None
+    split = load_split(cfg.test_dataloader.dataset)
+    ours = detections(cfg, split, args.predictions or args.checkpoint, detect_onnx)
+    other = detections(cfg, split, args.compare, detect_onnx) if args.compare else None
     pipeline = get_test_pipeline_cfg(cfg)
     size = next((int(np.max(step.scale)) for step in pipeline if 'scale' in step), 640)
-    result = numbers.measure(to_coco(part), ours, other, size)
+    result = numbers.measure(to_coco(split), ours, other, size)
     result['made'] = provenance(cfg, files)
     result['cross'] = cross
-    folder, weights = next(iter(image_files(part))).parent, args.checkpoint or Path('CHECKPOINT')
+    folder, weights = next(iter(image_files(split))).parent, args.checkpoint or Path('CHECKPOINT')
     demo = ['tools/image_demo.py', folder, args.config, '--weights', weights]
     if weights.suffix == '.onnx':
         demo = ['tools/onnx_demo.py', folder, weights]
@@ -70,26 +70,26 @@ def build(args, detect_onnx=None, cross=None, sources=None):
         threshold = shlex.quote(str(args.out / 'report.json'))
     demo = shlex.join(map(str, demo))
     result['use'] = f'python {demo} \\\n    --pred-score-thr {threshold}'
-    parts, wrong = [part], []
+    splits, wrong = [split], []
     with contextlib.suppress(UserError, AttributeError):  # no COCO file for training here
-        parts.insert(0, load_split(cfg.train_dataloader.dataset))
-        if parts[0].name == part.name:  # else what is in both splits looks as if in one
-            parts[0].name += ' (train)'
-    result['findings'] = list(checks.findings(parts, size))
+        splits.insert(0, load_split(cfg.train_dataloader.dataset))
+        if splits[0].name == split.name:  # else what is in both splits looks as if in one
+            splits[0].name += ' (train)'
+    result['findings'] = list(checks.findings(splits, size))
     if args.checkpoint and args.checkpoint.suffix != '.onnx' and not args.predictions:
         meta = CheckpointLoader.load_checkpoint(str(args.checkpoint), 'cpu').get('meta', {})
         wrong = check_checkpoint(cfg, meta.get('dataset_meta') or {})
-    wrong += [problem for part in parts for problem in part.problems]
+    wrong += [problem for split in splits for problem in split.problems]
     result['findings'] += [f'wrong: {line}' for line in wrong]
     curves = args.checkpoint and data_url(args.checkpoint.with_name('curves.png'), 1400)
     plain = datasets(cfg.test_dataloader.dataset)
     colors = plain[0].get('metainfo', {}).get('palette')
     texts = {
-        args.out / 'report.html': render(result, part, args.lang, colors, curves),
+        args.out / 'report.html': render(result, split, args.lang, colors, curves),
         args.out / 'report.json': json.dumps(result, indent=1, ensure_ascii=False),
     }
     if args.review:
-        texts[args.review], lines = review.review(args, result, part, sources or plain)
+        texts[args.review], lines = review.review(args, result, split, sources or plain)
         yield from lines
     for path, text in texts.items():
         with atomic_write(path, 'w') as file:
@@ -97,20 +97,20 @@ def build(args, detect_onnx=None, cross=None, sources=None):
         yield f'saved: {path}'
 
 
-def detections(cfg, part, path, detect_onnx):
+def detections(cfg, split, path, detect_onnx):
     """COCO result dicts: read from a file of them, or found with the model in ``path``."""
     if path.suffix == '.onnx':
-        return detect_onnx(path, part)
+        return detect_onnx(path, split)
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         file = path if path.suffix in ('.pkl', '.pickle', '.json') else run_test(cfg, path, folder)
-        rows = read_results(file, part)
-    if foreign := {d['image_id'] for d in rows} - part.images.keys():
+        rows = read_results(file, split)
+    if foreign := {d['image_id'] for d in rows} - split.images.keys():
         reason = f'detections in image {min(foreign)}, which the annotations do not have'
         raise UserError(path, reason, 'detect with this config')
-    if unknown := {d['category_id'] for d in rows} - part.names.keys() - part.left_out:
-        reason = f'category id {min(unknown)}, which the annotations do not have ({[*part.names]})'
+    if unknown := {d['category_id'] for d in rows} - split.names.keys() - split.left_out:
+        reason = f'category id {min(unknown)}, which the annotations do not have ({[*split.names]})'
         raise UserError(path, reason, 'write the category ids of the COCO file')
-    return [d for d in rows if d['category_id'] in part.names]
+    return [d for d in rows if d['category_id'] in split.names]
 
 
 def run_test(cfg, checkpoint, folder):
@@ -156,23 +156,23 @@ def data_url(path, side):
         return 'data:image/jpeg;base64,' + base64.b64encode(data.getvalue()).decode()
 
 
-def render(result, part, lang, colors=None, curves=None):
+def render(result, split, lang, colors=None, curves=None):
     """The page (str) in ``lang``, 'en' or 'zh'. Names of files and classes are escaped as text.
 
     colors: RGB of the first classes, as in the config. A single class has no colour of its own: then
     annotations and detections have one each.
     """
-    side = min(960, round(8000 / max(1, len(part.images)) ** 0.5))  # keeps 500 images below 30 MB
+    side = min(960, round(8000 / max(1, len(split.images)) ** 0.5))  # keeps 500 images below 30 MB
     images = {}
-    for key, image in part.images.items():
+    for key, image in split.images.items():
         counts = result['per_image'].get(key, dict(tp=0, fp=0, fn=0))
         if not any(map(counts.get, ('tp', 'fp', 'fn'))):  # nothing to find, and nothing found
             counts['f1'] = 1.0
-        url, truth = data_url(part.folder / image['file_name'], side), part.boxes.get(key, [])
+        url, truth = data_url(split.folder / image['file_name'], side), split.boxes.get(key, [])
         images[key] = dict(image, url=url, truth=truth, found=[], **counts)
     for detection in result['shown']:
         images[detection['image_id']]['found'].append(detection)
-    colors = map('#%02x%02x%02x'.__mod__, palette(len(part.names), colors))
+    colors = map('#%02x%02x%02x'.__mod__, palette(len(split.names), colors))
     files = PackageLoader('mmballoon', 'report')
     pages = Environment(loader=files, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     return pages.get_template('template.html').render(
@@ -180,8 +180,8 @@ def render(result, part, lang, colors=None, curves=None):
         t=json.loads(files.get_source(pages, f'{lang}.json')[0]),
         lang=lang,
         images=images,
-        names=part.names,
-        colors=dict(zip(part.names, colors)) if len(part.names) > 1 else {},
+        names=split.names,
+        colors=dict(zip(split.names, colors)) if len(split.names) > 1 else {},
         strides=coco.STRIDES,
         curves=curves,
         zip=zip,

@@ -33,37 +33,37 @@ class Restricted(pickle.Unpickler):
         raise pickle.UnpicklingError(f'it holds {module}.{name}, which is no tensor or number')
 
 
-def read_results(path, part):
+def read_results(path, split):
     """Detections of a results.pkl or of a COCO results JSON, as a list of COCO result dicts.
 
     A bbox is [x, y, width, height] in pixels of the image. results.pkl has labels, which are the
-    classes of ``part`` in its order; JSON has category ids, which are those of the COCO file.
+    classes of ``split`` in its order; JSON has category ids, which are those of the COCO file.
     """
     try:
         if path.suffix == '.json':
             return [_row(**row) for row in json.loads(path.read_text(encoding='utf-8'))]
         with open(path, 'rb') as file:
             samples = Restricted(file).load()
-        files, detected = {f.resolve(): key for f, key in image_files(part).items()}, {}
+        files, detected = {f.resolve(): key for f, key in image_files(split).items()}, {}
         for sample in samples:
             instances = sample['pred_instances']
             columns = [instances[name] for name in ('bboxes', 'scores', 'labels')]
-            detected[_image_of(sample, part, files)] = columns
-        missing = part.images.keys() - detected.keys()
+            detected[_image_of(sample, split, files)] = columns
+        missing = split.images.keys() - detected.keys()
         if missing:
-            reason = f'nothing about {len(missing)} of the {len(part.images)} images of the config'
+            reason = f'nothing about {len(missing)} of the {len(split.images)} images of the config'
             raise UserError(path, reason, ANOTHER)
-        return to_results(part, detected, list(part.names.values()))
+        return to_results(split, detected, list(split.names.values()))
     except BROKEN as error:
         found = f'not a file of detections ({type(error).__name__}: {error})'
         advice = 'pass results.pkl of tools/test.py --out, or a COCO results JSON'
         raise UserError(path, found, advice) from None
 
 
-def _image_of(sample, part, files):
+def _image_of(sample, split, files):
     """The image id of one sample of results.pkl: by its id and the file's name, or by its path."""
     key, path = sample['img_id'], Path(sample.get('img_path') or '')
-    if key in part.images and path.name in ('', Path(part.images[key]['file_name']).name):
+    if key in split.images and path.name in ('', Path(split.images[key]['file_name']).name):
         return key
     if path.resolve() not in files:
         raise UserError(path, 'has detections, and is no image of the config', ANOTHER)

@@ -31,14 +31,14 @@ def check(args):
         read_base(args.extend)
 
 
-def review(args, result, part, sources):
+def review(args, result, split, sources):
     """(text of the project, lines for a person) about ``result``, of ``numbers.measure``.
 
     A suspected or missed annotation gets the status ``check``. A detection without an annotation becomes
-    a region with the status ``suggested``, if its score reaches the report's threshold. part: Part of
+    a region with the status ``suggested``, if its score reaches the report's threshold. split: Split of
     the images. sources: the datasets (configs) whose annotations count where there is no --extend.
     """
-    paths = {absolute(path): key for path, key in image_files(part).items()}
+    paths = {absolute(path): key for path, key in image_files(split).items()}
     folder, lost = common_folder(paths), 0
     if args.extend:
         base = read_base(args.extend)
@@ -53,13 +53,13 @@ def review(args, result, part, sources):
     if not entries:
         advice = 'name the file that the annotations come from'
         raise UserError(args.extend, f'none of its images is in {folder}', advice)
-    boxes = {key: _boxes(entry, part.images[key]) for key, entry in entries.items()}
+    boxes = {key: _boxes(entry, split.images[key]) for key, entry in entries.items()}
     titles = resources.files('mmballoon.report').joinpath(f'{args.lang}.json').read_text('utf-8')
     titles = json.loads(titles)['kinds'] | json.loads(titles)['errors']
     changes, unknown = {}, 0  # changes: {image id: {a region's number, or a new one's box: region}}
     rows = [*result['label_errors'], *result['failures']]
     for row in (row for row in rows if row['kind'] != 'double'):
-        key, reason, name = row['image_id'], titles[row['kind']], part.names[row['category_id']]
+        key, reason, name = row['image_id'], titles[row['kind']], split.names[row['category_id']]
         if row['score'] is not None:  # VIA shows it as HTML
             reason += f' {html.escape(name)} {row["score"]:.2f}'
         x, y, width, height = box = (row['truth'] or row)['bbox']
@@ -78,8 +78,8 @@ def review(args, result, part, sources):
         changes.setdefault(key, {}).setdefault(slot, region | dict(reason=reason))
     rows = [(entries[key].filename, -1, found.values()) for key, found in changes.items()]
     shown = common_folder([path for path, key in paths.items() if key in entries])
-    text = via_project(rows, list(part.names.values()), args.class_attribute, shown, base)
-    marks = [region['status'] for found in changes.values() for region in found.values()]
+    text = via_project(rows, list(split.names.values()), args.class_attribute, shown, base)
+    marks = [region['status'] for new in changes.values() for region in new.values()]
     counts = f'{marks.count("check")} annotations to check, {marks.count("suggested")} suggestions'
     lines = [f'{counts}, in {len(changes)} of {len(entries)} images, which come first']
     if unknown:
@@ -97,18 +97,18 @@ def from_coco(sources, paths, folder, class_attribute):
     """
     rows, classes, lost = [], {}, 0
     for plain in sources:
-        part = load_file(plain)
-        classes |= dict.fromkeys(part.names.values())
-        files = {absolute(path): key for path, key in image_files(part).items()}
+        split = load_file(plain)
+        classes |= dict.fromkeys(split.names.values())
+        files = {absolute(path): key for path, key in image_files(split).items()}
         for path, key in files.items():
             if path not in paths:
                 continue
             regions = []
-            for a in part.boxes.get(key, ()):
+            for a in split.boxes.get(key, ()):
                 (x, y, width, height), outlines = a['bbox'], a.get('segmentation') or []
                 single = isinstance(outlines, list) and len(outlines) == 1
                 lost += bool(a.get('iscrowd') or (outlines and not single))
-                region = dict(label=part.names[a['category_id']], box=[x, y, x + width, y + height])
+                region = dict(label=split.names[a['category_id']], box=[x, y, x + width, y + height])
                 regions.append(region | dict(outline=outlines[0] if single else None))
             size = path.stat().st_size if path.is_file() else -1
             rows.append((path.relative_to(folder).as_posix(), size, regions))

@@ -41,7 +41,7 @@ def sources(cfg):
 def prepare(cfg, folder, args, other=None):
     """Deal the images, and write what the trainings need; the user's files stay as they are.
 
-    other: a work directory, to which this one is compared. Returns the Part of all images, and a list of
+    other: a work directory, to which this one is compared. Returns the Split of all images, and a list of
     Training.
 
     Raises:
@@ -56,16 +56,16 @@ def prepare(cfg, folder, args, other=None):
             found = 'datasets inside another dataset, which the folds cannot replace'
             advice = 'let its loaders name plain datasets, or a ConcatDataset of them'
             raise UserError(cfg.filename, found, advice)
-    part = load_split(dict(datasets=sources(cfg)))
-    groups = folds.together(part, args.group)
-    folds.check(part, groups, args.folds, ', '.join(str(annotation_file(d)) for d in sources(cfg)))
-    dealt = folds.deal(part, groups, args.folds, args.seed)
-    image_digests = [digest.hex() for digest, _ in part.hashes.values()]
+    split = load_split(dict(datasets=sources(cfg)))
+    groups = folds.together(split, args.group)
+    folds.check(split, groups, args.folds, ', '.join(str(annotation_file(d)) for d in sources(cfg)))
+    dealt = folds.deal(split, groups, args.folds, args.seed)
+    image_digests = [digest.hex() for digest, _ in split.hashes.values()]
     weights = Path(cfg.get('load_from') or '')
     marker = dict(
         config=_digest(cfg.to_dict()),
-        data=_digest([to_coco(part), str(part.folder), image_digests]),
-        folds=[[part.images[key]['file_name'] for key in fold] for fold in dealt],
+        data=_digest([to_coco(split), str(split.folder), image_digests]),
+        folds=[[split.images[key]['file_name'] for key in fold] for fold in dealt],
         weights=hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else '',
     )
     theirs = _marker(other / 'folds.json') if other else marker
@@ -81,14 +81,14 @@ def prepare(cfg, folder, args, other=None):
     for share in (25, 50, 100) if args.learning_curve else (100,):
         for i, test in enumerate(dealt, start=1):
             rest = [group for group in groups if group[0] not in test]
-            train = sum(folds.deal(part, rest, 4, args.seed)[: share // 25], [])
+            train = sum(folds.deal(split, rest, 4, args.seed)[: share // 25], [])
             run = folder / (f'fold_{i}' if share == 100 else f'fold_{i}_{share}')
-            write_config(cfg, part, run, train, test)
+            write_config(cfg, split, run, train, test)
             steps = cfg.train_cfg.get('max_epochs', 0) * math.ceil(len(train) / batch)
             steps = cfg.train_cfg.get('max_iters') or steps
             trainings.append(Training(run, share, train, test, steps))
-    write_config(cfg, part, folder, [], part.images)
-    return part, trainings
+    write_config(cfg, split, folder, [], split.images)
+    return split, trainings
 
 
 def claim(folder, marker):
@@ -112,7 +112,7 @@ def _marker(file):
         raise UserError(file, 'is of no cross-validation', advice) from None
 
 
-def write_config(cfg, part, run, train, test):
+def write_config(cfg, split, run, train, test):
     """Write config.py and its COCO files into the folder ``run``. train, test: image ids.
 
     The weights of the last epoch count, and nothing is validated: no choice sees an image that is left
@@ -120,12 +120,12 @@ def write_config(cfg, part, run, train, test):
     """
     cfg = copy.deepcopy(cfg)
     cfg.update(val_dataloader=None, val_cfg=None, val_evaluator=None)
-    for split, keys in (('train', {*train}), ('test', {*test})):
+    for name, keys in (('train', {*train}), ('test', {*test})):
         if not keys:
-            cfg[f'{split}_dataloader'] = None
+            cfg[f'{name}_dataloader'] = None
             continue
-        loader, file = cfg[f'{split}_dataloader'], run.resolve() / f'{split}.json'
-        data = to_coco(part)
+        loader, file = cfg[f'{name}_dataloader'], run.resolve() / f'{name}.json'
+        data = to_coco(split)
         for key, items in (('id', 'images'), ('image_id', 'annotations')):
             data[items] = [item for item in data[items] if item[key] in keys]
         mmengine.dump(data, file)
@@ -133,7 +133,7 @@ def write_config(cfg, part, run, train, test):
             loader.dataset = datasets(loader.dataset)[0]
         plain = datasets(loader.dataset)[0]
         plain.pop('indices', None)
-        plain.update(data_root=str(part.folder), ann_file=str(file), data_prefix=dict(img=''))
+        plain.update(data_root=str(split.folder), ann_file=str(file), data_prefix=dict(img=''))
         if not torch.cuda.is_available():  # see EpochSeedHook
             loader.update(num_workers=0, persistent_workers=False)
             loader.pop('prefetch_factor', None)
@@ -206,9 +206,9 @@ def _done(run):
     return max((int(step) for log in logs for step in re.findall(r'"step": (\d+)', log)), default=0)
 
 
-def detections(run, part):
-    """COCO result dicts of a Training in the images that it left out; part: of all images."""
-    own = replace(part, images={key: part.images[key] for key in run.test})
+def detections(run, split):
+    """COCO result dicts of a Training in the images that it left out; split: of all images."""
+    own = replace(split, images={key: split.images[key] for key in run.test})
     return read_results(run.folder / 'results.pkl', own)
 
 

@@ -39,12 +39,12 @@ class CachedCopyPaste(BaseTransform):
     def transform(self, results):
         path, masks = results['img_path'], results.pop('gt_masks').masks
         if path not in self.cut_outs:
-            self.cut_outs[path] = found = []
+            self.cut_outs[path] = cuts = []
             labels, ignored = results['gt_bboxes_labels'], results['gt_ignore_flags']
             for label, polygons, ignore in zip(labels, masks, ignored):
                 cut = None if ignore else cut_out(results['img'], polygons)
                 if cut is not None:
-                    found.append((label, cut))
+                    cuts.append((label, cut))
         if np.random.rand() >= self.prob:
             return results
         pool = [item for items in self.cut_outs.values() for item in items]

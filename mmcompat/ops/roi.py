@@ -90,11 +90,11 @@ def deform_roi_pool(
         cells = cells.flatten(0, 1)  # one box below the other
         # Samples up to one cell outside count as the nearest edge's.
         inside = ((cells >= -1) & (cells <= size)).all(-1)
-        found = F.grid_sample(
+        values = F.grid_sample(
             x[image : image + 1],
             ((2 * cells + 1) / size - 1)[None],
             padding_mode='border',
             align_corners=False,
         )
-        out[k] = F.avg_pool2d(found * inside, (ny, nx)).view(-1, len(k), h, w).transpose(0, 1)
+        out[k] = F.avg_pool2d(values * inside, (ny, nx)).view(-1, len(k), h, w).transpose(0, 1)
     return out.to(input.dtype)

@@ -280,7 +280,7 @@ def test_files_of_one_path_each_have_a_name(tmp_path, capsys):
 def test_pairs_are_found_without_comparing_all(count, bits):
     """Groups of images a few bits apart among others: found as by comparing all with all."""
     from mmballoon.data.checks import pairs
-    from mmballoon.data.coco import Part
+    from mmballoon.data.coco import Split
 
     rng = np.random.default_rng(0)
     rows = rng.integers(0, 2, (count, 256), dtype=np.uint8)
@@ -289,7 +289,7 @@ def test_pairs_are_found_without_comparing_all(count, bits):
         rows[i + 1, rng.choice(256, bits, replace=False)] ^= 1
     images = {i: dict(file_name=str(i)) for i in range(count)}
     hashes = {i: (str(i), np.packbits(row).tobytes()) for i, row in enumerate(rows)}
-    same, near = pairs([Part('train', None, images, {}, {}, hashes=hashes)])
+    same, near = pairs([Split('train', None, images, {}, {}, hashes=hashes)])
     distance = (rows[:, None] != rows[None]).sum(2)
     expected = {(i, j, distance[i, j]) for i, j in np.argwhere(np.triu(distance <= 26, 1))}
     assert same == [] and len(expected) == count // 4
@@ -298,12 +298,12 @@ def test_pairs_are_found_without_comparing_all(count, bits):
 
 def test_images_that_are_all_alike_are_fewer_pairs_than_images():
     from mmballoon.data.checks import pairs
-    from mmballoon.data.coco import Part
+    from mmballoon.data.coco import Split
 
     images = {i: dict(file_name=str(i)) for i in range(3000)}
     zeros = bytes(32)
-    alike = Part('a', None, images, {}, {}, hashes={i: ('digest', zeros) for i in images})
-    near = Part('b', None, images, {}, {}, hashes={i: (str(i), zeros) for i in images})
+    alike = Split('a', None, images, {}, {}, hashes={i: ('digest', zeros) for i in images})
+    near = Split('b', None, images, {}, {}, hashes={i: (str(i), zeros) for i in images})
     same, close = pairs([alike, near])
     assert (len(same), len(close)) == (2999, 3000)
 

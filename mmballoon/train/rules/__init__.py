@@ -19,11 +19,11 @@ def instead(owner, *names):
     with what was there as its first argument. owner: a class or a module.
     """
 
-    def note(function):
+    def decorate(function):
         _replacements[function.__module__] += [(owner, name, function) for name in names]
         return function
 
-    return note
+    return decorate
 
 
 def _replace(owner, name, function):

@@ -90,13 +90,13 @@ def check(cfg, *splits):
         UserError: two categories of one name, or a split with none of the config's classes.
     """
     files = {split: coco_files(cfg, split) for split in splits}
-    for found in files.values():
-        names, classes = category_names(found), {name for file in found for name in file.classes}
+    for group in files.values():
+        names, classes = category_names(group), {name for file in group for name in file.classes}
         if names and not names & classes:
-            what = f'its categories are {_list(names)}, the classes of the config {_list(classes)}'
+            found = f'its categories are {_list(names)}, the classes of the config {_list(classes)}'
             advice = "name them in metainfo['classes'] of the config, or correct the file"
-            raise UserError(found[0].path, what, advice)
-    everything = list({file.path: file for found in files.values() for file in found}.values())
+            raise UserError(group[0].path, found, advice)
+    everything = list({file.path: file for group in files.values() for file in group}.values())
     classes = dict.fromkeys(name for file in everything for name in file.classes)
     names, lines = category_names(everything), []
     if not names >= set(classes):  # the others may be in a split that was not asked for

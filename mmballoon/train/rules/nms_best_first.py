@@ -20,7 +20,7 @@ def _best_first(original, self, results, cfg, rescale=False, with_nms=True, img_
     plain = with_nms and (cfg.get('nms') or {}).get('type') == 'nms'
     if plain and 0 < wanted * FACTOR < len(results) and 'score_factors' not in results:
         order = results.scores.sort(descending=True, stable=True).indices
-        found = original(self, results[order[: wanted * FACTOR]], cfg, **options)
-        if len(found) == wanted:
-            return found
+        kept = original(self, results[order[: wanted * FACTOR]], cfg, **options)
+        if len(kept) == wanted:
+            return kept
     return original(self, results, cfg, **options)

@@ -112,11 +112,11 @@ def _follow_config(runner, schedulers, settings):
                     scheduler.step()
     old = runner.message_hub.runtime_info  # the checkpoint's
     epochs, iterations = old.get('max_epochs') or 1, old.get('max_iters') or 0
-    length = 'iterations per epoch (by the batch size and the number of images)'
+    per_epoch = 'iterations per epoch (by the batch size and the number of images)'
     rates = [max(g.get('initial_lr', g['lr']) for g in some) for some in (resumed, groups)]
     rows = (
         ('max_epochs', epochs, runner.max_epochs),
-        (length, iterations // epochs, runner.max_iters // runner.max_epochs),
+        (per_epoch, iterations // epochs, runner.max_iters // runner.max_epochs),
         ('learning rate', *rates),
     )
     changed = [f'{name} was {was:g}, now {now:g}' for name, was, now in rows if was != now]

@@ -112,14 +112,14 @@ def _download(address, cached, expected, progress):
 
 
 def _verify(path, name, advice):
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
     expected = SHA256.get(name)
-    if expected and found != expected:
-        raise UserError(path, f'its sha256 is {found}, expected {expected}', advice)
+    if expected and digest != expected:
+        raise UserError(path, f'its sha256 is {digest}, expected {expected}', advice)
     # OpenMMLab and torch put the first digits into the name; others put a date there.
     promised = re.search(r'-(?!20\d{6}\.)([0-9a-f]{8,64})\.\w+$', name)
-    if promised and not found.startswith(promised[1]):
-        differs = f'the name ends with {promised[1]}, but the sha256 begins with {found[:8]}'
+    if promised and not digest.startswith(promised[1]):
+        differs = f'the name ends with {promised[1]}, but the sha256 begins with {digest[:8]}'
         print_log(f'{path}: {differs}', 'current')
 
 
@@ -127,11 +127,11 @@ def mismatches(model, weights):
     """Names of the tensors of a state dict that ``weights`` does not fill; a text about a shape, or ''."""
     names, shapes = [], ''
     for name, value in model.items():
-        found = getattr(weights.get(name), 'shape', None)
-        if found != value.shape and not name.endswith('num_batches_tracked'):
+        shape = getattr(weights.get(name), 'shape', None)
+        if shape != value.shape and not name.endswith('num_batches_tracked'):
             names.append(name)
-            if found and not shapes:
-                shapes = f'{tuple(found)} in the checkpoint, {tuple(value.shape)} in the model'
+            if shape and not shapes:
+                shapes = f'{tuple(shape)} in the checkpoint, {tuple(value.shape)} in the model'
     return names, shapes
 
 

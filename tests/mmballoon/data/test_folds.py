@@ -6,11 +6,11 @@ from PIL import Image
 
 from mmballoon.cli import UserError
 from mmballoon.data import folds
-from mmballoon.data.coco import Part
+from mmballoon.data.coco import Split
 
 
 def make_part(folder, counts, pictures=None):
-    """A Part with an image for each list of class ids in ``counts``, in files of random noise."""
+    """A Split with an image for each list of class ids in ``counts``, in files of random noise."""
     images, boxes = {}, {}
     for key, classes in enumerate(counts, start=1):
         images[key] = dict(id=key, file_name=f'{key:02}.png', width=32, height=32)
@@ -19,7 +19,7 @@ def make_part(folder, counts, pictures=None):
             seed = (pictures or {}).get(key, key)
             pixels = np.random.default_rng(seed).integers(0, 256, (32, 32, 3), np.uint8)
             Image.fromarray(pixels).save(folder / f'{key:02}.png')
-    return Part('all', folder, images, boxes, {1: 'red', 2: 'blue'})
+    return Split('all', folder, images, boxes, {1: 'red', 2: 'blue'})
 
 
 @pytest.mark.parametrize('seed', range(5))
