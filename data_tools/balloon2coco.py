@@ -14,10 +14,9 @@ the box; an image without regions is kept as a negative. The same input gives th
 is written before everything has been converted.
 """
 
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from mmballoon.cli import report_errors
+from mmballoon.cli import make_parser, report_errors
 from mmballoon.data.convert import SPLITS, Source, convert, data_root, parse_arguments
 from mmballoon.data.via import find_annotation, read_via
 
@@ -31,7 +30,7 @@ def source_of(annotation, images=None):
 
 
 def parse_args(argv=None):
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add('annotation', nargs='?', type=Path, help='VIA file or folder (default: train/ and val/)')
     add('images', nargs='?', type=Path, help='folder of its images, if elsewhere')

@@ -13,17 +13,16 @@ programs are taken as they are; where import_annotations.py would mend them, a l
 
 import os
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections import Counter
 from pathlib import Path
 
-from mmballoon.cli import UserError, report_errors
+from mmballoon.cli import UserError, make_parser, report_errors
 from mmballoon.data.checks import contact_sheet, findings
 from mmballoon.data.coco import load
 
 
 def parse_args(argv=None):
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     root = Path(os.environ.get('BALLOON_ROOT') or 'data/balloon')
     files, out = [root / 'coco_train.json', root / 'coco_val.json'], Path('outputs/check')
     about = 'COCO files ($BALLOON_ROOT/coco_{train,val}.json)'

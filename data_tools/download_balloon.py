@@ -16,12 +16,11 @@ import shutil
 import sys
 import urllib.request
 import zipfile
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from tqdm import tqdm
 
-from mmballoon.cli import UserError, report_errors
+from mmballoon.cli import UserError, make_parser, report_errors
 from mmballoon.data.files import added_files
 from mmballoon.data.via import parse_via
 
@@ -87,7 +86,7 @@ def download(urls):
 
 
 def parse_args(argv=None):
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     root = Path(os.environ.get('BALLOON_ROOT') or 'data/balloon')
     parser.add_argument('--data-root', type=Path, default=root, help='target (%(default)s)')
     add = parser.add_mutually_exclusive_group().add_argument

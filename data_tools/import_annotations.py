@@ -14,17 +14,16 @@ Everything else is as in balloon2coco.py. mmballoon/data/formats.py says what ea
 """
 
 import os
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from mmballoon.cli import UserError, report_errors
+from mmballoon.cli import UserError, make_parser, report_errors
 from mmballoon.data.convert import Source, convert, data_root, parse_arguments
 from mmballoon.data.detect import SplitFiles, detect, find_splits
 from mmballoon.data.formats import READERS
 
 
 def parse_args(argv=None):
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add('annotation', type=Path, help='dataset, folder of annotations, or COCO file')
     add('images', nargs='?', type=Path, help='folder of the images, if elsewhere')

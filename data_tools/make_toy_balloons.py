@@ -9,16 +9,15 @@ almost hidden is not annotated.
 """
 
 import os
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from mmballoon.cli import UserError, report_errors
+from mmballoon.cli import UserError, make_parser, report_errors
 from mmballoon.data.files import added_files
 from mmballoon.render.balloon_images import make_split
 
 
 def parse_args(argv=None):
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     add, out = parser.add_argument, Path(os.environ.get('BALLOON_ROOT') or 'data/toy_balloon')
     add('--out', type=Path, default=out, help='data root to make (%(default)s)')
     add('--train', type=int, default=96, help='training images (%(default)s)')

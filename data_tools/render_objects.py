@@ -8,14 +8,13 @@ SOURCES holds the pictures of things: openclipart/ (clip art), fluent/ (*.webp) 
 """
 
 import json
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from multiprocessing import Pool
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from mmballoon.cli import UserError, report_errors
+from mmballoon.cli import UserError, make_parser, report_errors
 from mmballoon.data.files import added_files
 from mmballoon.data.shapes import polygon_area, polygon_box
 from mmballoon.render.objects import NAMES, load_sprites, render
@@ -58,7 +57,7 @@ def make_split(root, split, count, seed, pool, add):
 
 
 def parse_args(argv=None):
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add('--sources', type=Path, required=True, help='folder of the pictures of things')
     add('--out', type=Path, default=Path('data/objects'), help='new folder to make (%(default)s)')

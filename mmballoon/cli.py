@@ -247,7 +247,13 @@ def _interrupt(error):
     return error
 
 
-# ---- Files
+# ---- Commands and files
+
+
+def make_parser(description):
+    """An ArgumentParser that shows the description, a docstring, with the line breaks that it has."""
+    keep = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(description=description, formatter_class=keep)
 
 
 @contextlib.contextmanager

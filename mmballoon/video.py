@@ -55,8 +55,8 @@ class Source:
             if frame is not None:
                 yield frame, i / self.fps
         start, last, shift = time.monotonic(), 0, 0
-        for i in count() if self.capture else ():
-            read, frame = self.capture.read()
+        for i in count():
+            read, frame = self.capture.read() if self.capture else (False, None)
             if not read:
                 return
             seconds = self.capture.get(cv2.CAP_PROP_POS_MSEC) / 1000

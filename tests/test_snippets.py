@@ -47,7 +47,7 @@ def execute(folder, monkeypatch):
 @pytest.mark.parametrize('file', ['README.md', 'docs/deployment.md'])
 def test_det_inferencer_and_detector(execute, file, capsys):
     for snippet in snippets(file, 'DetInferencer('):
-        found = execute(snippet)['found']
+        found = execute(snippet)['predictions']
         assert len(found) == 2 and found[0]['scores'] == found[1]['scores'] and found[0]['scores']
         assert '\nballoon 0.' in capsys.readouterr().out
     for snippet in snippets(file, ' Detector('):

@@ -25,9 +25,9 @@ METHODS = ['gradcam', 'gradcam++', 'layercam', 'eigencam', 'ablationcam']
 
 
 def parse_args(argv=None):
-    from mmballoon.explain.demo import make_parser
+    from mmballoon.explain.demo import map_parser
 
-    parser = make_parser(__doc__)
+    parser = map_parser(__doc__)
     add = parser.add_argument
     add('--method', default='gradcam', choices=METHODS, help='%(default)s')
     about = 'such as backbone.stage4 or neck.out_convs[0]'

@@ -11,10 +11,9 @@ After a stop, the same command resumes: finished folds are kept. predictions.jso
 has the detections of all images, and report/report.html shows them.
 """
 
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from mmballoon.cli import UserError, report_errors
+from mmballoon.cli import UserError, make_parser, report_errors
 
 
 def parse_args(argv=None):
@@ -22,7 +21,7 @@ def parse_args(argv=None):
 
     from mmballoon.report.review import add_arguments
 
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add('config', help='config file')
     add('--folds', type=int, default=5, help='(%(default)s)')

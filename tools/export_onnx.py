@@ -11,14 +11,13 @@ well, and the file says whether it may be used. docs/deployment.md describes the
 runs it.
 """
 
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from mmballoon.cli import UserError, atomic_write, check_ours, list_images, report_errors
+from mmballoon import cli
 
 
 def parse_args(argv=None):
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser = cli.make_parser(__doc__)
     add, number_type = parser.add_argument, parser.add_mutually_exclusive_group()
     add('config', help='config file')
     add('checkpoint', help='checkpoint file')
@@ -37,9 +36,9 @@ def parse_args(argv=None):
 
 def main(argv=None):
     args = parse_args(argv)
-    with report_errors():
-        check_ours(args.out, '"pad_value": [')  # of onnx_file.describe
-        files = list_images(args.images) if args.images else None
+    with cli.report_errors():
+        cli.check_ours(args.out, '"pad_value": [')  # of onnx_file.describe
+        files = cli.list_images(args.images) if args.images else None
         from mmballoon.train import rules
 
         rules.apply()
@@ -62,14 +61,14 @@ def main(argv=None):
 
             floats, content = content, int8.quantize(content, int8.training_images(model.cfg))
             lines.append(int8.compare_speed(floats, content))
-        with atomic_write(args.out) as file:
+        with cli.atomic_write(args.out) as file:
             file.write(content)
             file.flush()
             try:
                 detector = Detector(file.name, runtime='onnxruntime')
             except ValueError as error:  # no mistake of a person: this file is new
                 where, advice = 'the new file cannot be opened', compare.UNEXPECTED
-                raise UserError(where, error, advice) from None
+                raise cli.UserError(where, error, advice) from None
             figures = compare.check(model, detector, files)
             if not args.int8 and not args.half:
                 agrees, line = compare.check_bfloat16(model, file.name, files)

@@ -17,9 +17,9 @@ from mmballoon.cli import UserError, report_errors
 
 
 def parse_args(argv=None):
-    from mmballoon.explain.demo import make_parser
+    from mmballoon.explain.demo import map_parser
 
-    parser = make_parser(__doc__)
+    parser = map_parser(__doc__)
     add = parser.add_argument
     about = 'such as backbone, neck or neck.out_convs[0] (backbone)'
     add('--target-layers', nargs='+', default=['backbone'], metavar='LAYER', help=about)

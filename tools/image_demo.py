@@ -12,14 +12,13 @@ options for text prompts and chunks are not here: --texts, --custom-entities, --
 --chunked-size.
 """
 
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from mmballoon import cli
 
 
 def parse_args(argv=None):
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser = cli.make_parser(__doc__)
     add = parser.add_argument
     add('inputs', nargs='+', help='image files or folders')
     add('model', help="config file, or the name of a model in MMDetection's zoo")

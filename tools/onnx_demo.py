@@ -12,7 +12,6 @@ copy mmballoon/export/detector.py.
 
 import json
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from mmballoon import cli
 
 
 def parse_args(argv=None):
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser = cli.make_parser(__doc__)
     add = parser.add_argument
     add('inputs', nargs='+', help='image files, folders, videos')
     add('model', help='file of tools/export_onnx.py')

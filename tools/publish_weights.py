@@ -8,10 +8,9 @@ keeps float32.)
 
 import hashlib
 import io
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from mmballoon.cli import UserError, atomic_write, report_errors
+from mmballoon.cli import UserError, atomic_write, make_parser, report_errors
 
 
 def publish(checkpoint):
@@ -33,7 +32,7 @@ def publish(checkpoint):
 
 
 def main(argv=None):
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument('checkpoint', help='checkpoint of tools/train.py')
     parser.add_argument('out', type=Path, help='file to write')
     args = parser.parse_args(argv)

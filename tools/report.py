@@ -10,16 +10,15 @@
 One HTML file that opens without a network, and report.json beside it with the same numbers.
 """
 
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from mmballoon.cli import report_errors
+from mmballoon.cli import make_parser, report_errors
 
 
 def parse_args(argv=None):
     from mmballoon.report.review import add_arguments
 
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add('config', help='config file')
     add('checkpoint', nargs='?', type=Path, help='checkpoint or ONNX file')

@@ -13,14 +13,13 @@ score) over their detections, which is how many of these would be wrong if score
 Images that look like one before them come last. docs/annotating.md has all the steps.
 """
 
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from mmballoon.cli import report_errors
+from mmballoon.cli import make_parser, report_errors
 
 
 def parse_args(argv=None):
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add('images', type=Path, help='folder of the images, with its subfolders')
     add('model', help='config file, or a file of tools/export_onnx.py')

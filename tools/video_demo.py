@@ -9,15 +9,14 @@ av), the file is written in H.264; without it, OpenCV writes VP9, which takes 0.
 1280 x 720. Browsers play both.
 """
 
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from functools import partial
 from pathlib import Path
 
-from mmballoon.cli import UserError, pick_device, report_errors, score_thresholds
+from mmballoon.cli import UserError, make_parser, pick_device, report_errors, score_thresholds
 
 
 def parse_args(argv=None):
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add('video', help='video file, number of a camera, or folder of frames')
     add('config', help='config file')

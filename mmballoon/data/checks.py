@@ -45,9 +45,9 @@ def read_images(split):
             continue
         stated = image['width'], image['height']
         if size != stated:
-            found, wanted = (f'{width} x {height}' for width, height in (size, stated))
-            said = f'{found} pixels, the COCO file says {wanted}'
-            split.problems.append(f'{path}: {said}: {SCALES}')
+            sides, wanted = (f'{width} x {height}' for width, height in (size, stated))
+            found = f'{sides} pixels, the COCO file says {wanted}'
+            split.problems.append(f'{path}: {found}: {SCALES}')
         split.hashes[key] = digest, difference_hash(small)
         if key in shown:
             split.thumbnails[key] = small
@@ -132,8 +132,8 @@ def describe(split, img_size):
     per_class = Counter(split.names[a['category_id']] for a in annotations)
     empty = len(split.images) - len(split.boxes)
     yield f'{split.name}: {len(split.images)} images ({empty} without boxes), {len(annotations)} boxes'
-    counts = ', '.join(f'{name} {per_class[name]}' for name in split.names.values())
-    yield f'  classes          {counts}'
+    classes = ', '.join(f'{name} {per_class[name]}' for name in split.names.values())
+    yield f'  classes          {classes}'
     yield f'  image long side  {long_sides(split.images.values())}'
     if not annotations:
         return
@@ -143,9 +143,9 @@ def describe(split, img_size):
     yield f'  boxes, COCO      {by_area(annotations)}  (area below 32², 96² px, and above)'
     sizes, strides = network_sizes(split, img_size), ', '.join(map(str, STRIDES))
     yield f'  box size at {img_size} px (square root of the box, network input; strides {strides})'
-    counts = np.histogram(sizes, SIZE_EDGES)[0]
-    for low, high, count in zip(SIZE_EDGES, SIZE_EDGES[1:], counts):
-        yield f'    {low:>4} to {high:<4}{count:>6}  ' + '#' * round(40 * count / max(1, *counts))
+    bars = np.histogram(sizes, SIZE_EDGES)[0]
+    for low, high, count in zip(SIZE_EDGES, SIZE_EDGES[1:], bars):
+        yield f'    {low:>4} to {high:<4}{count:>6}  ' + '#' * round(40 * count / max(1, *bars))
     ratios = [a['bbox'][2] / a['bbox'][3] for a in annotations if a['bbox'][3] > 0]
     low, middle, high = np.percentile(ratios or [1], (5, 50, 95))
     yield f'  width / height   {low:.2f} to {high:.2f} (5 % to 95 %), median {middle:.2f}'

@@ -13,7 +13,6 @@ from mmballoon.cli import UserError
 STRIDES = (8, 16, 32)  # RTMDet's
 THUMBNAIL = 240  # pixels
 JOINS = 'python data_tools/import_annotations.py makes them one'
-CONVERT = 'python data_tools/balloon2coco.py'
 IMPORT = 'convert it with python data_tools/import_annotations.py'
 ID, NUMBER = (int, str), {int, float}
 # Table of a COCO file -> what each of its rows must have -> the types that it may have.
@@ -67,7 +66,7 @@ def read_json(path, advice=IMPORT):
         data = json.loads(path.read_bytes())
         _check_rows(data)
     except FileNotFoundError:
-        raise UserError(path, 'no such file', CONVERT) from None
+        raise UserError(path, 'no such file', 'python data_tools/balloon2coco.py') from None
     except (ValueError, RecursionError) as error:
         raise UserError(path, f'not COCO JSON ({error})', advice) from None
     return data

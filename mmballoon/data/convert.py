@@ -62,7 +62,7 @@ class Source:
                 self.findings[RENAMED].append(f"'{entry.filename}' as {name}")
             if entry.size and entry.size != (base / name).stat().st_size:
                 self.findings[CHANGED].append(name)
-            self.findings[RESIZED] += fit(entry, name, self.sizes[name], turn)
+            self.findings[RESIZED] += to_pixels(entry, name, self.sizes[name], turn)
             self.entries.append(replace(entry, filename=name))
         if not self.sizes:
             self._refuse(len(entries))
@@ -102,8 +102,8 @@ class Source:
         return self.options.get(key, {}).get(name, name) or None
 
 
-def fit(entry, name, size, turn):
-    """Bring the regions of an entry to the pixels of its image; returns what was done, [str] or [].
+def to_pixels(entry, name, size, turn):
+    """Turn the coordinates of an entry into pixels of its image; returns what was done, [str] or [].
 
     size: (width, height) of the image as MMDetection sees it. turn: its EXIF orientation.
     """

@@ -49,7 +49,7 @@ def together(split, pattern=None):
         raise UserError(f'{split.problems[0]}; next: python data_tools/check_coco.py')
     ids = {image['file_name']: key for key, image in split.images.items()}
     group = {key: key for key in split.images}
-    links = [(ids[a[1]], ids[b[1]]) for a, b, *_ in sum(checks.pairs([split])[:2], [])]
+    links = [(ids[a[1]], ids[b[1]]) for a, b, _ in sum(checks.pairs([split]), [])]
     try:
         texts = {name: pattern and re.search(pattern, name) for name in ids}
     except re.error as error:

@@ -201,14 +201,11 @@ def _entry(key, value):
     if isinstance(regions, dict):  # VIA 1
         regions = list(regions.values())
     if not isinstance(regions, list):
-        kind = type(regions).__name__
-        raise ValueError(
-            f"image '{name}': regions are of type {kind}, expected a list or a mapping"
-        )
-    parts = [
-        (as_dict(r).get('shape_attributes'), as_dict(r).get('region_attributes')) for r in regions
-    ]
-    return Entry(name, positive(value.get('size')), [make_region(*part) for part in parts])
+        found = f'regions are of type {type(regions).__name__}, expected a list or a mapping'
+        raise ValueError(f"image '{name}': {found}")
+    regions = map(as_dict, regions)
+    regions = [make_region(r.get('shape_attributes'), r.get('region_attributes')) for r in regions]
+    return Entry(name, positive(value.get('size')), regions)
 
 
 def make_region(shape, attributes) -> Region:

@@ -1,19 +1,18 @@
 """What the two map demos share: their arguments, the loop over the images, and the figures."""
 
 import logging
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
 from mmengine.logging import MMLogger
 from tqdm import tqdm
 
-from mmballoon.cli import atomic_write, list_images, pick_device
+from mmballoon.cli import atomic_write, list_images, make_parser, pick_device
 
 
-def make_parser(description):
+def map_parser(description):
     """An ArgumentParser with the arguments that both demos take, named as in MMYOLO."""
-    parser = ArgumentParser(description=description, formatter_class=RawDescriptionHelpFormatter)
+    parser = make_parser(description)
     add = parser.add_argument
     add('img', help='image file, folder or glob pattern')
     add('config', help='config file')

@@ -100,9 +100,7 @@ class Detector:
     def _enlarge(self, logits, scale, height, width):
         """Masks (K, height, width) bool of an image, from logits (K, h, w) of the padded square."""
         size, threshold = self.metadata['size'], self.metadata['mask_thr']
-        whole = [
-            math.ceil(size * (1 / factor)) for factor in scale[:2]
-        ]  # rounded as in MMDetection
+        whole = [math.ceil(size * (1 / factor)) for factor in scale[:2]]  # as MMDetection rounds
         masks = np.zeros((len(logits), height, width), bool)
         for mask, values in zip(masks, logits):
             values = cv2.resize(cv2.resize(values, (size, size)), whole)[:height, :width]

@@ -30,8 +30,8 @@ MIN_VISIBLE = 0.3  # an object of which less is seen is not annotated
 def code_points(text):
     """[int] of code points and ranges in hexadecimal, such as '1f400-1f412 1f43f'."""
     codes = []
-    for part in text.split():
-        first, _, last = part.partition('-')
+    for word in text.split():
+        first, _, last = word.partition('-')
         codes += range(int(first, 16), int(last or first, 16) + 1)
     return codes
 
@@ -166,9 +166,8 @@ def backdrop(rng, width, height):
     image = colors[0] * share + colors[1] * (1 - share)
     if rng.random() < 0.3:  # a table or a floor
         image[int(rng.uniform(0.3, 0.9) * height) :] = colors[2]
-    return np.uint8(
-        np.clip(image + fractal_noise(rng, height, width) * rng.uniform(10, 200), 0, 255)
-    )
+    image = image + fractal_noise(rng, height, width) * rng.uniform(10, 200)
+    return np.uint8(np.clip(image, 0, 255))
 
 
 def place(rng, width, height):
@@ -177,13 +176,13 @@ def place(rng, width, height):
     Half of the images have balloons and a few other objects, the others have other objects only. Their sides
     are spread evenly over their logarithm: as many of 12 to 24 pixels as of 120 to 240.
     """
-    things, others, festive = [], NAMES[1:], rng.random() < 0.5
-    if festive:
+    things, others, with_balloons = [], NAMES[1:], rng.random() < 0.5
+    if with_balloons:
         spots = place_anywhere if rng.random() < 0.35 else place_balloons
         things = [('balloon', *spot) for spot in spots(rng, width, height)]
-    least, most = 12, min(height, width) * (0.35 if festive else 0.8)
+    least, most = 12, min(height, width) * (0.35 if with_balloons else 0.8)
     some = [others[i] for i in rng.integers(0, len(others), rng.integers(1, 5))]  # several times
-    for _ in range(rng.integers(0, 6) if festive else rng.integers(2, 15)):
+    for _ in range(rng.integers(0, 6) if with_balloons else rng.integers(2, 15)):
         names = some if rng.random() < 0.5 else others
         kind, side = names[rng.integers(len(names))], least * (most / least) ** rng.random()
         things.append((kind, rng.uniform(0, width), rng.uniform(0, height), side / 2))

@@ -40,9 +40,9 @@ def metrics(evaluation, other=None):
         value, images = values[name], len(set(objects))
         if other:
             gain = new_values[name] - value
-            ends = difference(gain, new_left_out[name] - left_out[name], images)
+            ends = difference_interval(gain, new_left_out[name] - left_out[name], images)
         else:
-            gain, ends = value, share(value, left_out[name], images, len(objects))
+            gain, ends = value, share_interval(value, left_out[name], images, len(objects))
         rows[name] = dict(value=gain, low=ends[0], high=ends[1]) if value >= 0 else None
     return rows
 
@@ -53,11 +53,11 @@ def f1(counts, images):
     boxes = np.array([2 * row['tp'] + row['fp'] + row['fn'] for row in counts.values()])
     left_out = 2 * (tp.sum() - tp) / np.maximum(1, boxes.sum() - boxes)
     value = 2 * tp.sum() / max(1, boxes.sum())
-    low, high = share(value, left_out, images, boxes.sum() / 2)
+    low, high = share_interval(value, left_out, images, boxes.sum() / 2)
     return dict(value=float(value), low=low, high=high)
 
 
-def share(value, left_out, images, objects):
+def share_interval(value, left_out, images, objects):
     """(low, high) of a value from 0 to 1, or (None, None) for too few images.
 
     left_out: (G,) the values without each image or group. images: how many have objects.
@@ -72,8 +72,8 @@ def share(value, left_out, images, objects):
     return min(value, float(expit(center - half))), max(value, float(expit(center + half)))
 
 
-def difference(value, left_out, images):
-    """(low, high) of a difference of two such values; see ``share``."""
+def difference_interval(value, left_out, images):
+    """(low, high) of a difference of two such values; see ``share_interval``."""
     if images < MIN_IMAGES:
         return None, None
     half = _half_width(left_out, images)

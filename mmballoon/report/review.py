@@ -76,7 +76,7 @@ def review(args, result, split, sources):
         else:
             continue
         changes.setdefault(key, {}).setdefault(slot, region | dict(reason=reason))
-    rows = [(entries[key].filename, -1, found.values()) for key, found in changes.items()]
+    rows = [(entries[key].filename, -1, new.values()) for key, new in changes.items()]
     shown = common_folder([path for path, key in paths.items() if key in entries])
     text = via_project(rows, list(split.names.values()), args.class_attribute, shown, base)
     marks = [region['status'] for new in changes.values() for region in new.values()]
@@ -108,8 +108,8 @@ def from_coco(sources, paths, folder, class_attribute):
                 (x, y, width, height), outlines = a['bbox'], a.get('segmentation') or []
                 single = isinstance(outlines, list) and len(outlines) == 1
                 lost += bool(a.get('iscrowd') or (outlines and not single))
-                region = dict(label=split.names[a['category_id']], box=[x, y, x + width, y + height])
-                regions.append(region | dict(outline=outlines[0] if single else None))
+                box, name = [x, y, x + width, y + height], split.names[a['category_id']]
+                regions.append(dict(label=name, box=box, outline=outlines[0] if single else None))
             size = path.stat().st_size if path.is_file() else -1
             rows.append((path.relative_to(folder).as_posix(), size, regions))
     return via_project(rows, list(classes), class_attribute, folder), lost

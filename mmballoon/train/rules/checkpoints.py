@@ -31,10 +31,9 @@ def _put(put, self, obj, filepath):
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        raise UserError(
-            f'{filepath}: no space left on the disk for {len(obj) / 1e6:.1f} MB; next: free some space. '
-            'Earlier checkpoints are whole, and --resume continues from the last one'
-        ) from error
+        found = f'no space left on the disk for {len(obj) / 1e6:.1f} MB'
+        whole = 'Earlier checkpoints are whole, and --resume continues from the last one'
+        raise UserError(filepath, found, f'free some space. {whole}') from error
 
 
 @instead(LocalBackend, 'put_text')

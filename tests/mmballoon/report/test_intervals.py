@@ -13,14 +13,14 @@ def test_the_mean_of_numbers_on_paper():
     """16 images of value 0 or 1: mean 0.5, standard error 0.5 / sqrt(15); Student's t of 15 is 2.1314."""
     values = np.array([0, 1] * 8)
     left_out = (values.sum() - values) / 15
-    low, high = intervals.difference(0.5, left_out, 16)
+    low, high = intervals.difference_interval(0.5, left_out, 16)
     assert (low, high) == pytest.approx((0.5 - 2.1314 * 0.1291, 0.5 + 2.1314 * 0.1291), abs=1e-4)
 
 
 def test_one_image_that_decides_everything_has_few_degrees_of_freedom():
     values = np.array([1] + [0] * 15)
     left_out = (values.sum() - values) / 15
-    low, high = intervals.difference(1 / 16, left_out, 16)
+    low, high = intervals.difference_interval(1 / 16, left_out, 16)
     assert (high - low) / 2 > 3 * 2.1314 / 16 / 3  # the error is 1 / 16; t of 2.3 is 3.8
     assert (high - low) / 2 == pytest.approx(3.8 / 16, rel=0.05)
 
@@ -29,15 +29,15 @@ def test_one_image_that_decides_everything_has_few_degrees_of_freedom():
 def test_too_few_images(images, known):
     left_out = np.linspace(0.4, 0.6, images)
     for low, high in (
-        intervals.share(0.5, left_out, images, 30),
-        intervals.difference(0.1, left_out, images),
+        intervals.share_interval(0.5, left_out, images, 30),
+        intervals.difference_interval(0.1, left_out, images),
     ):
         assert (low is not None and high is not None) == known
 
 
 @pytest.mark.parametrize('value', [0.0, 0.5, 1.0])
 def test_all_images_alike_are_no_certainty(value):
-    low, high = intervals.share(value, np.full(13, value), 13, 26)
+    low, high = intervals.share_interval(value, np.full(13, value), 13, 26)
     assert 0 <= low <= value <= high <= 1 and high - low > 0.05
 
 
