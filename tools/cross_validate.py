@@ -105,17 +105,17 @@ def main(argv=None):
 
         review.check(args)
         other, needed = args.compare, ('folds.json', 'predictions.json')
-        both = other and other.is_file()  # a config, which is trained, too
-        if other and not both and not all((other / n).is_file() for n in needed):
+        train_other = other and other.is_file()  # a config
+        if other and not train_other and not all((other / n).is_file() for n in needed):
             advice = 'name a config, or a work directory of this command'
             raise UserError(other, 'no finished cross-validation', advice)
         folder = args.work_dir or Path('work_dirs', f'{Path(args.config).stem}_folds')
-        cfg, split, runs = prepare(args.config, folder, args, None if both else other)
-        if both:
+        cfg, split, runs = prepare(args.config, folder, args, None if train_other else other)
+        if train_other:
             other = Path('work_dirs', f'{other.stem}_folds')
             second = prepare(args.compare, other, args, folder)
         detected = detect(folder, split, runs, args)
-        if both:
+        if train_other:
             detect(other, *second[1:], args)
         from mmballoon.report.build import build
         from mmballoon.report.split import to_coco

@@ -71,9 +71,8 @@ def prepare(cfg, folder, args, other=None):
     theirs = _marker(other / 'folds.json') if other else marker
     for key in ('data', 'folds'):
         if theirs.get(key) != marker[key]:
-            raise UserError(
-                other, f'has other {key} than {folder}', f'choose the same {key} for both'
-            )
+            found = f'has other {key} than {folder}'
+            raise UserError(other, found, f'choose the same {key} for both')
     claim(folder, marker)
     cfg = copy.deepcopy(cfg)
     cfg.randomness = dict(dict(seed=args.seed), **cfg.get('randomness', {}))
@@ -181,7 +180,10 @@ def _threads(number, count, at_once):
 
     They depend on nothing else, because the last bits of a result depend on them.
     """
-    return at_once // min(at_once, count - number // at_once * at_once) if at_once > 1 else None
+    if at_once == 1:
+        return None
+    first = number - number % at_once  # of those that run beside it
+    return at_once // min(at_once, count - first)
 
 
 def _start(folder, threads):
