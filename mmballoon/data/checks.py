@@ -216,7 +216,8 @@ def tile(split, key, small):
         color = COLORS[list(split.names).index(a['category_id']) % len(COLORS)]
         x, y, w, h = (v * scale for v in a['bbox'])
         draw.rectangle((x, y, max(x, x + w), max(y, y + h)), outline=color)
-        for ring in a.get('segmentation') or () if isinstance(a.get('segmentation'), list) else ():
+        outlines = a.get('segmentation')
+        for ring in outlines if isinstance(outlines, list) else ():
             points = [v * scale for v in ring]
             draw.line(points + points[:2], fill=color, width=2)
     text = f'{len(split.boxes.get(key, ()))}  {image["file_name"]}'

@@ -170,5 +170,5 @@ def datasets(dataset):
     """The plain datasets (list of dicts) in a dataset of a config: those of a ConcatDataset, or that
     inside a RepeatDataset and the like.
     """
-    inside = dataset.get('datasets') or [dataset[k] for k in ('dataset',) if dataset.get(k)]
-    return [plain for one in inside for plain in datasets(one)] or [dataset]
+    inside = dataset.get('datasets') or [dataset.get('dataset')]
+    return [plain for one in filter(None, inside) for plain in datasets(one)] or [dataset]

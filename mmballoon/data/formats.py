@@ -339,7 +339,7 @@ def read_coco(files):
     (path,) = files
     advice = 'export it again; from VIA as JSON, for data_tools/balloon2coco.py'
     data = coco.read_json(path, advice)
-    for problem in coco.ids_twice(data):
+    if problem := next(coco.ids_twice(data), None):
         raise UserError(path, problem, 'give each its own id')
     names = {category['id']: str(category['name']).strip() for category in data['categories']}
     objects = {image['id']: [] for image in data['images']}

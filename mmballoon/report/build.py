@@ -48,8 +48,8 @@ def build(args, detect_onnx=None, cross=None, sources=None):
     if not (args.out / 'report.json').exists():  # the page of an older release has no mark
         check_ours(args.out / 'report.html', GENERATOR)
     cfg = Config.fromfile(args.config)
-    names = [name for name in ('checkpoint', 'predictions', 'compare') if getattr(args, name)]
-    files = {name: getattr(args, name) for name in names}
+    files = {name: getattr(args, name) for name in ('checkpoint', 'predictions', 'compare')}
+    files = {name: path for name, path in files.items() if path}
     for path in files.values():
         if not path.is_file():
             raise UserError(path, 'no such file', 'check the path')
