@@ -109,8 +109,7 @@ class Writer:
             self.codec = self.writer.codec
             return
         for codec in CODECS:
-            fourcc = cv2.VideoWriter_fourcc(*codec)
-            settings = cv2.CAP_FFMPEG, fourcc, self.fps, self.size
+            settings = cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*codec), self.fps, self.size
             self.writer = cv2.VideoWriter(str(self.path), *settings)
             if self.writer.isOpened():
                 self.codec = codec

@@ -107,10 +107,8 @@ def linked_images(targets: dict[Path, tuple[Path, list[str]]]):
         new = [name for name in names if target / name not in earlier]
         moved = [name for name in new if any(other / name in earlier for other in targets)]
         if moved:
-            print(
-                f'note: {len(moved)} images of {target} were in the other part of an earlier split: '
-                'do not test on them what was trained before'
-            )
+            found = f'{len(moved)} images of {target} were in the other part of an earlier split'
+            print(f'note: {found}: do not test on them what was trained before')
     wanted = {target / name for target, (_, names) in targets.items() for name in names}
     for path in earlier - wanted:
         path.unlink()
@@ -127,8 +125,7 @@ def _own(target, source):
         if not (source / name).is_file():
             raise UserError(target, f'holds {name}', advice)
         if not path.is_symlink() and (source / name).resolve() == path.resolve():
-            found = f'holds {name} itself, and {source} a link to it'
-            raise UserError(target, found, advice)
+            raise UserError(target, f'holds {name} itself, and {source} a link to it', advice)
         if not is_same(path, source / name):
             raise UserError(target, f'holds another {name} than {source}', advice)
     return files

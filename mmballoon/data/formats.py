@@ -233,8 +233,7 @@ def read_voc(files):
 
 def _texts(item):
     """{tag: text} of an object of Pascal VOC, with those of its box and of its attributes (CVAT's)."""
-    parts = (*item, *item.iterfind('bndbox/*'))
-    texts = {part.tag: (part.text or '').strip() for part in parts}
+    texts = {tag.tag: (tag.text or '').strip() for tag in (*item, *item.iterfind('bndbox/*'))}
     for attribute in item.iterfind('attributes/attribute'):
         texts.setdefault(attribute.findtext('name'), attribute.findtext('value'))
     return texts
@@ -337,8 +336,7 @@ def _join_groups(entry, shapes):
 def read_coco(files):
     """COCO JSON of another program: any ids, missing areas and boxes, absolute paths of images."""
     (path,) = files
-    advice = 'export it again; from VIA as JSON, for data_tools/balloon2coco.py'
-    data = coco.read_json(path, advice)
+    data = coco.read_json(path, 'export it again; from VIA as JSON, for data_tools/balloon2coco.py')
     if problem := next(coco.ids_twice(data), None):
         raise UserError(path, problem, 'give each its own id')
     names = {category['id']: str(category['name']).strip() for category in data['categories']}

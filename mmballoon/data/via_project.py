@@ -91,8 +91,7 @@ def _read(text):
         if not isinstance(entry.get('regions'), list) or 'file_attributes' not in entry:  # VIA 1
             regions = entry.get('regions') or []
             regions = list(regions.values()) if isinstance(regions, dict) else regions
-            entry = dict(size=-1, file_attributes={}) | entry | dict(regions=regions)
-            entries[key] = _dump(entry)
+            entries[key] = _dump(dict(size=-1, file_attributes={}) | entry | dict(regions=regions))
     return json.loads(settings), json.loads(attributes), entries
 
 

@@ -68,5 +68,4 @@ def compare_speed(floats, integers, repeats=15):
     before, after = (1000 * statistics.median(column) for column in zip(*times))
     line = f'8-bit integers take {after:.0f} ms per image on this machine ({sides[1].name}), '
     line += f'the file without --int8 {before:.0f} ms ({sides[0].name})'
-    slower = '; next: export without --int8, which is faster here'
-    return line if after < before else line + slower
+    return line if after < before else f'{line}; next: export without --int8, which is faster here'

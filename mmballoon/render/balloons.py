@@ -87,8 +87,7 @@ def place_balloons(rng, width, height):
     else:  # one close to the camera, others at any distance; small ones hover in front
         x, y = rng.uniform(0.2, 0.8) * width, rng.uniform(0.2, 0.8) * height
         close, count = (x, y, side * rng.uniform(0.4, 0.6)), rng.integers(1, 6)
-        others = scatter(rng, width, height, count, lambda: side * 0.05 * 5 ** rng.random())
-        return [close, *others]
+        return [close, *scatter(rng, width, height, count, lambda: side * 0.05 * 5 ** rng.random())]
     return sorted(spots, key=lambda spot: spot[2])
 
 
