@@ -16,7 +16,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from mmballoon.cli import UserError, make_parser, report_errors
+from mmballoon.cli import UserError, make_parser, plain, report_errors
 from mmballoon.data.checks import contact_sheet, findings
 from mmballoon.data.coco import load
 
@@ -58,12 +58,12 @@ def main(argv=None):
         splits = [load(path, folder) for path, folder in zip(args.annotations, folders)]
         name_splits(splits, args.annotations)
         for line in findings(splits, args.img_size, args.masks):
-            print(line)
+            print(plain(line))
         for split in splits:
             print(f'saved: {contact_sheet(split, args.out)}')
         problems = [problem for split in splits for problem in split.problems]
         for problem in problems[:20]:
-            print(f'wrong: {problem}', file=sys.stderr)
+            print(f'wrong: {plain(problem)}', file=sys.stderr)
         if problems:
             files = ', '.join(map(str, args.annotations))
             advice = 'correct the files or annotations and convert again'

@@ -120,10 +120,13 @@ def report_errors():
         line = None if os.environ.get('DEBUG') else explain(error)
         if line is None:
             raise
-        # File names can hold line breaks and other control characters.
-        line = re.sub(r'[\x00-\x1f\x7f]', lambda match: repr(match[0])[1:-1], line)
-        print(f'error: {line}', file=sys.stderr)
+        print(f'error: {plain(line)}', file=sys.stderr)
         raise SystemExit(2) from None  # as argparse does
+
+
+def plain(line):
+    """A line for the screen; names can hold line breaks and other control characters, which are escaped."""
+    return re.sub(r'[\x00-\x1f\x7f-\x9f]', lambda match: repr(match[0])[1:-1], line)
 
 
 def explain(error):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
-from mmballoon.cli import UserError
+from mmballoon.cli import UserError, plain
 from mmballoon.data.coco import BEGINNING, is_own
 from mmballoon.data.files import linked_images, replace_files
 from mmballoon.data.images import TURNED, ImageFolder, read_size
@@ -171,7 +171,7 @@ def convert(args, sources, link=False):
         if without:
             files = ' and '.join(path.stem.removeprefix('coco_') for path in without)
             why = f': all its {skipped} regions were skipped' if skipped else ''
-            print(f"note: class '{name}' has no box in {files}{why}")
+            print(plain(f"note: class '{name}' has no box in {files}{why}"))
     texts = {path: to_json(path, tally.coco) for path, tally in tallies.items()}
     images = {
         path: (source.base, [e.filename for e in entries if e.filename in source.sizes])
@@ -261,7 +261,7 @@ def table(tallies):
     labels = {label for column in columns for label in column}
     labels = [label for line in LINES for label in sorted(labels) if label.startswith(line)]
     rows = [('', [path.stem.removeprefix('coco_') for path in tallies])]
-    rows += [(label, [column[label] for column in columns]) for label in labels]
+    rows += [(plain(label), [column[label] for column in columns]) for label in labels]
     width = max(len(label) for label in labels)
     cells = [f'{label:{width}}' + ''.join(f'  {c!s:>9}' for c in counts) for label, counts in rows]
     return '\n'.join(cells)
@@ -310,7 +310,7 @@ def say(args, tallies, notes):
     if left_out := [name for tally in tallies for name in tally.left_out]:
         lines.append(listed('images left out', left_out))
     for line in dict.fromkeys([*lines, *notes, *(n for source in sources for n in source.notes)]):
-        print(f'note: {line}')
+        print(f'note: {plain(line)}')
     regions = sum(tally.counts['regions'] for tally in tallies)
     clipped = sum(tally.counts['  clipped to the image'] for tally in tallies)
     if clipped > regions / 2:

@@ -6,9 +6,12 @@ import csv
 import io
 import json
 import math
+import os
+import re
 import shutil
 
 import balloon2coco
+import check_coco
 import import_annotations
 import numpy as np
 import pytest
@@ -561,6 +564,24 @@ def test_crowds_that_are_none_are_taken(run, annotations, crowds, taken):
 
 
 # ---- classes
+
+
+@pytest.mark.skipif(os.name == 'nt', reason='Windows has no such file names')
+def test_names_cannot_command_the_terminal(run, tmp_path, capsys):
+    """Names of images, classes and shapes, in what is printed by an import and by a check."""
+    hostile = 'a\x1b[2J\x9b2J\n\r.jpg'
+    images = [(hostile, 100, 50), ('lost' + hostile, 9, 9), ('b.jpg', 200, 100)]
+    found = [dict(image_id=1), dict(image_id=2), dict(image_id=3, bbox=[300, 1, 5, 5])]
+    data = coco(found, images=images, categories=[hostile])
+    case = run({f'i/{hostile}': (200, 100), 'i/b.jpg': (200, 100), 'c.json': data}, 'c.json', 'i')
+    shape = dict(name='\x1b[2J')
+    text = v.via2([v.entry(hostile, shape, (v.RECT, {'k': hostile}))])
+    args = ['i/via.json', '--class-attribute', 'k', '--classes', hostile, 'other']
+    via = run({'i/via.json': text}, *args, main=balloon2coco.main)
+    with pytest.raises(SystemExit):
+        check_coco.main(['c.json', '--images', 'i', '--out', str(tmp_path / 'out')])
+    for out in (case.out, via.out, ''.join(capsys.readouterr())):
+        assert '\\x1b[2J' in out and not re.search('[\x00-\x09\x0b-\x1f\x7f-\x9f]', out), out
 
 
 def test_classes_keep_the_order_of_the_source_and_those_without_a_box(run):

@@ -16,7 +16,7 @@ from mmdet.apis import DetInferencer, inference
 from mmdet.registry import DATASETS
 from mmengine.runner import BaseLoop, Runner
 
-from mmballoon.cli import UserError
+from mmballoon.cli import UserError, plain
 from mmballoon.data.coco import datasets, read_json
 from mmballoon.train.rules import instead
 from mmballoon.train.rules.weights import require_match
@@ -155,7 +155,7 @@ def check_checkpoint(cfg, meta):
 def note(lines):
     """Print lines for a person."""
     for line in lines:
-        print(f'note: {line}', file=sys.stderr)
+        print(f'note: {plain(line)}', file=sys.stderr)
 
 
 def _list(names):
