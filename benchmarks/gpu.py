@@ -224,7 +224,7 @@ def models(args):
     import mmdet.models  # noqa: F401
     import model_zoo
 
-    paths = list(model_zoo.configs().values())[: args.count]
+    paths = [*reversed(model_zoo.configs().values())][: args.count]  # the last is a small one
     with multiprocessing.get_context('fork').Pool(args.processes, maxtasksperchild=1) as pool:
         answer = functools.partial(model_zoo.answer, device=device().type)
         for path, said in zip(paths, pool.imap(answer, paths)):
