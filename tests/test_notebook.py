@@ -50,10 +50,11 @@ def test_it_runs(tmp_path, monkeypatch):
     short = settings.source.replace('EPOCHS = 20', 'EPOCHS = 1').replace('0.5', '0.05')
     assert short.count(' = 1\n') == short.count('0.05') == 1
     settings.source = short
+    rendered, own = '.py --out data/toy', '--train 20 --val 1 '
+    assert sum(cell.source.count(rendered) + cell.source.count(own) for cell in notebook.cells) == 2
     for cell in notebook.cells:  # the smallest set that has the image toy_val_00013.jpg
-        cell.source = cell.source.replace(
-            '.py --out data/toy', '.py --train 8 --val 14 --out data/toy'
-        )
+        cell.source = cell.source.replace(rendered, '.py --train 8 --val 14 --out data/toy')
+        cell.source = cell.source.replace(own, '--train 8 --val 1 ')
     python = Path(os.environ['FORKING_PYTHON'])  # `!python` is this one
     monkeypatch.setenv('PATH', f'{python.parent}{os.pathsep}{os.environ["PATH"]}')
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')

@@ -215,7 +215,9 @@ def tile(split, key, small):
     for a in split.boxes.get(key, ()):
         color = COLORS[list(split.names).index(a['category_id']) % len(COLORS)]
         x, y, w, h = (v * scale for v in a['bbox'])
-        draw.rectangle((x, y, max(x, x + w), max(y, y + h)), outline=color)
+        corners = (x, y, max(x, x + w), max(y, y + h))
+        # Pillow also draws the rows outside of the picture: two billion for the largest boxes.
+        draw.rectangle([min(max(v, -side), 2 * side) for v in corners], outline=color)
         outlines = a.get('segmentation')
         for ring in outlines if isinstance(outlines, list) else ():
             points = [v * scale for v in ring]

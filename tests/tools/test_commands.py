@@ -36,8 +36,8 @@ def test_settings_are_in_the_log_file_and_not_on_the_screen(tiny):
 
 @pytest.mark.slow
 def test_ctrl_c_keeps_finished_epochs_and_says_how_to_go_on(tiny_data, tmp_path):
-    command = [sys.executable, 'tools/train.py', TOY, '--work-dir', str(tmp_path / 'w')]
-    command += ['--cfg-options', 'train_dataloader.num_workers=0']
+    command = [sys.executable, 'tools/train.py', tiny_data.config, '--work-dir', tmp_path / 'w']
+    command += ['--cfg-options', 'train_cfg.max_epochs=99', 'train_dataloader.num_workers=0']
     command += ['train_dataloader.persistent_workers=False']
     env = {**os.environ, **tiny_data.env, 'CUDA_VISIBLE_DEVICES': ''}
     terminal = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)

@@ -126,7 +126,7 @@ def test_killed_twice_gives_the_same_detections(tiny_data, tmp_path, in_process)
         process = subprocess.Popen(list(map(str, command)), cwd=ROOT, env=env)
         while not (killed / f'fold_1/epoch_{epoch}.pth').exists():
             assert process.poll() is None
-            time.sleep(0.1)
+            time.sleep(0.02)  # an epoch takes half a second
         process.send_signal(signal.SIGKILL)
         process.wait()
     run(*command[1:], env=tiny_data.env)

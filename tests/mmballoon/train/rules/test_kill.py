@@ -40,7 +40,7 @@ def test_without_the_rules_something_is_lost(tmp_path):
 def test_sigterm_ends_like_ctrl_c(tiny_data, tmp_path):
     """What Slurm, Kubernetes and a shutdown send."""
     command = [os.environ['FORKING_PYTHON'], 'tools/train.py', tiny_data.config]
-    command += ['--work-dir', tmp_path]
+    command += ['--work-dir', tmp_path, '--cfg-options', 'train_cfg.max_epochs=99']
     env = {**os.environ, **tiny_data.env}
     process = subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True,
                                stdout=subprocess.DEVNULL)  # fmt: skip
