@@ -1,11 +1,12 @@
 # RTMDet-Ins-tiny (boxes and masks) without any download, from the weights that
-# my_rtmdet_tiny_scratch.py trained. Expected: box mAP 0.59, mask mAP 0.57 at the last epoch.
+# my_rtmdet_tiny_scratch.py trained. Expected: box mAP 0.56, mask mAP 0.55 at the last epoch.
 _base_ = ['./my_rtmdet_tiny_scratch.py', './ins_head.py']
 
 load_from = f'work_dirs/my_rtmdet_tiny_scratch/epoch_{_base_.max_epochs}.pth'
 max_epochs = 40
 
 del _base_.model.bbox_head['exp_on_reg']  # the head with masks has no such argument
+_base_.optim_wrapper.paramwise_cfg.pop('custom_keys', None)  # the classes are told apart already
 model = _base_.ins_model
 
 train_pipeline = [  # no copy-paste: CachedCopyPaste drops the masks

@@ -67,8 +67,7 @@ val_evaluator = test_evaluator = dict(ann_file=f'{data_root.rstrip("/")}/coco_va
 stage2_epochs = max(1, max_epochs // 40)  # 5: the last epochs, without mosaic and mixup
 warmup_epochs = max(1, max_epochs // 40)  # 5 x 6 = 30 iterations; the base's 1000 are too long here
 train_cfg = dict(
-    max_epochs=max_epochs,
-    val_interval=max(1, max_epochs // 40),
+    max_epochs=max_epochs, val_interval=max(1, max_epochs // 40),
     dynamic_intervals=[(max_epochs - stage2_epochs, 1)])  # in stage 2, validate every epoch
 optim_wrapper = dict(optimizer=dict(lr=base_lr))
 param_scheduler = [

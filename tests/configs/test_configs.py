@@ -131,11 +131,21 @@ def test_own_classes_are_one_edit_and_rendered_data_shows_balloons(tmp_path, mon
             assert cfg.load_from == f'mmballoon://{",".join(names)}'
         return names
 
+    def told_apart(name):
+        cfg = Config.fromfile(tmp_path / 'configs' / name)
+        return cfg.optim_wrapper.paramwise_cfg.get('custom_keys')
+
     assert classes('my_rtmdet_tiny_toy.py') == ('balloon',)
+    assert told_apart('my_rtmdet_tiny_toy.py') is None
     monkeypatch.setenv('BALLOON_ROOT', 'data/mine')
     for name in ('my_rtmdet_tiny', 'my_rtmdet_tiny_toy', 'my_rtmdet_tiny_scratch'):
         assert classes(f'{name}.py') == ('cat', 'dog')
     assert classes('my_rtmdet_ins_tiny_scratch.py') == ('cat', 'dog')
+    # Several rows of the weights in the package start alike, those of other weights do not.
+    for name in ('my_rtmdet_tiny_toy.py', 'my_rtmdet_tiny_scratch.py'):
+        assert told_apart(name) == {'rtm_cls': {'lr_mult': 30}}
+    for name in ('my_rtmdet_tiny.py', 'my_rtmdet_ins_tiny_scratch.py'):
+        assert told_apart(name) is None
 
 
 def test_options_of_the_command_line_are_as_good_as_an_edit():

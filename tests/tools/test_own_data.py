@@ -76,8 +76,17 @@ def test_three_classes_from_via_to_the_report_without_a_download(tmp_path):
     assert 'No duplicates between train and val' in outputs[1]
     score = re.findall(r'coco/bbox_mAP: ([0-9.]+)', outputs[3])[-1]
     print(f"three classes of one's own: mAP {score}")
-    assert float(score) > 0.3, outputs[3][-1500:]
+    assert float(score) > 0.6, outputs[3][-1500:]
     # README, "How good is it, and where does it fail?"
     done = run('tools/report.py', *commands[3][1:], env=dict(BALLOON_ROOT=root), cwd=tmp_path)
     page = (tmp_path / 'outputs/report/report.html').read_text()
     assert all(f'<bdi>{name}</bdi>' in page for name in NAMES.values()), done.stdout
+    # The figure is one of classes, not of boxes alone: with another name for each object, it falls.
+    file = tmp_path / root / 'coco_val.json'
+    coco = json.loads(file.read_text())
+    for category, name in zip(coco['categories'], ('mug', 'tile', 'ball')):
+        category['name'] = name
+    file.write_text(json.dumps(coco))
+    done = run(*commands[3], env=dict(BALLOON_ROOT=root), cwd=tmp_path)
+    other = re.findall(r'coco/bbox_mAP: ([0-9.]+)', done.stdout)[-1]
+    assert float(other) < float(score) / 2, (score, other)
