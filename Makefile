@@ -106,10 +106,10 @@ boxam-stage4 boxam-neck0 boxam-neck1 boxam-neck2: setup  ## Box AM of one layer,
 	$(PY) tools/boxam_vis_demo.py $(IMG) $(CONFIG) $(CHECKPOINT) --score-thr 0.5 --out-dir outputs/$@ --target-layers \
 	    '$(if $(findstring neck,$@),neck.out_convs[$(patsubst boxam-neck%,%,$@)],backbone.stage4)'
 
-test: lint  ## check style and run the quick tests (5 minutes)
+test: lint  ## check style and run the quick tests (4 minutes)
 	$(PYTEST) -m "not slow"
 
-test-all: lint .venv/other/.installed  ## check style and run all tests but those of make models (about 18 minutes)
+test-all: lint .venv/other/.installed  ## check style and run all tests but those of make models (about 11 minutes)
 	$(PYTEST) -m "not models"
 
 models: setup  ## train a step and detect with each model family of MMDetection (half an hour)
