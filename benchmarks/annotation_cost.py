@@ -8,13 +8,13 @@ count again on the rest.
 """
 
 import json
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 import hotcoco
 import numpy as np
 from common import ROOT, run
 
+from mmballoon.cli import make_parser
 from mmballoon.data.shapes import polygon_box
 from mmballoon.data.via import read_via
 
@@ -96,7 +96,7 @@ def one_round(title, folder, names, seed):
 
 
 def main(argv=None):
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     about = '(%(default)s)'
     parser.add_argument('--work-dir', type=Path, default='work_dirs/annotation_cost', help=about)
     folder = parser.parse_args(argv).work_dir.resolve()

@@ -7,12 +7,12 @@ truth is a cross-validation with 192 training images (4 folds of 256), on the 12
 """
 
 import json
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 import hotcoco
 from common import run
 
+from mmballoon.cli import make_parser
 from mmballoon.report.numbers import evaluate
 
 IMAGES = dict(train=96, val=32)  # together four folds of 32
@@ -47,7 +47,7 @@ def mean_ap(folds, names):
 
 
 def main(argv=None):
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add('--work-dir', type=Path, default='work_dirs/forecast', help='(%(default)s)')
     add('--seeds', type=int, nargs='+', default=[0, 1, 2], help='(%(default)s)')

@@ -186,8 +186,8 @@ def fast(args):
         cfg.train_dataloader.update(batch_size=batch, num_workers=workers or os.cpu_count())
         return cfg
 
-    cfg, tuned = get_config('mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'), ours(args.batch)
-    text = cfg.pretty_text.replace('640', str(tuned.img_scale[0]))
+    tuned, cfg = ours(args.batch), get_config('mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py')
+    text = cfg.pretty_text.replace('640', str(tuned.img_scale[0]))  # smaller in a dry run
     cfg = Config(Config.fromstring(text, '.py').to_dict())  # without the name of a file
     cfg.model.bbox_head.num_classes = 1
     cfg.model.backbone.update(init_cfg=None, frozen_stages=4)

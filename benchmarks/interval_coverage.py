@@ -9,12 +9,11 @@ most objects. F1: at the score threshold 0.5, and at the threshold that is best 
 An asterisk marks what is outside of 92 to 98 %. Rows that say "too few" have no interval.
 """
 
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
-
 import hotcoco
 import numpy as np
 from tqdm import tqdm
 
+from mmballoon.cli import make_parser
 from mmballoon.report import intervals, numbers
 
 POPULATION = 3000
@@ -120,7 +119,7 @@ def coverage(objects, quality, images, sets):
 
 
 def main(argv=None):
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add('--images', type=int, nargs='+', default=[13, 30, 100], help='(%(default)s)')
     add('--objects', nargs='+', choices=OBJECTS, default=OBJECTS, help='(both)')

@@ -7,13 +7,16 @@ drawn, seen at an angle, lit, blurred, and partly behind each other.
 """
 
 import json
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from mmballoon.cli import make_parser, report_errors
+
+IMAGES = dict(train=60, val=30)
 WIDTH, HEIGHT = 800, 600
+PIPS = '', '4', '08', '048', '0268', '02468', '023568'  # their places, row by row
 
 
 def qr(rng):
@@ -34,15 +37,7 @@ def domino(rng):
     cv2.rectangle(tile, (0, 0), (149, 299), (dark,) * 3, 4)
     cv2.line(tile, (15, 150), (135, 150), (dark,) * 3, 4)
     for half in range(2):
-        for place in [
-            [],
-            [4],
-            [0, 8],
-            [0, 4, 8],
-            [0, 2, 6, 8],
-            [0, 2, 4, 6, 8],
-            [0, 2, 3, 5, 6, 8],
-        ][rng.integers(7)]:
+        for place in map(int, PIPS[rng.integers(7)]):
             centre = 37 + 37 * (place % 3), 37 + 150 * half + 37 * (place // 3)
             cv2.circle(tile, centre, 13, (dark,) * 3, -1, cv2.LINE_AA)
     return tile
@@ -52,9 +47,7 @@ def draw(image, thing, rng):
     """Draw the thing into the image, (H, W, 3) uint8, and return its mask, (H, W) bool."""
     height, width = thing.shape[:2]
     size = np.exp(rng.uniform(np.log(30), np.log(260)))  # of the longer side, in pixels
-    corners = (
-        np.float32([[-width, -height], [width, -height], [width, height], [-width, height]]) / 2
-    )
+    corners = np.float32([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * (width / 2, height / 2)
     tilted = corners * (size / max(width, height)) * (1, rng.uniform(0.55, 1))
     tilted *= 1 + rng.uniform(-0.15, 0.15, (4, 1))
     angle = rng.uniform(0, 2 * np.pi)
@@ -62,9 +55,8 @@ def draw(image, thing, rng):
     middle = rng.uniform((0.05 * WIDTH, 0.05 * HEIGHT), (0.95 * WIDTH, 0.95 * HEIGHT))
     seen = np.float32(tilted @ turn + middle)
     matrix = cv2.getPerspectiveTransform(np.float32(corners + (width / 2, height / 2)), seen)
-    lit = np.clip(thing * rng.uniform(0.45, 1.05) + rng.uniform(-15, 25, 3), 0, 255).astype(
-        np.uint8
-    )
+    lit = thing * rng.uniform(0.45, 1.05) + rng.uniform(-15, 25, 3)
+    lit = np.clip(lit, 0, 255).astype(np.uint8)
     drawn = cv2.warpPerspective(lit, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_AREA)
     mask = cv2.warpPerspective(np.ones((height, width), np.float32), matrix, (WIDTH, HEIGHT))
     blur = rng.uniform(0.3, 1.2)
@@ -73,22 +65,20 @@ def draw(image, thing, rng):
     return mask
 
 
-thing, backgrounds, out = sys.argv[1:]
-thing, out, rng = dict(qr=qr, domino=domino)[thing], Path(out), np.random.default_rng(0)
-photographs = rng.permutation(sorted(map(str, Path(backgrounds).rglob('*.jpg'))))
-for split, own, count in (('train', photographs[::2], 60), ('val', photographs[1::2], 30)):
-    (out / split).mkdir(parents=True)
+def make_split(folder, thing, photographs, count, rng):
+    """Write ``count`` images into the new folder, and return them as COCO (dict)."""
+    folder.mkdir(parents=True)
     images, annotations = [], []
     for key in range(1, count + 1):
-        image = cv2.imread(own[key % len(own)])
+        image = cv2.imread(photographs[key % len(photographs)])
         scale = max(WIDTH / image.shape[1], HEIGHT / image.shape[0]) * rng.uniform(1, 2)
         image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         x, y = rng.integers(image.shape[1] - WIDTH + 1), rng.integers(image.shape[0] - HEIGHT + 1)
         image = image[y : y + HEIGHT, x : x + WIDTH].copy()
         masks = [draw(image, thing(rng), rng) for _ in range(rng.integers(1, 7))]
+        noisy = np.clip(image + rng.normal(0, 4, image.shape), 0, 255).astype(np.uint8)
         name = f'{key:03}.jpg'
-        noise = rng.normal(0, 4, image.shape)
-        cv2.imwrite(str(out / split / name), np.clip(image + noise, 0, 255).astype(np.uint8))
+        cv2.imwrite(str(folder / name), noisy)
         images.append(dict(id=key, file_name=name, width=WIDTH, height=HEIGHT))
         for i, mask in enumerate(masks):
             visible = mask & ~np.any([np.zeros_like(mask), *masks[i + 1 :]], axis=0)
@@ -96,12 +86,33 @@ for split, own, count in (('train', photographs[::2], 60), ('val', photographs[1
                 continue  # hidden
             visible = visible.astype(np.uint8)
             outlines, _ = cv2.findContours(visible, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-            outlines = [o.ravel().tolist() for o in outlines if len(o) >= 3]
+            outlines = [outline.ravel().tolist() for outline in outlines if len(outline) >= 3]
             annotation = dict(id=len(annotations) + 1, image_id=key, category_id=1, iscrowd=0)
             annotation.update(bbox=cv2.boundingRect(visible), area=int(visible.sum()))
             annotations.append(dict(annotation, segmentation=outlines))
-    coco = dict(
-        images=images, annotations=annotations, categories=[dict(id=1, name=thing.__name__)]
-    )
-    (out / f'coco_{split}.json').write_text(json.dumps(coco))
-    print(f'{split}: {len(images)} images, {len(annotations)} boxes, {len(own)} backgrounds')
+    categories = [dict(id=1, name=thing.__name__)]
+    return dict(images=images, annotations=annotations, categories=categories)
+
+
+def main(argv=None):
+    parser = make_parser(__doc__)
+    parser.add_argument('thing', choices=['qr', 'domino'])
+    parser.add_argument('backgrounds', type=Path, help='folder of photographs')
+    parser.add_argument('out', type=Path, help='data root to make')
+    args = parser.parse_args(argv)
+    thing, rng = dict(qr=qr, domino=domino)[args.thing], np.random.default_rng(0)
+    photographs = sorted(map(str, args.backgrounds.rglob('*.jpg')))
+    if len(photographs) < 2:
+        parser.error(f'{args.backgrounds}: fewer than 2 photographs (*.jpg)')
+    photographs = rng.permutation(photographs)
+    with report_errors():
+        for i, (split, count) in enumerate(IMAGES.items()):
+            own = photographs[i::2]
+            coco = make_split(args.out / split, thing, own, count, rng)
+            (args.out / f'coco_{split}.json').write_text(json.dumps(coco))
+            boxes = len(coco['annotations'])
+            print(f'{split}: {count} images, {boxes} boxes, {len(own)} backgrounds')
+
+
+if __name__ == '__main__':
+    main()

@@ -13,11 +13,10 @@ import os
 import random
 import statistics
 import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
 from common import ROOT
 
-from mmballoon.cli import report_errors
+from mmballoon.cli import make_parser, report_errors
 
 CONFIGS = {
     '': ('rtmdet_tiny_8xb32-300e_coco.py', 'my_rtmdet_tiny.py'),
@@ -38,7 +37,7 @@ def timed(dataset, indices, seed):
 
 
 def main(argv=None):
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     root = os.environ.get('BALLOON_ROOT') or 'data/balloon'
     parser.add_argument('--data-root', default=root, help='(%(default)s)')
     parser.add_argument('--samples', type=int, default=120, help='of each repeat (%(default)s)')

@@ -11,12 +11,13 @@ two large matrices reaches here in the same number type.
 """
 
 import statistics
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
 import torch
 from common import ROOT
 from torch.utils.benchmark import timer
 from torch.utils.flop_counter import FlopCounterMode
+
+from mmballoon import cli
 
 
 def build_step(batch, ours):
@@ -114,7 +115,7 @@ def compare(what, sides, args):
 
 def make_parser(description, batch_size, repeats):
     """The options that both model benchmarks take."""
-    parser = ArgumentParser(description=description, formatter_class=RawDescriptionHelpFormatter)
+    parser = cli.make_parser(description)
     for name, default in (('size', 640), ('batch-size', batch_size), ('repeats', repeats)):
         parser.add_argument(f'--{name}', type=int, default=default, help='(%(default)s)')
     return parser

@@ -271,8 +271,10 @@ def atomic_write(path, mode='wb'):
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name that no other file has, neither a person's nor another process's
     temporary = path.with_name(f'.{path.name}.{secrets.token_hex(4)}.part')
+    encoding = None if 'b' in mode else 'utf-8'
+    file = open(temporary, mode.replace('w', 'x'), encoding=encoding)  # noqa: SIM115
     try:
-        with open(temporary, mode, encoding=None if 'b' in mode else 'utf-8') as file:
+        with file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -54,9 +54,11 @@ class Source:
             frame = cv2.imread(str(file))
             if frame is not None:
                 yield frame, i / self.fps
+        if not self.capture:
+            return
         start, last, shift = time.monotonic(), 0, 0
         for i in count():
-            read, frame = self.capture.read() if self.capture else (False, None)
+            read, frame = self.capture.read()
             if not read:
                 return
             seconds = self.capture.get(cv2.CAP_PROP_POS_MSEC) / 1000

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+from collections import Counter
 
 import annotation_cost
 import cv2
@@ -11,7 +12,9 @@ import false_alarms
 import forecast
 import gpu
 import inference
+import label_errors
 import numpy as np
+import other_objects
 import pytest
 from conftest import ROOT, run
 
@@ -141,3 +144,47 @@ def test_the_forecast_is_judged_on_its_own_images(tmp_path, monkeypatch):
     (tmp_path / 'predictions.json').write_text(json.dumps([dict(box, image_id=1, score=0.9)]))
     for names, value in (('1.jpg', 1.0), ('2.jpg', 0.0)):
         assert forecast.mean_ap(tmp_path, {names}) == pytest.approx(value)
+
+
+def test_planted_label_errors_count_once():
+    """Suggestions that show each planted error twice, and one that shows none."""
+    images = [dict(id=i, file_name=f'{i}.jpg', width=640, height=640) for i in range(12)]
+    boxes = [[x, y, 60, 60] for x in (20, 300) for y in (20, 300)]
+    rows = [
+        dict(image_id=i, bbox=box, category_id=1, iscrowd=0) for i in range(12) for box in boxes
+    ]
+    data = dict(images=images, annotations=[dict(row) for row in rows])
+    planted = label_errors.plant(data, np.random.default_rng(0))
+    assert Counter(kind for kind, _, _ in planted) == label_errors.KINDS
+    changed = [a for a in data['annotations'] if a['category_id'] == 2 and a['bbox'] in boxes]
+    assert len(changed) == 7 and len(data['annotations']) == len(rows)  # 8 removed, 8 invented
+    found = [dict(a, truth=None) for _, _, a in planted]
+    nothing = dict(image_id=0, bbox=[500, 500, 9, 9], iscrowd=0, truth=None)
+    names = {image['id']: image['file_name'] for image in images}
+    kinds = label_errors.shown([nothing, *found, *found], planted, names)
+    assert kinds == [None, *[kind for kind, _, _ in planted], *[None] * 30]
+
+
+@pytest.mark.parametrize('thing', ['qr', 'domino'])
+def test_other_objects(thing, tmp_path, monkeypatch):
+    """Boxes and outlines are in the image, and every photograph is in one split."""
+    monkeypatch.setattr(other_objects, 'IMAGES', dict(train=3, val=2))
+    (tmp_path / 'photographs').mkdir()
+    for i, colour in enumerate((0, 255)):
+        image = np.full((900, 900, 3), colour, np.uint8)
+        cv2.imwrite(str(tmp_path / f'photographs/{i}.jpg'), image)
+    other_objects.main([thing, str(tmp_path / 'photographs'), str(tmp_path / 'data')])
+    shades = set()
+    for split, count in (('train', 3), ('val', 2)):
+        coco = json.loads((tmp_path / f'data/coco_{split}.json').read_text())
+        assert len(coco['images']) == count and coco['categories'][0]['name'] == thing
+        for a in coco['annotations']:
+            x, y, width, height = a['bbox']
+            assert x >= 0 and y >= 0 and x + width <= 800 and y + height <= 600
+            corners = np.concatenate(a['segmentation']).reshape(-1, 2)
+            assert (corners.min(0) == (x, y)).all() and (
+                corners.max(0) == (x + width - 1, y + height - 1)
+            ).all()
+        first = cv2.imread(str(tmp_path / f'data/{split}/001.jpg'))
+        shades.add(round(np.median(first) / 255))
+    assert shades == {0, 1}

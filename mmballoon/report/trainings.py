@@ -107,8 +107,7 @@ def _marker(file):
     try:
         return dict(mmengine.load(file))
     except (ValueError, TypeError):
-        advice = 'choose another folder with --work-dir'
-        raise UserError(file, 'is of no cross-validation', advice) from None
+        raise UserError(file, 'is of no cross-validation', 'choose another folder') from None
 
 
 def write_config(cfg, split, run, train, test):

@@ -335,6 +335,14 @@ def test_names_reach_the_disk_after_the_files(tmp_path, monkeypatch):
     assert len(calls) == 6
 
 
+def test_a_file_with_the_name_of_the_temporary_one_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(cli.secrets, 'token_hex', lambda count: 'random')
+    (tmp_path / '.a.random.part').write_bytes(b'mine')
+    with pytest.raises(FileExistsError), cli.atomic_write(tmp_path / 'a') as file:
+        file.write(b'x')
+    assert state(tmp_path) == {'.a.random.part': b'mine'}
+
+
 @pytest.mark.skipif(os.name != 'posix', reason='Windows cannot open a folder')
 @pytest.mark.parametrize(
     'name, error', [('open', errno.EACCES), ('fsync', errno.EINVAL), ('fsync', errno.EIO)]

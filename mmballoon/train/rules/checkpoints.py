@@ -95,8 +95,9 @@ def _forget_others(hook, runner, folder):
     original = resumed == written and resumed.parent == folder.resolve()
 
     def is_own(path):
-        newer = original and path.is_file() and path.stat().st_mtime_ns > resumed.stat().st_mtime_ns
-        return original and not newer
+        if not original or not path.is_file():
+            return original
+        return path.stat().st_mtime_ns <= resumed.stat().st_mtime_ns
 
     for name in [name for name in hub.runtime_info if name.startswith('best_ckpt')]:
         if not is_own(Path(hub.get_info(name))):
