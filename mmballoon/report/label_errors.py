@@ -35,15 +35,18 @@ def suspects(data, detections):
     ious = {key: overlaps(detected[key], objects[key]) for key in objects.keys() | detected.keys()}
     # Any detection of an annotation defends it. Only the first one is correct, as COCO counts: if the
     # second ones counted, too, a detection of low score where nothing is annotated would be believed.
+    # What a detection says about a label counts as often as such detections name their object's class.
     for key, values in ious.items():
         found = set()
         for d, row in zip(detected[key], values):
-            d['defence'] = d['trust'] = float(row.max(initial=0) >= IOU)
+            d['defence'] = d['trust'] = d['named'] = float(row.max(initial=0) >= IOU)
+            if d['trust']:
+                d['named'] = float(objects[key][row.argmax()]['category_id'] == d['category_id'])
             if d['trust'] and not objects[key][row.argmax()]['iscrowd']:
                 d['trust'] = float(row.argmax() not in found)
                 found.add(row.argmax())
     ranks, scores = np.arange(len(order)), np.array([d['score'] for d in order])
-    for name in ('trust', 'defence'):
+    for name in ('trust', 'defence', 'named'):
         for d, share in zip(order, _nearby_mean(ranks, np.array([d[name] for d in order]), scores)):
             d[name] = share
     rows, found_with = [], {}
@@ -78,17 +81,17 @@ def _nearby_mean(positions, values, prior=None):
 def _compare(objects, detected, ious, found_with):
     """Suspects of one image; notes in ``found_with`` the best defence of an annotation, by its id.
 
-    detected: best score first, each with 'trust' and 'defence'; ious: (D, A).
+    detected: best score first, each with 'trust', 'defence' and 'named'; ious: (D, A).
     """
     nearest = ious.argmax(1) if objects else np.zeros(len(detected), int)
     for j, a in enumerate(objects):
         near = [i for i in np.flatnonzero(nearest == j) if ious[i, j] >= BACKGROUND]
         same = [i for i in near if detected[i]['category_id'] == a['category_id']]
-        own = max((detected[i]['defence'] for i in same if ious[i, j] >= IOU), default=0)
+        own = max((detected[i]['named'] for i in same if ious[i, j] >= IOU), default=0)
         found_with[a['id']] = max((detected[i]['defence'] for i in near), default=0)
         doubts = [(detected[i]['trust'] * (1 - ious[i, j]), 'moved', i) for i in same[:1]]
         other = [i for i in near if i not in same and ious[i, j] >= IOU]
-        doubts += [(detected[i]['trust'] * (1 - own), 'wrong_label', i) for i in other]
+        doubts += [(detected[i]['named'] * (1 - own), 'wrong_label', i) for i in other]
         if doubts and not a['iscrowd']:
             doubt, kind, i = max(doubts)
             yield entry(kind, detected[i], a, ious[i, j], suspicion=doubt)

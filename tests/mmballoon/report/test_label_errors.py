@@ -115,6 +115,25 @@ def test_a_detection_of_low_score_defends_its_annotation():
     assert [s for s in suspects(data, found) if s['kind'] == 'never_found'] == []
 
 
+def test_a_box_of_the_wrong_class_on_each_object_defends_no_label():
+    """A network scores each class: its second box on an object has another class and a low score."""
+    images = range(1, 30)
+    data = annotations(*[rows(image=image, category=1 + image % 2) for image in images])
+    found = [dict(a, score=0.9) for a in data['annotations']]
+    found += [dict(a, score=0.3, category_id=3 - a['category_id']) for a in data['annotations']]
+    wrong = data['annotations'][40]
+    wrong['category_id'] = 3 - wrong['category_id']
+    (first,) = suspects(data, found)
+    assert first['kind'] == 'wrong_label' and first['bbox'] == wrong['bbox']
+    assert first['suspicion'] > 0.9
+
+
+def test_a_detector_that_mixes_up_the_classes_accuses_no_label():
+    data = annotations(*[rows(image=image) for image in range(1, 8)])
+    found = [row for image in range(1, 8) for row in rows(image=image, category=2, score=0.9)]
+    assert suspects(data, found) == []
+
+
 def test_all_detections_in_a_crowd_are_correct():
     crowd = [dict(row, iscrowd=1) for row in rows([[0, 0, 300, 100]])]
     found = rows(score=0.9) + rows(SECOND, score=0.9)
