@@ -110,9 +110,13 @@ def main(argv=None):
             advice = 'name a config, or a work directory of this command'
             raise UserError(other, 'no finished cross-validation', advice)
         folder = args.work_dir or Path('work_dirs', f'{Path(args.config).stem}_folds')
-        cfg, split, runs = prepare(args.config, folder, args, None if train_other else other)
         if train_other:
             other = Path('work_dirs', f'{other.stem}_folds')
+            if folder.resolve() == other.resolve():  # neither could take it from the other
+                found = f'{args.compare} would use this folder, too'
+                raise UserError(folder, found, 'choose another folder with --work-dir')
+        cfg, split, runs = prepare(args.config, folder, args, None if train_other else other)
+        if train_other:
             second = prepare(args.compare, other, args, folder)
         detected = detect(folder, split, runs, args)
         if train_other:

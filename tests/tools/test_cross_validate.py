@@ -95,6 +95,11 @@ def test_a_comparison_with_other_images_or_folds_is_known_before_the_trainings(
     found = f'{work}: has other data than work_dirs/other_images_folds; next: '
     assert found in mistake(TOOL, *args, config, env=data.env)
     assert not (ROOT / 'work_dirs/other_images_folds').exists()
+    args[args.index(work)] = both = ROOT / 'work_dirs/other_images_folds'  # that of --compare
+    found = (
+        f'{both}: {config} would use this folder, too; next: choose another folder with --work-dir'
+    )
+    assert found in mistake(TOOL, *args, config, env=data.env) and not both.exists()
 
 
 def test_a_folder_of_something_else(mistake, tiny_data, tmp_path):
