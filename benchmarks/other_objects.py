@@ -67,7 +67,7 @@ def draw(image, thing, rng):
 
 def make_split(folder, thing, photographs, count, rng):
     """Write ``count`` images into the new folder, and return them as COCO (dict)."""
-    folder.mkdir(parents=True)
+    folder.mkdir()
     images, annotations = [], []
     for key in range(1, count + 1):
         image = cv2.imread(photographs[key % len(photographs)])
@@ -106,6 +106,7 @@ def main(argv=None):
         parser.error(f'{args.backgrounds}: fewer than 2 photographs (*.jpg)')
     photographs = rng.permutation(photographs)
     with report_errors():
+        args.out.mkdir(parents=True)
         for i, (split, count) in enumerate(IMAGES.items()):
             own = photographs[i::2]
             coco = make_split(args.out / split, thing, own, count, rng)

@@ -174,6 +174,12 @@ def test_other_objects(thing, tmp_path, monkeypatch):
         image = np.full((900, 900, 3), colour, np.uint8)
         cv2.imwrite(str(tmp_path / f'photographs/{i}.jpg'), image)
     other_objects.main([thing, str(tmp_path / 'photographs'), str(tmp_path / 'data')])
+    own = tmp_path / 'own/coco_train.json'
+    own.parent.mkdir()
+    own.write_text('mine')
+    with pytest.raises(SystemExit):  # the folder is somebody's
+        other_objects.main([thing, str(tmp_path / 'photographs'), str(own.parent)])
+    assert own.read_text() == 'mine'
     shades = set()
     for split, count in (('train', 3), ('val', 2)):
         coco = json.loads((tmp_path / f'data/coco_{split}.json').read_text())
