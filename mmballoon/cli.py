@@ -424,7 +424,8 @@ def count_boxes(file, scores, labels, thresholds):
     """A line (str): how many boxes of an image have at least the minimum score of their class."""
     kept = sum(score >= thresholds[label] for score, label in zip(scores, labels))
     limit = f'{thresholds[0]:g} or more' if len(set(thresholds)) == 1 else "its class's or more"
-    return f'{file}: {kept} boxes with a score of {limit} (highest {max(scores, default=0):.2f})'
+    highest = max(scores, default=0)
+    return plain(f'{file}: {kept} boxes with a score of {limit} (highest {highest:.2f})')
 
 
 def pick_device(device=None):

@@ -15,7 +15,7 @@ Images that look like one before them come last. docs/annotating.md has all the 
 
 from pathlib import Path
 
-from mmballoon.cli import make_parser, report_errors
+from mmballoon.cli import make_parser, plain, report_errors
 
 
 def parse_args(argv=None):
@@ -50,7 +50,7 @@ def main(argv=None):
         from mmballoon.suggest import suggest
 
         for line in suggest(args):
-            print(line)
+            print(plain(line))
 
 
 if __name__ == '__main__':

@@ -215,6 +215,7 @@ def test_score_thresholds_are_a_number_or_those_of_a_report_by_name(tmp_path):
     assert cli.score_thresholds(str(report))(['ball', 'mug']) == [0.4, 0.2]
     with pytest.raises(cli.UserError, match='has thresholds of mug, car, not of zebra; next: pass'):
         cli.score_thresholds(str(report))(['zebra'])
+    assert cli.count_boxes('\x1b[2J.jpg', [], [], [0.4]).startswith('\\x1b[2J.jpg: 0 boxes')
     line = cli.count_boxes('a.jpg', [0.5, 0.3, 0.3], [0, 0, 1], [0.4, 0.2])
     assert line == "a.jpg: 2 boxes with a score of its class's or more (highest 0.50)"
 
