@@ -82,6 +82,8 @@ def main(argv=None):
     args = parser.parse_args(argv)
     folder = args.work_dir.resolve()
     right, data, folds = folder / 'right', folder / 'data', folder / 'folds'
+    if not right.is_dir() and data.exists():  # errors would be planted into somebody's annotations
+        parser.error(f'{data} is there, and not of this benchmark: choose another --work-dir')
     options = '--seed', args.seed + 5, '--train', IMAGES, '--val', 1
     run('', 'data_tools/make_toy_balloons.py', '--out', right, *options)
     run('', 'data_tools/balloon2coco.py', '--data-root', right)

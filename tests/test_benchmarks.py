@@ -165,6 +165,13 @@ def test_planted_label_errors_count_once():
     assert kinds == [None, *[kind for kind, _, _ in planted], *[None] * 30]
 
 
+def test_no_label_errors_are_planted_into_other_annotations(tmp_path, monkeypatch):
+    monkeypatch.setattr(label_errors, 'run', lambda *_: pytest.fail('it began'))
+    (tmp_path / 'data').mkdir()
+    with pytest.raises(SystemExit):
+        label_errors.main(['--work-dir', str(tmp_path)])
+
+
 @pytest.mark.parametrize('thing', ['qr', 'domino'])
 def test_other_objects(thing, tmp_path, monkeypatch):
     """Boxes and outlines are in the image, and every photograph is in one split."""
