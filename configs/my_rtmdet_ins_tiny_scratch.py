@@ -6,7 +6,7 @@ load_from = f'work_dirs/my_rtmdet_tiny_scratch/epoch_{_base_.max_epochs}.pth'
 max_epochs = 40
 
 del _base_.model.bbox_head['exp_on_reg']  # the head with masks has no such argument
-_base_.optim_wrapper.paramwise_cfg.pop('custom_keys', None)  # the classes are told apart already
+_base_.optim_wrapper.paramwise_cfg.get('custom_keys', {}).pop('rtm_cls', None)  # told apart already
 model = _base_.ins_model
 
 train_pipeline = [  # no copy-paste: CachedCopyPaste drops the masks
