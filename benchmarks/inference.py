@@ -23,7 +23,7 @@ from common import ROOT
 from train_step import compare, make_parser, reduced_type
 
 from mmballoon.cli import list_images, read_image
-from mmballoon.render.balloon_images import render
+from mmballoon.render.balloons import render
 
 
 def load(args):

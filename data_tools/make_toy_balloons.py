@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mmballoon.cli import UserError, make_parser, report_errors
 from mmballoon.data.files import added_files
-from mmballoon.render.balloon_images import make_split
+from mmballoon.render.balloons import make_split
 
 
 def parse_args(argv=None):

@@ -33,10 +33,7 @@ def make_image(seed):
 
 
 def make_split(root, split, count, seed, pool, add):
-    """Render ``count`` images into ``root/split``, with ``root/coco_<split>.json``; return the number of objects.
-
-    pool: processes that started with ``keep``. add: from added_files.
-    """
+    """Render ``count`` images into ``root/split``, with ``root/coco_<split>.json``; return the number of objects."""
     images, annotations = [], []
     seeds = ([*seed, i] for i in range(count))
     for i, (data, (height, width), objects) in enumerate(pool.imap(make_image, seeds, 8)):

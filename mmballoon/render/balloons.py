@@ -1,13 +1,19 @@
-"""Balloons: drawn, placed, and outlined as far as they are seen."""
+"""Balloons: drawn, placed, and outlined as far as they are seen; and images of them."""
+
+import json
 
 import cv2
 import numpy as np
+
+from mmballoon.render.scene import background
 
 BALLOONS = (
     (40, 35, 215), (40, 120, 240), (50, 205, 245), (70, 175, 60), (205, 120, 40), (165, 60, 130),
     (175, 110, 235), (235, 225, 225), (190, 190, 60), (45, 45, 50), (110, 190, 235),
 )  # fmt: skip  # BGR
+SIZES = ((640, 480), (640, 427), (480, 640), (512, 512))  # width, height, as photographs come
 MIN_SIDE = 8  # pixels; what is smaller is not annotated
+MIN_VISIBLE = 0.3  # a balloon of which less is seen is not annotated
 
 
 def outline(rng, radius):
@@ -109,3 +115,42 @@ def visible_outline(mask):
         return None
     closed = np.concatenate([points, points[:1]])
     return closed[:, 0].tolist(), closed[:, 1].tolist()
+
+
+def render(rng):
+    """One image, (H, W, 3) uint8 BGR, and its balloons, [closed outline (xs, ys) in pixels]."""
+    width, height = SIZES[rng.integers(len(SIZES))]
+    image, angle, masks = background(rng, width, height), rng.uniform(-2.4, -0.7), []
+    for x, y, radius in place_balloons(rng, width, height):
+        mask = draw_balloon(rng, image, np.array([x, y]), radius, (np.cos(angle), np.sin(angle)))
+        masks = [(behind & ~mask, area) for behind, area in masks] + [(mask, int(mask.sum()))]
+    if rng.random() < 0.25:
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.2))
+    grain = rng.normal(0, rng.uniform(1, 7), image.shape) + rng.uniform(-18, 18)
+    image = np.uint8(np.clip(image + grain, 0, 255))
+    seen = [mask for mask, area in masks if area and mask.sum() >= MIN_VISIBLE * area]
+    return image, [points for points in map(visible_outline, seen) if points]
+
+
+def make_split(folder, count, seed, add):
+    """Render ``count`` images into ``folder`` by ``add`` (of added_files); return the number of balloons.
+
+    Their annotations are of VIA 1, as the original set has them: regions as a mapping, closed polygons.
+    """
+    via = {}
+    for i in range(count):
+        rng = np.random.default_rng([*seed, i])  # each image has its own stream
+        image, balloons = render(rng)
+        name = f'toy_{folder.name}_{i:05d}.jpg'
+        data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
+        add(folder / name, data)
+        entry = dict(fileref='', size=len(data), filename=name, base64_img_data='')
+        entry |= dict(file_attributes={}, regions={})
+        for number, (xs, ys) in enumerate(balloons):
+            shape = dict(name='polygon', all_points_x=xs, all_points_y=ys)
+            entry['regions'][str(number)] = dict(shape_attributes=shape, region_attributes={})
+        via[f'{name}{len(data)}'] = entry
+        if (i + 1) % 100 == 0:
+            print(f'  {i + 1}/{count}', flush=True)
+    add(folder / 'via_region_data.json', json.dumps(via).encode())
+    return sum(len(entry['regions']) for entry in via.values())

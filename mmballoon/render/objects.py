@@ -210,10 +210,7 @@ def draw(rng, image, sprites, thing, light):
 
 
 def render(rng, sprites):
-    """One image, (H, W, 3) uint8 BGR, and its objects, [(kind, (xs, ys) closed outline in pixels)].
-
-    sprites: from ``load_sprites``.
-    """
+    """One image, (H, W, 3) uint8 BGR, and its objects, [(kind, (xs, ys) closed outline in pixels)]."""
     width, height = SIZES[rng.integers(len(SIZES))]
     image, angle = backdrop(rng, width, height), rng.uniform(-2.6, -0.5)
     light, seen = np.array([np.cos(angle), np.sin(angle)]), []

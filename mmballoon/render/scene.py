@@ -1,7 +1,7 @@
 """What objects are painted on: scenes without a balloon.
 
-Each thing of a scene is painted in place on ``image``, (H, W, 3) uint8 BGR; ``ground`` is the row at which the
-ground begins.
+Each thing of a scene is painted in place on ``image``, (height, width, 3) uint8 BGR; ``ground`` is the row at
+which the ground begins.
 """
 
 import cv2
@@ -46,20 +46,20 @@ def background(rng, width, height):
     image = np.uint8(np.clip(image, 0, 255))
     ground = int(height * rng.uniform(0.55, 1.05))
     for _ in range(rng.integers(0, 5)):
-        building(rng, image, ground)
+        building(rng, image, width, height, ground)
     if ground < height:
         texture = fractal_noise(rng, height - ground, width) * rng.uniform(40, 140)
         image[ground:] = np.clip(np.float32(random_color(rng, 30, 190)) + texture, 0, 255)
     for _ in range(rng.integers(1, 9)):
-        (foliage, person, sign, lamp, stripes)[rng.integers(5)](rng, image, ground)
+        thing = (foliage, person, sign, lamp, stripes)[rng.integers(5)]
+        thing(rng, image, width, height, ground)
     if rng.random() < 0.3:  # out of focus, as behind a portrait
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(1, 4))
     return image
 
 
-def building(rng, image, ground):
+def building(rng, image, width, height, ground):
     """A block with a grid of windows, standing on the row ``ground``."""
-    height, width = image.shape[:2]
     w, h = int(width * rng.uniform(0.1, 0.35)), int(height * rng.uniform(0.15, 0.6))
     x, y = int(rng.uniform(-0.1, 0.95) * width), ground - h
     cv2.rectangle(image, (x, y), (x + w, ground), random_color(rng), -1)
@@ -69,9 +69,8 @@ def building(rng, image, ground):
             cv2.rectangle(image, (wx, wy), (wx + step // 2, wy + step // 2), pane, -1)
 
 
-def foliage(rng, image, ground):
+def foliage(rng, image, width, height, ground):
     """A tree or bush: many small leaves of near colours. Round in outline, rough in texture."""
-    height, width = image.shape[:2]
     center = np.array([rng.uniform(0, width), min(ground, height) * rng.uniform(0.6, 1.0)])
     radius = rng.uniform(0.05, 0.2) * width
     x, y = np.int32(center).tolist()
@@ -83,9 +82,8 @@ def foliage(rng, image, ground):
         cv2.circle(image, leaf, r, color, -1, AA)
 
 
-def person(rng, image, ground):
+def person(rng, image, width, height, ground):
     """A head, hair and a body: round and skin-coloured, and no balloon."""
-    height, width = image.shape[:2]
     r = int(rng.uniform(0.03, 0.1) * width)
     x, y = int(rng.uniform(0, width)), int(rng.uniform(0.35, 0.95) * height)
     skin, wide, chest = SKINS[rng.integers(4)], int(1.8 * r), y + 4 * r
@@ -100,9 +98,8 @@ def person(rng, image, ground):
     cv2.ellipse(image, (x, y + r // 2), (r // 3, r // 5), 0, 0, 180, (60, 60, 150), 2, AA)
 
 
-def sign(rng, image, ground):
+def sign(rng, image, width, height, ground):
     """A flat round or square sign on a post, with a rim and a bar."""
-    height, width = image.shape[:2]
     r, x = int(rng.uniform(0.025, 0.1) * width), int(rng.uniform(0, width))
     y = int(rng.uniform(0.2, 0.8) * height)
     cv2.line(image, (x, y), (x, height), (120, 120, 120), max(2, r // 6))
@@ -114,9 +111,8 @@ def sign(rng, image, ground):
     cv2.rectangle(image, (x - r // 2, y - r // 6), (x + r // 2, y + r // 6), random_color(rng), -1)
 
 
-def lamp(rng, image, ground):
+def lamp(rng, image, width, height, ground):
     """The sun or a lamp: a bright disc with a glow."""
-    height, width = image.shape[:2]
     center, r = rng.uniform(0, 1, 2) * (width, height * 0.6), rng.uniform(0.02, 0.06) * width
     ys, xs = np.ogrid[:height, :width]
     glow = np.exp(-((xs - center[0]) ** 2 + (ys - center[1]) ** 2) / (2 * (1.5 * r) ** 2))
@@ -124,9 +120,8 @@ def lamp(rng, image, ground):
     cv2.circle(image, np.int32(center).tolist(), int(r), (225, 245, 255), -1, AA)
 
 
-def stripes(rng, image, ground):
+def stripes(rng, image, width, height, ground):
     """Bunting, a parasol or a fence: bars of two colours."""
-    height, width = image.shape[:2]
     x, y = rng.integers(0, width), rng.integers(0, height)
     colors, step = (random_color(rng), random_color(rng)), int(rng.integers(5, 22))
     dx, dy = int(rng.integers(40, 240)), int(rng.integers(10, 120))
