@@ -61,7 +61,7 @@ def suggest(args):
         rows = [(name, (args.images / name).stat().st_size, r) for name, r in images.items()]
         texts = {args.out: via_project(rows, classes, args.class_attribute, args.images, base)}
     elif args.format == 'coco':
-        texts = {args.out: _json(to_coco(images, sizes, classes))}
+        texts = {args.out: json.dumps(to_coco(images, sizes, classes), ensure_ascii=False)}
     else:
         files = [to_labelme(args, name, sizes[name], r) for name, r in images.items()]
         texts = dict(files)
@@ -204,8 +204,5 @@ def to_labelme(args, name, size, regions):
         shapes.append(shape | dict(group_id=None, description=f'score {region["score"]:.2f}'))
     image = os.path.relpath(args.images / name, path.parent)
     file = dict(version='5.5.0', flags={}, shapes=shapes, imagePath=image, imageData=None)
-    return path, _json(file | dict(imageHeight=size[1], imageWidth=size[0]))
-
-
-def _json(value):
-    return json.dumps(value, ensure_ascii=False)
+    file |= dict(imageHeight=size[1], imageWidth=size[0])
+    return path, json.dumps(file, ensure_ascii=False)

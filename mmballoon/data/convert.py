@@ -167,7 +167,7 @@ def convert(args, sources, link=False):
     say(args, tallies.values(), notes)
     for name in classes:
         without = [path for path, tally in tallies.items() if not tally.boxes[name]]
-        skipped = sum(tallies[path].classes[name] for path in without)
+        skipped = sum(name == of for path in without for *_, of in tallies[path].skipped)
         if without:
             files = ' and '.join(path.stem.removeprefix('coco_') for path in without)
             why = f': all its {skipped} regions were skipped' if skipped else ''
@@ -282,30 +282,27 @@ LIKELY_CAUSES = {
 
 def say(args, tallies, notes):
     """Print what a person should know, and refuse a result that cannot be right. notes: more lines."""
-    sources, skipped = dict.fromkeys(tally.source for tally in tallies), {}
+    sources = dict.fromkeys(tally.source for tally in tallies)
     file, unseen = next(iter(sources)).annotation, sum((t.suggested for t in tallies), Counter())
     if unseen and not args.accept_suggestions:
         found = f'{unseen.total()} suggestions in {len(unseen)} images are not reviewed'
         found += f' ({", ".join(list(unseen)[:5])})'
         raise UserError(file, found, 'set their status to ok or wrong, or --accept-suggestions')
-    for tally in tallies:
-        for reason, places in tally.skipped.items():
-            all_places = skipped.setdefault(reason, [])
-            all_places += [f'{tally.source.annotation}, {place}' for place in places]
-    count = sum(map(len, skipped.values()))
-    lines = [f'skipped, {reason}: first in {places[0]}' for reason, places in skipped.items()]
+    skipped = [(r, f'{t.source.annotation}, {place}') for t in tallies for r, place, _ in t.skipped]
+    first = dict(reversed(skipped))  # {reason: the first place}
+    lines = [f'skipped, {reason}: first in {first[reason]}' for reason in dict(skipped)]
     for source in sources:
         lines += [listed(what, names) for what, names in source.findings.items() if names]
     absent = [source.findings[kind] for source in sources for kind in (MISSING, AMBIGUOUS, CHANGED)]
     if args.strict and (skipped or any(absent)):
-        found = [f'{count} regions skipped', *lines] if skipped else lines
+        found = [f'{len(skipped)} regions skipped', *lines] if skipped else lines
         raise UserError(file, '; '.join(found), 'correct these, or drop --strict')
     for tally in tallies:
         regions = tally.counts['regions']
         if regions and not tally.counts['converted']:
             reason, cause = likely_cause(tally.skipped)
-            first = f'{reason}, first {tally.skipped[reason][0]}'
-            found = f'all {regions} regions were skipped ({first})'
+            place = next(place for other, place, _ in tally.skipped if other == reason)
+            found = f'all {regions} regions were skipped ({reason}, first {place})'
             raise UserError(tally.source.annotation, found, cause)
     if left_out := [name for tally in tallies for name in tally.left_out]:
         lines.append(listed('images left out', left_out))
@@ -316,14 +313,14 @@ def say(args, tallies, notes):
     if clipped > regions / 2:
         cause = 'are they in pixels, and boxes of COCO x, y, width, height?'
         print(f'warning: {clipped} of {regions} regions leave the image: {cause}')
-    if count > regions / 2:
+    if len(skipped) > regions / 2:
         reason, cause = likely_cause(skipped)
-        print(f'warning: {count} of {regions} regions skipped ({reason}): {cause}')
+        print(f'warning: {len(skipped)} of {regions} regions skipped ({reason}): {cause}')
 
 
 def likely_cause(skipped):
     """(the most common reason, what to do about it)"""
-    reason = max(skipped, key=lambda reason: len(skipped[reason]))
+    reason = Counter(reason for reason, *_ in skipped).most_common(1)[0][0]
     causes = [cause for start, cause in LIKELY_CAUSES.items() if reason.startswith(start)]
     return reason, causes[0] if causes else 'look at this region'
 

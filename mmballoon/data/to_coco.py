@@ -11,18 +11,16 @@ from mmballoon.data.shapes import Skip, short
 class Tally:
     """One COCO file (dict) of a Source, and what became of its images and regions.
 
-    counts: {line of the table: number}. skipped: {reason: such regions}. left_out: names of the images
-    whose regions were all skipped. classes: {name: number of regions}, before any of them was skipped;
-    boxes: after it. suggested: {image: number}.
+    counts: {line of the table: number}. boxes: {class: number}. skipped: [(reason, place, class)] of
+    regions. left_out: names of the images whose regions were all skipped. suggested: {image: number}.
     """
 
     source: object
     coco: dict = field(default_factory=dict)
     counts: Counter = field(default_factory=Counter)
-    skipped: dict[str, list[str]] = field(default_factory=dict)
-    left_out: list[str] = field(default_factory=list)
-    classes: Counter = field(default_factory=Counter)
     boxes: Counter = field(default_factory=Counter)
+    skipped: list[tuple] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
     suggested: Counter = field(default_factory=Counter)
 
 
@@ -51,14 +49,13 @@ def to_coco(source, entries, classes, class_attribute=None, drop_empty=False) ->
                 continue
             tally.counts.update(['regions', f'  shape {region.shape:.20}'])
             name = text_of(region.attributes, key) if key else classes[0]
-            tally.classes[name] += 1
             try:
                 kept.append(_annotation(region, size, name, classes))
             except Skip as skip:
                 reason, value = (*skip.args, '')[:2]  # not every Skip says what the file has there
                 where = f"image '{entry.filename}', region {number}"
                 where += f', found {value}' if value else ''
-                tally.skipped.setdefault(reason, []).append(where)
+                tally.skipped.append((reason, where, name))
                 tally.counts[f'skipped: {reason}'] += 1
                 continue
             tally.counts['converted'] += 1
@@ -123,24 +120,23 @@ def _of_outlines(region, size):
     Raises:
         Skip: no part is left; the reason is that of the first part.
     """
-    parts, skips, crosses = [], [], False
+    parts, reasons, crosses = [], [], False
     for polygon in region.outlines:
-        try:
-            distinct = len({*zip(polygon[::2], polygon[1::2])})
-            crossing = shapes.crosses_itself(polygon)
-            if distinct < 3 or (shapes.polygon_area(polygon) < shapes.TINY and not crossing):
-                if region.shape == 'polyline' and distinct > 1:
-                    raise Skip('a line without area')
-                raise Skip('fewer than 3 distinct points' if distinct < 3 else 'zero area')
-            crosses |= crossing
-            part = shapes.clip_polygon(polygon, *size)
-            if len(part) < 6 or not all(shapes.polygon_box(part)[2:]):
-                raise Skip('wholly outside the image')
+        distinct = len({*zip(polygon[::2], polygon[1::2])})
+        crossing = shapes.crosses_itself(polygon)
+        if distinct < 3 or (shapes.polygon_area(polygon) < shapes.TINY and not crossing):
+            is_line = region.shape == 'polyline' and distinct > 1
+            reason = 'fewer than 3 distinct points' if distinct < 3 else 'zero area'
+            reasons.append('a line without area' if is_line else reason)
+            continue
+        crosses |= crossing
+        part = shapes.clip_polygon(polygon, *size)
+        if len(part) < 6 or not all(shapes.polygon_box(part)[2:]):
+            reasons.append('wholly outside the image')
+        else:
             parts.append(part)
-        except Skip as skip:
-            skips.append(skip)
     if not parts:
-        raise skips[0]
+        raise Skip(reasons[0])
     x, y, width, height = shapes.polygon_box([value for part in parts for value in part])
     if crosses or len(parts) > 1:
         # COCO's own rule: the pixels inside. It needs numpy, which other outlines do not.

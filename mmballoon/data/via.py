@@ -242,7 +242,8 @@ def _read_csv(path, text):
     if not set(CSV_COLUMNS) <= set(reader.fieldnames or ()):
         what = f'neither VIA JSON nor VIA CSV (columns {", ".join(CSV_COLUMNS)})'
         raise NotAnnotations(path, what, AGAIN)
-    entries = {}
+    # VIA writes {"Label":undefined} for an attribute that was never set.
+    entries, undefined = {}, re.compile(r'(?<=:)\s*undefined(?=\s*[,}])')
     for row in reader:
         name, size, count, *texts = (row[column] for column in CSV_COLUMNS)
         try:
@@ -250,15 +251,10 @@ def _read_csv(path, text):
                 raise ValueError('too few fields')
             if None in row:
                 raise ValueError('too many fields (a file name with a comma needs quotation marks)')
-            shape, attributes = map(_parse_field, texts)
+            shape, attributes = (parse_json(undefined.sub('null', text or '{}')) for text in texts)
         except ValueError as error:
             raise ValueError(f'line {start + reader.line_num}: {error}') from None
         entry = entries.setdefault((name, size), Entry(name, positive(size)))  # as in VIA's keys
         if shape or count.strip() not in ('', '0'):
             entry.regions.append(make_region(shape, attributes))
     return list(entries.values())
-
-
-def _parse_field(text):
-    # VIA writes {"Label":undefined} for an attribute that was never set
-    return parse_json(re.sub(r'(?<=:)\s*undefined(?=\s*[,}])', 'null', text or '{}'))
