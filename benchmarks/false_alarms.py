@@ -8,12 +8,14 @@ the same number of steps with the toy config, from the weights in the package.
 """
 
 import json
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 from common import ROOT, run
+
+from mmballoon.cli import make_parser, report_errors
+from mmballoon.data.coco import read_json
 
 CONFIG = 'configs/my_rtmdet_tiny_toy.py'
 FILTER = 'train_dataloader.dataset.filter_cfg.filter_empty_gt'
@@ -39,7 +41,7 @@ def cut(coco, images, count, folder):
 def main(root):
     data, coco = ROOT / 'work_dirs/false_alarms' / root.name, {}
     for split in ('train', 'val'):
-        coco[split] = json.loads((root / f'coco_{split}.json').read_text())
+        coco[split] = read_json(root / f'coco_{split}.json')
         for image in coco[split]['images']:
             image['file_name'] = str(root.resolve() / split / image['file_name'])
     train, val = (coco[split]['images'] for split in coco)
@@ -61,5 +63,8 @@ def main(root):
 
 
 if __name__ == '__main__':
-    for folder in sys.argv[1:]:
-        main(Path(folder))
+    parser = make_parser(__doc__)
+    parser.add_argument('roots', nargs='+', type=Path, help='data roots with COCO files')
+    with report_errors():
+        for folder in parser.parse_args().roots:
+            main(folder)
