@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from mmballoon import upstream
 from mmballoon.cli import UserError, pick_device, read_image
 from mmballoon.data.checks import BITS, NEAR, difference_hash
 from mmballoon.data.coco import thumbnail
@@ -102,9 +103,7 @@ def load_detector(args):
         classes = detector.metadata['classes']
         return lambda image: _regions(*detector(image), (), classes), classes
     device = pick_device(args.device)
-    from mmballoon.train import rules
-
-    rules.apply()
+    upstream.apply_rules()
     from mmdet.apis import inference_detector, init_detector
 
     from mmballoon.inference import prepare

@@ -17,6 +17,14 @@ def package_root(package):
     return Path(spec.origin).parent / '.mim'
 
 
+def apply_rules():
+    """Apply the repairs and our rules, and return ``mmballoon.train.rules``, whose import takes seconds."""
+    from mmballoon.train import rules
+
+    rules.apply()
+    return rules
+
+
 def run(script, package=None):
     """Import an upstream script as a module, with repairs and rules, and call its ``main()``.
 
@@ -35,9 +43,7 @@ def run(script, package=None):
         if not script.is_file():
             advice = 'python tools/upstream.py mmdet (or mmyolo) lists them'
             raise UserError(script, 'no such script', advice)
-        from mmballoon.train import rules
-
-        rules.apply()
+        rules = apply_rules()
         sys.path.insert(0, str(script.resolve().parent))  # it may import the modules beside it
         spec = importlib.util.spec_from_file_location(script.stem, script)
         if spec is None:

@@ -13,6 +13,7 @@ has the detections of all images, and report/report.html shows them.
 
 from pathlib import Path
 
+from mmballoon import upstream
 from mmballoon.cli import UserError, make_parser, report_errors
 
 
@@ -41,34 +42,6 @@ def parse_args(argv=None):
     return args
 
 
-def prepare(config, folder, args, other=None):
-    """The Config, the Split of all images, and the trainings. other: see ``trainings.prepare``."""
-    from mmengine import Config
-
-    from mmballoon.report import trainings
-
-    cfg = Config.fromfile(config)
-    cfg.merge_from_dict(args.cfg_options or {})
-    split, runs = trainings.prepare(cfg, folder, args, other)
-    counts = ', '.join(str(len(run.test)) for run in runs if run.share == 100)
-    print(f'{folder}: {len(split.images)} images in {args.folds} folds of {counts}', flush=True)
-    return cfg, split, runs
-
-
-def detect(folder, split, runs, args):
-    """Train and detect: {share of the training images in per cent: COCO result dicts}."""
-    from mmengine import dump
-
-    from mmballoon.report import trainings
-
-    trainings.train_and_test(runs, args.jobs)
-    detected = {run.share: [] for run in runs}
-    for run in runs:
-        detected[run.share] += trainings.detections(run, split)
-    dump(detected[100], folder / 'predictions.json')
-    return detected
-
-
 def summary(report):
     """Lines of text about report.json of a cross-validation."""
 
@@ -95,36 +68,39 @@ def summary(report):
 
 def main(argv=None):
     with report_errors():
-        from mmballoon.train import rules
-
-        rules.apply()  # first: it reads --cfg-options
+        upstream.apply_rules()  # first: it reads --cfg-options
         args = parse_args(argv)
-        from mmengine import load
+        from mmengine import Config, load
 
-        from mmballoon.report import cross_validation, review
+        from mmballoon.report import cross_validation, review, trainings
+        from mmballoon.report.build import build
+        from mmballoon.report.split import to_coco
 
         review.check(args)
-        other, needed = args.compare, ('folds.json', 'predictions.json')
-        train_other = other and other.is_file()  # a config
-        if other and not train_other and not all((other / n).is_file() for n in needed):
-            advice = 'name a config, or a work directory of this command'
-            raise UserError(other, 'no finished cross-validation', advice)
         folder = args.work_dir or Path('work_dirs', f'{Path(args.config).stem}_folds')
-        if train_other:
+        other, needed = args.compare, ('folds.json', 'predictions.json')
+        sides = [(args.config, folder, other)]
+        if other and other.is_file():  # a config
             other = Path('work_dirs', f'{other.stem}_folds')
             if folder.resolve() == other.resolve():  # neither could take it from the other
                 found = f'{args.compare} would use this folder, too'
                 raise UserError(folder, found, 'choose another folder with --work-dir')
-        cfg, split, runs = prepare(args.config, folder, args, None if train_other else other)
-        if train_other:
-            second = prepare(args.compare, other, args, folder)
-        detected = detect(folder, split, runs, args)
-        if train_other:
-            detect(other, *second[1:], args)
-        from mmballoon.report.build import build
-        from mmballoon.report.split import to_coco
-        from mmballoon.report.trainings import sources
-
+            sides = [(args.config, folder, None), (args.compare, other, folder)]
+        elif other and not all((other / name).is_file() for name in needed):
+            advice = 'name a config, or a work directory of this command'
+            raise UserError(other, 'no finished cross-validation', advice)
+        prepared = []
+        for config, place, theirs in sides:
+            cfg = Config.fromfile(config)
+            cfg.merge_from_dict(args.cfg_options or {})
+            split, runs = trainings.prepare(cfg, place, args, theirs)
+            counts = ', '.join(str(len(run.test)) for run in runs if run.share == 100)
+            print(
+                f'{place}: {len(split.images)} images in {args.folds} folds of {counts}', flush=True
+            )
+            prepared.append((cfg, place, split, runs))
+        detected = [trainings.detect(*side, args.jobs) for _, *side in prepared][0]
+        cfg, _, split, runs = prepared[0]
         args.compare = other and other / 'predictions.json'
         data, folds = to_coco(split), [run.test for run in runs if run.share == 100]
         cross = cross_validation.summarise(data, detected[100], folds)
@@ -135,7 +111,7 @@ def main(argv=None):
             cross['curve'] = curve
         args.config, args.checkpoint, args.out = folder / 'config.py', None, folder / 'report'
         args.predictions = folder / 'predictions.json'
-        print(*build(args, cross=cross, sources=sources(cfg)), sep='\n')
+        print(*build(args, cross=cross, sources=trainings.sources(cfg)), sep='\n')
         print(*summary(load(args.out / 'report.json')), sep='\n')
 
 

@@ -13,7 +13,7 @@ runs it.
 
 from pathlib import Path
 
-from mmballoon import cli
+from mmballoon import cli, upstream
 
 
 def parse_args(argv=None):
@@ -39,10 +39,7 @@ def main(argv=None):
     with cli.report_errors():
         cli.check_ours(args.out, '"pad_value": [')  # of onnx_file.describe
         files = cli.list_images(args.images) if args.images else None
-        from mmballoon.train import rules
-
-        rules.apply()
-
+        upstream.apply_rules()
         import onnxruntime  # noqa: F401  (needed after the long work)
         from mmengine.config import Config
 

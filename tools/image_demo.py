@@ -14,7 +14,7 @@ options for text prompts and chunks are not here: --texts, --custom-entities, --
 
 from pathlib import Path
 
-from mmballoon import cli
+from mmballoon import cli, upstream
 
 
 def parse_args(argv=None):
@@ -50,10 +50,7 @@ def main(argv=None):
     with cli.report_errors():
         files = cli.list_images(args.inputs, decode=False, out=Path(args.out_dir, 'vis'))
         device = cli.pick_device(args.device)
-        from mmballoon.train import rules
-
-        rules.apply()
-
+        upstream.apply_rules()
         from mmdet.apis import DetInferencer
         from mmengine.config import Config
 

@@ -10,6 +10,7 @@ import hashlib
 import io
 from pathlib import Path
 
+from mmballoon import upstream
 from mmballoon.cli import UserError, atomic_write, make_parser, report_errors
 
 
@@ -39,9 +40,7 @@ def main(argv=None):
     with report_errors():
         if args.out.suffix != '.pth':
             raise UserError(args.out, 'no name of weights', 'give it a name that ends with .pth')
-        from mmballoon.train import rules
-
-        rules.apply()
+        upstream.apply_rules()
         from mmballoon.train.rules import weights
 
         if args.out.exists() and args.out.resolve() != weights.PACKAGED:

@@ -12,6 +12,7 @@ One HTML file that opens without a network, and report.json beside it with the s
 
 from pathlib import Path
 
+from mmballoon import upstream
 from mmballoon.cli import make_parser, report_errors
 
 
@@ -36,10 +37,7 @@ def parse_args(argv=None):
 def main(argv=None):
     args = parse_args(argv)
     with report_errors():
-        from mmballoon.train import rules
-
-        rules.apply()
-
+        upstream.apply_rules()
         from mmengine.config import Config
 
         from mmballoon.export.compare import detect

@@ -2,6 +2,7 @@
 
 from argparse import ArgumentParser
 
+from mmballoon import upstream
 from mmballoon.cli import report_errors
 
 if __name__ == '__main__':
@@ -12,10 +13,7 @@ if __name__ == '__main__':
     parser.add_argument('--runtime', choices=choices, help='(default: the fastest)')
     args = parser.parse_args()
     with report_errors():
-        from mmballoon.train import rules
-
-        rules.apply()
-
+        upstream.apply_rules()
         import hotcoco
         from mmengine.config import Config
 

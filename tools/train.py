@@ -13,6 +13,4 @@ from mmballoon import upstream
 if __name__ == '__main__':
     upstream.run('tools/train.py', 'mmdet')
 else:  # a data-loader worker that was started by spawn imports this file again
-    from mmballoon.train import rules
-
-    rules.apply()
+    upstream.apply_rules()

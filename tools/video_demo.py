@@ -12,6 +12,7 @@ av), the file is written in H.264; without it, OpenCV writes VP9, which takes 0.
 from functools import partial
 from pathlib import Path
 
+from mmballoon import upstream
 from mmballoon.cli import UserError, make_parser, pick_device, report_errors, score_thresholds
 
 
@@ -46,9 +47,7 @@ def main(argv=None):
         source = Source(args.video)
         writer = Writer(args.out, source.fps) if args.out else None
         device = pick_device(args.device)
-        from mmballoon.train import rules
-
-        rules.apply()
+        upstream.apply_rules()
         from mmdet.apis import inference_detector, init_detector
 
         from mmballoon.inference import prepare

@@ -7,6 +7,7 @@ from mmengine.config import Config, DictAction
 from mmengine.logging import MMLogger
 from tqdm import tqdm
 
+from mmballoon import upstream
 from mmballoon.cli import atomic_write, list_images, make_parser, pick_device
 
 
@@ -34,9 +35,7 @@ def draw_figures(args, load):
     is nothing to draw. If that is so for all images, the status is 1.
     """
     images, saved = list_images([args.img], out=args.out_dir), []
-    from mmballoon.train import rules
-
-    rules.apply()
+    upstream.apply_rules()
     # A demo prints a few lines of its own.
     MMLogger.get_instance('mmengine', logger_name='mmengine').setLevel(logging.ERROR)
     cfg = Config.fromfile(args.config)

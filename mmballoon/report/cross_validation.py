@@ -112,9 +112,7 @@ def gain(sizes, measured, left_out, images):
     share = solve[0, -1] * np.log(images / sizes[-1])  # of the last measurement in the fitted gain
     error = 1 - measured[-1]
     noise *= error**2 * (1 + 2 * share) + (error - value) ** 2
-    spread = np.sqrt((folds - 1) * np.var(others) + noise)
-    half = student_t.ppf(0.975, folds - 1) * spread
-    return dict(value=float(value), low=float(value - half), high=float(value + half))
+    return with_interval([value, *others], noise)
 
 
 def _log_error(values):
@@ -131,8 +129,11 @@ def at(line, images):
     return 1 - np.exp(np.polyval(line, np.log(images)))
 
 
-def with_interval(values):
-    """{'value', 'low', 'high'}; values: the one of all folds, then those without one fold each."""
+def with_interval(values, noise=0):
+    """{'value', 'low', 'high'}; values: the one of all folds, then those without one fold each.
+
+    noise: a variance to add to that of the jackknife.
+    """
     value, rest = values[0], np.array(values[1:])
-    half = student_t.ppf(0.975, len(rest) - 1) * np.sqrt((len(rest) - 1) * rest.var())
+    half = student_t.ppf(0.975, len(rest) - 1) * np.sqrt((len(rest) - 1) * rest.var() + noise)
     return dict(value=float(value), low=float(value - half), high=float(value + half))

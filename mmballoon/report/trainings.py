@@ -26,7 +26,6 @@ from mmballoon.data import folds
 from mmballoon.data.coco import datasets
 from mmballoon.report.results import read_results
 from mmballoon.report.split import annotation_file, load_split, to_coco
-from mmballoon.train import rules
 
 # In a folder of its own. share: per cent of the images of the other folds. train, test: image ids.
 Training = namedtuple('Training', 'folder share train test steps')
@@ -68,9 +67,8 @@ def prepare(cfg, folder, args, other=None):
         folds=[[split.images[key]['file_name'] for key in fold] for fold in dealt],
         weights=hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else '',
     )
-    theirs = _marker(other / 'folds.json') if other else marker
-    for key in ('data', 'folds'):
-        if theirs.get(key) != marker[key]:
+    for key in _changed(other / 'folds.json', marker) if other else ():
+        if key in ('data', 'folds'):
             found = f'has other {key} than {folder}'
             raise UserError(other, found, f'choose the same {key} for both')
     claim(folder, marker)
@@ -95,19 +93,19 @@ def claim(folder, marker):
     file, advice = folder / 'folds.json', 'choose another folder with --work-dir'
     if not file.is_file() and folder.exists() and any(folder.iterdir()):
         raise UserError(folder, 'holds files that are of no cross-validation', advice)
-    old = _marker(file) if file.is_file() else marker
-    old.setdefault('weights', marker['weights'])  # older releases did not write them
-    changed = ', '.join(key for key, value in marker.items() if old.get(key) != value)
-    if changed:
-        raise UserError(file, f'is of a cross-validation with another {changed}', advice)
+    if changed := _changed(file, marker) if file.is_file() else ():
+        found = f'is of a cross-validation with another {", ".join(changed)}'
+        raise UserError(file, found, advice)
     mmengine.dump(marker, file)
 
 
-def _marker(file):
-    try:
-        return dict(mmengine.load(file))
+def _changed(file, marker):
+    """The keys of ``marker`` that have another value in a folds.json."""
+    try:  # older releases did not write the weights
+        old = dict(weights=marker['weights']) | mmengine.load(file)
     except (ValueError, TypeError):
         raise UserError(file, 'is of no cross-validation', 'choose another folder') from None
+    return [key for key, value in marker.items() if old.get(key) != value]
 
 
 def write_config(cfg, split, run, train, test):
@@ -142,6 +140,20 @@ def write_config(cfg, split, run, train, test):
     with atomic_write(run / 'config.py', 'w') as file:
         for key, value in cfg.to_dict().items():  # pretty_text takes seconds
             file.write(f'{key} = {pprint.pformat(value, width=100, sort_dicts=False)}\n')
+
+
+def detect(folder, split, trainings, at_once):
+    """Train, and detect in the images that were left out; split: of all images.
+
+    Returns {share of the training images in per cent: COCO result dicts}, and writes predictions.json.
+    """
+    train_and_test(trainings, at_once)
+    detected = {run.share: [] for run in trainings}
+    for run in trainings:
+        own = replace(split, images={key: split.images[key] for key in run.test})
+        detected[run.share] += read_results(run.folder / 'results.pkl', own)
+    mmengine.dump(detected[100], folder / 'predictions.json')
+    return detected
 
 
 def train_and_test(trainings, at_once):
@@ -207,12 +219,6 @@ def _done(run):
     return max((int(step) for log in logs for step in re.findall(r'"step": (\d+)', log)), default=0)
 
 
-def detections(run, split):
-    """COCO result dicts of a Training in the images that it left out; split: of all images."""
-    own = replace(split, images={key: split.images[key] for key in run.test})
-    return read_results(run.folder / 'results.pkl', own)
-
-
 def _digest(value):
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -234,6 +240,6 @@ def main(run):
 
 
 if __name__ in ('__main__', '__mp_main__'):  # __mp_main__: in a data-loader worker of spawn
-    rules.apply()
+    upstream.apply_rules()
 if __name__ == '__main__':
     main(sys.argv[1])
