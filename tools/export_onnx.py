@@ -39,17 +39,16 @@ def main(argv=None):
     with cli.report_errors():
         cli.check_ours(args.out, '"pad_value": [')  # of onnx_file.describe
         files = cli.list_images(args.images) if args.images else None
-        upstream.apply_rules()
+        rules = upstream.apply_rules()
         import onnxruntime  # noqa: F401  (needed after the long work)
         from mmengine.config import Config
 
         from mmballoon.export import compare, onnx_file
         from mmballoon.export.detector import Detector
-        from mmballoon.train.rules import classes
 
         cfg = Config.fromfile(args.config)
         if not files:  # the check detects on the images of the validation split
-            classes.note(classes.check(cfg, 'val'))
+            rules.classes.note(rules.classes.check(cfg, 'val'))
         model = onnx_file.load(cfg, args.checkpoint, args.img_size, args.score_thr)
         content = onnx_file.build(model, args.half)
         lines = []

@@ -50,19 +50,18 @@ def main(argv=None):
     with cli.report_errors():
         files = cli.list_images(args.inputs, decode=False, out=Path(args.out_dir, 'vis'))
         device = cli.pick_device(args.device)
-        upstream.apply_rules()
+        rules = upstream.apply_rules()
         from mmdet.apis import DetInferencer
         from mmengine.config import Config
 
         from mmballoon.inference import prepare, prepare_drawing
-        from mmballoon.train.rules import weights
 
         if args.model.endswith('.py'):
             config = Config.fromfile(args.model)
             # With an empty config, DetInferencer would run the one inside the checkpoint.
             if not config.get('model'):
                 raise cli.UserError(args.model, 'names no model', 'correct the config')
-            args.weights = args.weights or weights.address(config, args.model)
+            args.weights = args.weights or rules.weights.address(config, args.model)
         settings = dict(palette=args.palette, show_progress=False)
         inferencer = DetInferencer(args.model, args.weights, device, **settings)
         prepare(inferencer.model, amp=args.amp)

@@ -35,19 +35,6 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
-def detect_on_video(video, detect, draw, args):
-    """Write OUT_DIR/vis/NAME.mp4 with the boxes of every frame."""
-    from mmballoon.video import Source, Writer, annotate
-
-    source = Source(video)
-    out = args.out_dir / 'vis' / f'{video.stem}.mp4'
-    if out.exists():
-        raise cli.UserError(out, 'exists', 'choose another --out-dir, or move it away')
-    writer = Writer(out, source.fps)
-    annotate(source, lambda frames: map(detect, frames), draw, writer)
-    print(f'saved: {out} (codec {writer.codec})')
-
-
 def run_lengths(mask):
     """A mask (H, W) bool as COCO's run lengths, not compressed: pycocotools' frPyObjects reads them."""
     flat = mask.ravel(order='F')
@@ -62,7 +49,7 @@ def main(argv=None):
         import cv2
 
         from mmballoon.export.detector import Detector
-        from mmballoon.video import VIDEOS, draw_boxes
+        from mmballoon.video import VIDEOS, Source, Writer, annotate, draw_boxes
 
         videos = [item for item in args.inputs if Path(item).suffix.lower() in VIDEOS]
         images = [item for item in args.inputs if item not in videos]
@@ -74,7 +61,12 @@ def main(argv=None):
         draw = partial(draw_boxes, classes=classes, palette=palette, thresholds=thresholds)
         detect = partial(detector, masks=masks)
         for video in map(Path, videos):
-            detect_on_video(video, detect, draw, args)
+            source, out = Source(video), args.out_dir / 'vis' / f'{video.stem}.mp4'
+            if out.exists():
+                raise cli.UserError(out, 'exists', 'choose another --out-dir, or move it away')
+            writer = Writer(out, source.fps)
+            annotate(source, lambda frames: map(detect, frames), draw, writer)
+            print(f'saved: {out} (codec {writer.codec})')
         for file in map(Path, files):
             image = cli.read_image(file)
             boxes, scores, labels, *of_masks = detections = detect(image)

@@ -40,10 +40,8 @@ def main(argv=None):
     with report_errors():
         if args.out.suffix != '.pth':
             raise UserError(args.out, 'no name of weights', 'give it a name that ends with .pth')
-        upstream.apply_rules()
-        from mmballoon.train.rules import weights
-
-        if args.out.exists() and args.out.resolve() != weights.PACKAGED:
+        packaged = upstream.apply_rules().weights.PACKAGED
+        if args.out.exists() and args.out.resolve() != packaged:
             raise UserError(args.out, 'exists', 'move it away, or choose another name')
         content = publish(args.checkpoint)
         with atomic_write(args.out) as file:

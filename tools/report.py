@@ -37,15 +37,14 @@ def parse_args(argv=None):
 def main(argv=None):
     args = parse_args(argv)
     with report_errors():
-        upstream.apply_rules()
+        rules = upstream.apply_rules()
         from mmengine.config import Config
 
         from mmballoon.export.compare import detect
         from mmballoon.report.build import build
-        from mmballoon.train.rules import classes
 
         if args.predictions or args.checkpoint.suffix == '.onnx':  # else the test loop does this
-            classes.note(classes.check(Config.fromfile(args.config), 'test'))
+            rules.classes.note(rules.classes.check(Config.fromfile(args.config), 'test'))
         print(*build(args, detect_onnx=detect), sep='\n')
 
 

@@ -13,17 +13,16 @@ if __name__ == '__main__':
     parser.add_argument('--runtime', choices=choices, help='(default: the fastest)')
     args = parser.parse_args()
     with report_errors():
-        upstream.apply_rules()
+        rules = upstream.apply_rules()
         import hotcoco
         from mmengine.config import Config
 
         from mmballoon.export.compare import detect
         from mmballoon.report.numbers import evaluate
         from mmballoon.report.split import load_split, to_coco
-        from mmballoon.train.rules import classes
 
         cfg = Config.fromfile(args.config)
-        classes.note(classes.check(cfg, 'test'))
+        rules.classes.note(rules.classes.check(cfg, 'test'))
         split = load_split(cfg.test_dataloader.dataset)
         evaluation = evaluate(hotcoco.COCO(to_coco(split)), detect(args.model, split, args.runtime))
         print(*evaluation.summary_lines(), sep='\n')

@@ -71,16 +71,13 @@ class TransferHook(Hook):
     priority = 'LOWEST'  # after EMAHook, which may exchange the weights
 
     def after_load_checkpoint(self, runner, checkpoint):
-        weights = checkpoint.get('state_dict', checkpoint)
         model = getattr(runner.model, 'module', runner.model)  # the wrapper of torchrun or --tta
-        runner.logger.info(transfer_line(model.state_dict(), weights))
-
-
-def transfer_line(model, checkpoint):
-    """The log line, from two state dicts ({name: tensor})."""
-    missing, shapes = mismatches(model, checkpoint)
-    line = f'load_from: {len(model) - len(missing)} of {len(model)} tensors were loaded'
-    if missing:
-        more = ', ...' if len(missing) > 6 else ''
-        line += f'; not loaded: {", ".join(missing[:6])}{more}{f" ({shapes})" if shapes else ""}'
-    return line
+        weights = model.state_dict()
+        missing, shapes = mismatches(weights, checkpoint.get('state_dict', checkpoint))
+        line = f'load_from: {len(weights) - len(missing)} of {len(weights)} tensors were loaded'
+        if missing:
+            more = ', ...' if len(missing) > 6 else ''
+            line += (
+                f'; not loaded: {", ".join(missing[:6])}{more}{f" ({shapes})" if shapes else ""}'
+            )
+        runner.logger.info(line)
