@@ -35,11 +35,15 @@ def find_latest_checkpoint(work_dir):
     named = marker.read_text(encoding='utf-8').strip() if marker.is_file() else ''
     if named:
         candidates = [Path(named), folder / Path(named).name, *candidates]
-    chosen = next(filter(is_whole, candidates), None)
-    before = candidates[: candidates.index(chosen)] if chosen else candidates
-    later = [path.name for path in saved if chosen and _number(path) > _number(chosen)]
-    skipped = dict.fromkeys(later, 'not the last one written')
-    skipped |= {path.name: 'not whole' if path.exists() else 'missing' for path in before}
+    chosen, skipped = None, {}
+    for path in candidates:
+        if is_whole(path):
+            chosen = path
+            break
+        skipped[path.name] = 'not whole' if path.exists() else 'missing'
+    for path in saved if chosen else ():
+        if _number(path) > _number(chosen):
+            skipped.setdefault(path.name, 'not the last one written')
     if skipped:
         reasons = ', '.join(f'{name} ({reason})' for name, reason in sorted(skipped.items()))
         taken = chosen and chosen.name
