@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from mmballoon import upstream
 from mmballoon.cli import UserError, pick_device, read_image
-from mmballoon.data.checks import BITS, NEAR, difference_hash
+from mmballoon.data.checks import difference_hash, look_alike
 from mmballoon.data.coco import thumbnail
 from mmballoon.data.files import added_files
 from mmballoon.data.images import ImageFolder, image_size
@@ -153,8 +153,7 @@ def in_order(folder, suggested):
     kept, similar = {}, []  # name -> hash
     for name in sorted(doubt, key=lambda name: (-doubt[name], name)):
         bits = np.frombuffer(difference_hash(thumbnail(folder / name)), np.uint8)
-        distances = BITS[np.array([*kept.values()], np.uint8).reshape(-1, len(bits)) ^ bits].sum(1)
-        if (distances <= NEAR).any():
+        if len(look_alike(np.array([*kept.values()], np.uint8).reshape(-1, len(bits)), bits)):
             similar.append(name)
         else:
             kept[name] = bits

@@ -10,7 +10,7 @@ import check_coco
 import numpy as np
 import pytest
 import via_files as v
-from PIL import Image
+from PIL import Image, ImageDraw
 
 ROOT = Path(__file__).parents[2]
 
@@ -301,11 +301,59 @@ def test_images_that_are_all_alike_are_fewer_pairs_than_images():
     from mmballoon.data.coco import Split
 
     images = {i: dict(file_name=str(i)) for i in range(3000)}
-    zeros = bytes(32)
-    alike = Split('a', None, images, {}, {}, hashes={i: ('digest', zeros) for i in images})
-    near = Split('b', None, images, {}, {}, hashes={i: (str(i), zeros) for i in images})
+    bits = bytes([15] * 32)
+    alike = Split('a', None, images, {}, {}, hashes={i: ('digest', bits) for i in images})
+    near = Split('b', None, images, {}, {}, hashes={i: (str(i), bits) for i in images})
     same, close = pairs([alike, near])
     assert (len(same), len(close)) == (2999, 3000)
+
+
+def on_a_plain_ground(kind, rng):
+    """320 x 240 pixels of one colour, or brighter or darker to the right, with one to three discs."""
+    x = np.linspace(0, 80, 320)
+    row = dict(white=x * 0 + 255, black=x * 0, brighter=160 + x, darker=240 - x)[kind]
+    image = Image.fromarray(np.tile(np.uint8(row)[None, :, None], (240, 1, 3)))
+    for _ in range(rng.integers(1, 4)):
+        r, color = rng.uniform(15, 50), tuple(map(int, rng.integers(40, 120, 3)))
+        x, y = rng.uniform(r, 320 - r), rng.uniform(r, 240 - r)
+        ImageDraw.Draw(image).ellipse([x - r, y - r, x + r, y + r], fill=color)
+    return image
+
+
+@pytest.mark.parametrize('kind', ['white', 'black', 'brighter', 'darker'])
+def test_images_on_a_plain_ground_are_near_duplicates_only_of_their_copies(tmp_path, kind):
+    from mmballoon.data import folds
+    from mmballoon.data.coco import Split
+    from mmballoon.suggest import in_order
+
+    rng, names = np.random.default_rng(3), []
+    for i in range(20):
+        names.append(f'{i:02}.png')
+        on_a_plain_ground(kind, rng).save(tmp_path / names[-1])
+    for i, quality in ((0, 40), (1, 90)):
+        image = Image.open(tmp_path / names[i]).resize((160, 120) if i else (320, 240))
+        names.append(f'{i:02}.jpg')
+        image.save(tmp_path / names[-1], quality=quality)
+    sizes = [Image.open(tmp_path / name).size for name in names]
+    images = {
+        i: dict(file_name=name, width=w, height=h)
+        for i, (name, (w, h)) in enumerate(zip(names, sizes))
+    }
+    groups = folds.together(Split('train', tmp_path, images, {}, {}))
+    assert sorted(map(sorted, groups)) == [[0, 20], [1, 21], *([i] for i in range(2, 20))]
+    order = in_order(tmp_path, dict.fromkeys(names, ()))
+    assert order == [*sorted({*names} - {'00.png', '01.png'}), '00.png', '01.png']
+
+
+def test_plain_images_are_duplicates_only_where_their_files_are_identical():
+    from mmballoon.data.checks import pairs
+    from mmballoon.data.coco import Split
+
+    images = {i: dict(file_name=str(i)) for i in range(5)}
+    for bits in (bytes(32), bytes([255] * 32)):  # nothing is brighter than its left, or everything
+        hashes = {i: (min(i, 3), bits) for i in images}
+        same, near = pairs([Split('a', None, images, {}, {}, hashes=hashes)])
+        assert (same, near) == ([(('a', '3'), ('a', '4'), 0)], [])
 
 
 @pytest.mark.parametrize('mode', ['I;16', 'I;16B', 'I'])
