@@ -111,7 +111,15 @@ def check(cfg, *splits):
     if boxes:
         counts = _list(f"{count} of '{name}'" for name, count in boxes.most_common())
         lines.append(f'boxes of categories that the config does not name are left out: {counts}')
-    return lines + [line for file in files.get('train', ()) for line in left_out(file)]
+    lines += [line for file in files.get('train', ()) for line in left_out(file)]
+    for split, group in files.items():
+        boxed = any(name in file.classes for file in group for _, name in file.boxes)
+        if group and split != 'train' and not boxed:
+            found = 'no box has a class of the config'
+            lines.append(
+                f'{group[0].path}: {found}: every mAP is -1, and the best one says nothing'
+            )
+    return lines
 
 
 def category_names(files):

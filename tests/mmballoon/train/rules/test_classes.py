@@ -73,7 +73,8 @@ def test_a_class_in_no_file_and_boxes_that_are_left_out(tmp_path, config):
     for wrap in (dict, concat):
         cfg = config('ball', 'zerba', 'quite else', wrap=wrap)
         lines = classes.check(cfg, 'train', 'val')
-        assert lines[:3] == expected and 'train as background' in lines[3] and len(lines) == 4
+        assert lines[:3] == expected and 'train as background' in lines[3] and len(lines) == 5
+        assert lines[4].startswith(f'{tmp_path / "val.json"}: no box has a class of the config')
 
 
 def test_a_class_that_only_another_split_has_is_no_mistake(tmp_path, config):
@@ -91,8 +92,24 @@ def test_no_class_in_common_and_two_of_one_name_are_errors(tmp_path, config):
     write(tmp_path / 'val.json', ['ball', 'ball'], [['ball']])
     with pytest.raises(UserError, match="val.json: 2 categories are named 'ball'; next: "):
         classes.check(config('ball'), 'train', 'val')
-    write(tmp_path / 'val.json', [], [[]])  # backgrounds only
-    assert classes.check(config('ball'), 'val') == []
+
+
+def test_a_split_without_a_box_has_no_map(tmp_path, config):
+    write(tmp_path / 'train.json', ['ball'], [['ball']])
+    said = (
+        f'{tmp_path / "val.json"}: no box has a class of the config: every mAP is -1, and the best'
+    )
+    for names, boxes in (([], [[]]), (['ball', 'cat'], [['cat'], []])):
+        write(tmp_path / 'val.json', names, boxes)
+        for splits in (('train', 'val'), ('val',), ('test',)):
+            lines = classes.check(config('ball'), *splits)
+            assert [line for line in lines if 'left out' not in line] == [lines[-1]]
+            assert lines[-1].startswith(said)
+    cfg = config('ball', wrap=lambda dataset: dict(type='ConcatDataset', datasets=[dataset] * 2))
+    cfg.val_dataloader.dataset.datasets[1].ann_file = 'train.json'
+    assert not any('mAP' in line for line in classes.check(cfg, 'val'))  # one of two has a box
+    cfg.val_dataloader = None
+    assert classes.check(cfg, 'train', 'val') == []
 
 
 def test_images_that_do_not_train(tmp_path, config):
