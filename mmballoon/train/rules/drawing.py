@@ -1,7 +1,8 @@
 """Any number of classes has colours, and images of every format can be drawn on.
 
 MMDetection asserts that the palette has a colour for each class, and writes a picture in the format of its
-image, which fails for .jfif and .pgm. Without a window for --show, MMEngine waits forever for a key.
+image, which fails for .jfif and .pgm, and under its name without the folder, also where two have one name.
+Without a window for --show, MMEngine waits forever for a key.
 """
 
 from pathlib import Path
@@ -26,9 +27,15 @@ def _any_number(get_palette, chosen, num_classes):
 
 
 @instead(local_visualizer.DetLocalVisualizer, 'add_datasample')
-def _as_jpeg(add, self, *args, out_file=None, **options):
+def _file_names(add, self, *args, out_file=None, **options):
     if out_file:
-        out_file = str(Path(out_file).with_suffix(picture_suffix(out_file)))
+        path = first = Path(out_file).with_suffix(picture_suffix(out_file))
+        written, number = vars(self).setdefault('_written', set()), 1
+        while path in written:
+            number += 1
+            path = first.with_stem(f'{first.stem}_{number}')
+        written.add(path)
+        out_file = str(path)
     return add(self, *args, out_file=out_file, **options)
 
 

@@ -163,6 +163,33 @@ def test_any_number_of_classes_has_colours():
     assert drawing._any_number(get_palette, 'coco', 80) == get_palette('coco', 80)
 
 
+def test_images_of_one_name_have_a_picture_each(tmp_path):
+    """Through MMDetection's hook for --show-dir, which writes them without their folders."""
+    from types import SimpleNamespace
+
+    import cv2
+    import numpy as np
+    from mmdet.engine.hooks import DetVisualizationHook
+    from mmdet.structures import DetDataSample
+    from mmdet.visualization import DetLocalVisualizer
+
+    from mmballoon.train import rules
+
+    rules.apply()
+    DetLocalVisualizer.get_instance('pictures')
+    hook = DetVisualizationHook(draw=True, test_out_dir='vis')
+    runner = SimpleNamespace(work_dir=str(tmp_path), timestamp='now')
+    names = ['a/one.png', 'b/one.png', 'b/one_2.png', 'c/one.png', 'c/two.png']
+    for i, name in enumerate(names):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(path), np.full((20, 30, 3), 40 * i, np.uint8))
+        hook.after_test_iter(runner, i, None, [DetDataSample(metainfo=dict(img_path=str(path)))])
+    pictures = {p.name: cv2.imread(str(p))[0, 0, 0] for p in (tmp_path / 'now/vis').iterdir()}
+    expected = ['one', 'one_2', 'one_2_2', 'one_3', 'two']
+    assert pictures == {f'{name}.png': 40 * i for i, name in enumerate(expected)}
+
+
 def test_weights_with_names_of_an_older_release_fit():
     """As those of FCOS: bbox_head.fcos_cls is conv_cls now, and the head's own loader knows it."""
     from mmballoon.cli import UserError
