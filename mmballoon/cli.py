@@ -376,7 +376,8 @@ def read_image(path):
     except cv2.error:
         image = None
     if image is None:
-        raise UserError(path, 'not a readable image', 'replace it or leave it out')
+        found = 'not a readable image: OpenCV cannot decode it'
+        raise UserError(path, found, 'replace it or leave it out')
     return image
 
 

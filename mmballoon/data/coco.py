@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from mmballoon.cli import UserError
+from mmballoon.cli import UserError, read_image
 
 STRIDES = (8, 16, 32)  # RTMDet's
 THUMBNAIL = 240  # pixels
@@ -145,13 +145,21 @@ def _check_outline(annotation):
 
 
 def thumbnail(path, side=THUMBNAIL):
-    """RGB image of at most ``side`` pixels, upright; a JPEG is decoded at a fraction of its size."""
+    """RGB image of at most ``side`` pixels as MMDetection sees it; a JPEG is decoded at a fraction.
+
+    Raises:
+        UserError: OpenCV cannot read it.
+        OSError: Pillow finds it damaged.
+    """
     with Image.open(path) as image:
         image.draft('RGB', (2 * side, 2 * side))
-        small = ImageOps.exif_transpose(image)
-        if small.mode.startswith('I'):  # 16 bits, which convert() would make white
-            small = small.convert('I').point(lambda value: value / 256)  # as OpenCV
-        small = small.convert('RGB')
+        image.load()  # finds damage that OpenCV passes over
+        if image.format in ('JPEG', 'MPO'):
+            small = image.convert('RGB')
+            small.info.pop('xmp', None)  # Pillow would turn by it, OpenCV does not
+            small = ImageOps.exif_transpose(small)
+        else:
+            small = Image.fromarray(read_image(path)[..., ::-1])
     small.thumbnail((side, side))
     return small
 

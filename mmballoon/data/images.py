@@ -24,8 +24,9 @@ def image_size(path) -> tuple[int, int]:
 def read_size(path) -> tuple[tuple[int, int], int]:
     """(image_size, EXIF orientation from 1 to 8) of an image.
 
-    mmcv decodes with OpenCV 5, which turns JPEG, PNG, WebP and TIFF, like browsers and so like VIA.
-    Only a JPEG without an end marker near its end is decoded.
+    mmcv decodes with OpenCV 5, which turns JPEG, PNG, WebP and TIFF, like browsers and so like VIA,
+    by EXIF data (of a TIFF, by its tag) and never by XMP data. Only a JPEG without an end
+    marker near its end is decoded.
 
     Raises:
         UserError: the file is no image, or is cut off.
@@ -33,9 +34,10 @@ def read_size(path) -> tuple[tuple[int, int], int]:
     try:
         with warnings.catch_warnings(), Image.open(path) as image:
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-            size = image.size
-            # Pillow itself swaps the size of a TIFF.
-            turn = image.getexif().get(EXIF_ORIENTATION, 1) if 'exif' in image.info else 1
+            size, exif = image.size, Image.Exif()  # image.getexif() has XMP's orientation, too
+            exif.load(image.info.get('exif', b''))
+            turn = getattr(image, 'tag_v2', exif).get(EXIF_ORIENTATION, 1)
+            turned = turn in TURNED and image.format != 'TIFF'  # Pillow itself swaps its size
             if image.format == 'JPEG':
                 image.fp.seek(max(0, os.path.getsize(path) - 1024))
                 end = image.fp.read()
@@ -47,7 +49,7 @@ def read_size(path) -> tuple[tuple[int, int], int]:
         reason = str(e).splitlines()[0][:80]
         advice = 'replace it, or delete its entry in the annotations'
         raise UserError(path, f'not a readable image ({reason})', advice) from None
-    return (size[::-1] if turn in TURNED else size), turn
+    return (size[::-1] if turned else size), turn
 
 
 def files_of(path, suffixes):

@@ -151,7 +151,7 @@ def provenance(cfg, files):
 def data_url(path, side):
     """A JPEG of at most ``side`` pixels as a data URL (str), or None for an unreadable image."""
     data = io.BytesIO()
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(UserError, OSError, ValueError):
         coco.thumbnail(path, side).save(data, 'JPEG', quality=75)
         return 'data:image/jpeg;base64,' + base64.b64encode(data.getvalue()).decode()
 

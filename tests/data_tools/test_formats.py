@@ -16,9 +16,9 @@ import import_annotations
 import numpy as np
 import pytest
 import via_files as v
-from PIL import Image, ImageOps
+from PIL import Image
 
-from mmballoon.cli import IMG_EXTENSIONS
+from mmballoon.cli import IMG_EXTENSIONS, read_image
 
 
 class Case:
@@ -169,19 +169,22 @@ def test_boxes_are_scaled_to_the_image(run, kind, stated, expected):
 
 @pytest.mark.parametrize('orientation', [5, 6, 7, 8])
 @pytest.mark.parametrize('factor', [1, 2])
-def test_boxes_drawn_on_the_stored_image_are_turned_with_it(run, tmp_path, orientation, factor):
-    """A white rectangle in the stored image, turned by Pillow itself, is where the box says."""
+@pytest.mark.parametrize('name', ['a.png', 'a.tif'])
+def test_boxes_drawn_on_the_stored_image_are_turned_with_it(
+    run, tmp_path, orientation, factor, name
+):
+    """A white rectangle in the stored image, turned by OpenCV itself, is where the box says."""
     stored = Image.new('L', (200, 100))
     stored.paste(255, (20, 30, 80, 50))
     exif = Image.Exif()
     exif[0x0112] = orientation
     (tmp_path / 'i').mkdir()
-    stored.save(tmp_path / 'i/a.png', exif=exif)
+    stored.save(tmp_path / 'i' / name, exif=exif)
     box = dict(bbox=[factor * x for x in (20, 30, 60, 20)])
-    case = run({'c.json': coco([box], [('a.png', 200 * factor, 100 * factor)])}, 'c.json', 'i')
-    ys, xs = np.nonzero(np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / 'i/a.png'))))
+    case = run({'c.json': coco([box], [(name, 200 * factor, 100 * factor)])}, 'c.json', 'i')
+    ys, xs = np.nonzero(read_image(tmp_path / 'i' / name)[..., 0])
     seen = (xs.min(), ys.min(), np.ptp(xs) + 1, np.ptp(ys) + 1)
-    assert case.objects == [('a.png', 'b', *map(float, seen))]
+    assert case.objects == [(name, 'b', *map(float, seen))]
     assert 'turned by the EXIF orientation' in case.out
 
 

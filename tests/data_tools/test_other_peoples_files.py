@@ -8,9 +8,11 @@ import sys
 import unicodedata
 
 import balloon2coco
+import numpy as np
 import pytest
 import via_files as v
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from mmballoon.cli import UserError
 from mmballoon.data.via import find_annotation
@@ -66,19 +68,32 @@ def test_checkbox_with_the_text_false_is_not_ticked(convert):
 # ---- 2. orientation
 
 
+@pytest.mark.parametrize('kind', ['exif', 'xmp'])
 @pytest.mark.parametrize('suffix', ['jpg', 'png', 'webp', 'tiff'])
 @pytest.mark.parametrize('orientation', range(1, 9))
-def test_every_orientation_as_the_loader_sees_it(tmp_path, suffix, orientation):
+def test_every_orientation_as_the_loader_sees_it(tmp_path, suffix, orientation, kind):
     import mmcv
 
-    from mmballoon.data.images import image_size
+    from mmballoon.data.coco import thumbnail
+    from mmballoon.data.images import read_size
 
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    path = tmp_path / f'a.{suffix}'
-    Image.new('RGB', (100, 80)).save(path, exif=exif)
+    exif, path = Image.Exif(), tmp_path / f'a.{suffix}'
+    if kind == 'exif':
+        exif[0x0112] = orientation
+        options = {}
+    else:  # Pillow turns by it, too, OpenCV does not
+        exif[0x010F] = 'maker'
+        xmp, info = f'<x tiff:Orientation="{orientation}"/>', PngInfo()
+        info.add_itxt('XML:com.adobe.xmp', xmp)
+        options = dict(xmp=xmp.encode(), pnginfo=info)
+    image = Image.linear_gradient('L').resize((100, 80))
+    image.paste(255, (0, 0, 20, 40))
+    image.save(path, exif=exif, **options)
     loaded = mmcv.imfrombytes(path.read_bytes())  # as MMDetection's LoadImageFromFile
-    assert image_size(path) == loaded.shape[1::-1]
+    assert read_size(path) == (loaded.shape[1::-1], orientation if kind == 'exif' else 1)
+    small, wanted = thumbnail(path, 20), Image.fromarray(loaded)
+    wanted.thumbnail((20, 20))
+    assert small.size == wanted.size and abs(np.subtract(small, wanted, dtype=int)).mean() < 2
 
 
 # ---- 3. images that lost all their regions

@@ -129,6 +129,11 @@ def test_each_planted_failure_is_on_the_page_under_its_name(tmp_path):
     assert ('missing_annotation', 'No annotation here?') in cards[len(result['failures']) :]
 
 
+def test_image_that_opencv_cannot_read_has_no_picture(tmp_path):
+    Image.new('F', (9, 9)).save(tmp_path / 'a.tif')
+    assert build.data_url(tmp_path / 'a.tif', 9) is None
+
+
 def test_object_without_annotation_is_a_possible_label_error():
     found = [detection(1, [10, 10, 100, 100]), detection(1, [250, 250, 80, 80], 0.95)]
     errors = measure(data_set([annotation(1, 1, [10, 10, 100, 100])]), found)['label_errors']
