@@ -16,6 +16,7 @@ Images that look like one before them come last. docs/annotating.md has all the 
 from pathlib import Path
 
 from mmballoon.cli import make_parser, plain, report_errors
+from mmballoon.data.via_project import class_attribute
 
 
 def parse_args(argv=None):
@@ -27,7 +28,8 @@ def parse_args(argv=None):
     add('--format', choices=('via', 'labelme', 'coco'), default='via', help='(%(default)s)')
     add('--out', type=Path, help='file, or folder for labelme (default: outputs/suggestions...)')
     add('--extend', type=Path, metavar='FILE', help='a file of VIA; its images get no suggestions')
-    add('--class-attribute', default='class', metavar='KEY', help='(%(default)s)')
+    key = dict(type=class_attribute, default='class', metavar='KEY')
+    add('--class-attribute', **key, help='(%(default)s)')
     add('--top', type=int, metavar='N', help='write only the first N images')
     about = 'minimum score (default: the threshold of a report about these weights, else 0.3)'
     add('--pred-score-thr', type=float, help=about)

@@ -8,12 +8,14 @@ characters which could be read as HTML are escaped there; the id of an option is
 import html
 import json
 import re
+from argparse import ArgumentTypeError
 
 from mmballoon.cli import UserError
 from mmballoon.data.via import AGAIN, parse_via, read_via
 
 SPACE = re.compile(r'\s*')
 STATUS = 'suggested', 'ok', 'wrong'  # of a region: ok and wrong are what a person decides
+OWN = 'status', 'score', 'reason'  # attributes of a region besides its class
 PARTS = '_via_settings', '_via_img_metadata', '_via_attributes'  # that VIA asks for
 
 
@@ -45,7 +47,7 @@ def via_project(images, classes, class_attribute, folder, base='{}'):
         if name in keys:
             key, entry = keys[name], json.loads(entries[keys[name]])
         for region in regions:
-            values = {k: str(region[k]) for k in ('status', 'score', 'reason') if k in region}
+            values = {k: str(region[k]) for k in OWN if k in region}
             if 'number' not in region:
                 values = {class_attribute: ids[region['label']], **values}
                 entry['regions'].append(dict(shape_attributes=_shape(region)))
@@ -59,6 +61,14 @@ def via_project(images, classes, class_attribute, folder, base='{}'):
         f'"_via_attributes":{_dump(attributes)},\n"_via_data_format_version":"2.0.10",\n'
         f'"_via_image_id_list":{_dump(list(entries))}}}\n'
     )
+
+
+def class_attribute(name):
+    """The type of --class-attribute where a project is written."""
+    if name in OWN:
+        found = f'{name} is an attribute that suggestions have besides the class'
+        raise ArgumentTypeError(f'{found}; next: give the one of your classes another name in VIA')
+    return name
 
 
 def read_base(path):
@@ -125,6 +135,7 @@ def _class_ids(described, attribute, classes):
             options[name] = html.escape(name)
             ids[name] = name
     known.setdefault('default_options', dict.fromkeys(ids.values(), True) if len(ids) == 1 else {})
+    ids = {key: key for key in options} | ids  # a class may be called as an id is
     return {n: {key: True} if known['type'] == 'checkbox' else key for n, key in ids.items()}
 
 

@@ -11,7 +11,7 @@ from mmballoon.cli import UserError
 from mmballoon.data.images import ImageFolder
 from mmballoon.data.shapes import clip_polygon, polygon_box
 from mmballoon.data.via import parse_via
-from mmballoon.data.via_project import read_base, via_project
+from mmballoon.data.via_project import STATUS, class_attribute, read_base, via_project
 from mmballoon.report.split import absolute, common_folder, image_files, load_file
 
 SAME = 1  # pixels by which the box of a region may differ from that of its annotation
@@ -20,7 +20,8 @@ SAME = 1  # pixels by which the box of a region may differ from that of its anno
 def add_arguments(add):
     add('--review', type=Path, metavar='FILE', help='also write the label errors for VIA')
     add('--extend', type=Path, metavar='FILE', help='for --review: your file of VIA')
-    add('--class-attribute', default='class', metavar='KEY', help='of --review (%(default)s)')
+    key = dict(type=class_attribute, default='class', metavar='KEY')
+    add('--class-attribute', **key, help='of --review (%(default)s)')
 
 
 def check(args):
@@ -28,7 +29,11 @@ def check(args):
     if args.review and args.review.exists():
         raise UserError(args.review, 'exists', 'choose another --review, or move it away')
     if args.extend:
-        read_base(args.extend)
+        entries = parse_via(args.extend, read_base(args.extend).encode())[0]
+        values = {str(r.attributes.get('status') or '') for entry in entries for r in entry.regions}
+        if own := values - {'', 'check', *STATUS}:
+            found = f"its attribute 'status' holds {', '.join(sorted(own)[:5])}, which --review would replace"
+            raise UserError(args.extend, found, 'give this attribute another name in VIA')
 
 
 def review(args, result, split, sources):

@@ -117,13 +117,20 @@ def test_an_image_that_the_loader_cannot_read(photos, tmp_path, monkeypatch):
         photos()
 
 
-@pytest.mark.parametrize('top', ['0', '-1'])
-def test_top_is_a_number_of_images(top, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    'option, line',
+    [
+        (('--top', '0'), '--top takes a number of images'),
+        (('--top', '-1'), '--top takes a number of images'),
+        (('--class-attribute', 'status'), 'status is an attribute that suggestions have'),
+    ],
+)
+def test_mistaken_options(option, line, capsys, monkeypatch):
     command = Path(__file__).parents[2] / 'tools/suggest_annotations.py'
-    monkeypatch.setattr('sys.argv', [str(command), 'photos', 'model.onnx', '--top', top])
+    monkeypatch.setattr('sys.argv', [str(command), 'photos', 'model.onnx', *option])
     with pytest.raises(SystemExit):
         runpy.run_path(str(command), run_name='__main__')
-    assert '--top takes a number of images' in capsys.readouterr().err
+    assert line in capsys.readouterr().err
 
 
 def test_coco_and_labelme_carry_the_mark(photos, tmp_path):

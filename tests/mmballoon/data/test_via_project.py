@@ -149,6 +149,14 @@ def test_an_attribute_of_text_becomes_a_dropdown_that_shows_every_value(tmp_path
     assert shown(project, 'type') == {'ball': 'ball', 'mug': 'mug'}
 
 
+def test_a_class_that_is_called_as_an_option_is_with_another_text(tmp_path):
+    kind = dict(type='dropdown', options={'ripe': 'Ripe tomato'})
+    base = dict(_via_settings={}, _via_img_metadata={}, _via_attributes=dict(region={'type': kind}))
+    images = [('a.jpg', 3, [region('ripe'), region('Ripe tomato')])]
+    (image,), _ = opened(via_project(images, ['ripe'], 'type', tmp_path, json.dumps(base)))
+    assert [r['region_attributes']['type'] for r in image['regions']] == ['ripe', 'ripe']
+
+
 def test_the_real_set_comes_back(tmp_path):
     source = Path('data/balloon/val/via_region_data.json')
     if not source.exists():

@@ -1,5 +1,6 @@
 """--review: from a file of VIA or of COCO to a project that shows the worst first, and back."""
 
+import argparse
 import copy
 import json
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ from mmengine.config import ConfigDict
 from PIL import Image
 
 from mmballoon.cli import UserError
-from mmballoon.report.review import check, review
+from mmballoon.report.review import add_arguments, check, review
 from mmballoon.report.split import load_split
 
 NAMES = 'fine.png', 'moved ü.png', 'missing "1".png'
@@ -198,3 +199,14 @@ def test_mistakes(data):
     (data.root / 'v.json').write_text('{"a": {"filename": "gone.png", "regions": []}}')
     with pytest.raises(UserError, match='v.json: none of its images is in'):
         data.run(extend=data.root / 'v.json')
+    entry = json.loads(ENTRIES[0])
+    entry['regions'][0]['region_attributes'] = {'status': 'ripe'}
+    (data.root / 'v.json').write_text(json.dumps({'a': entry}))
+    with pytest.raises(
+        UserError, match="v.json: its attribute 'status' holds ripe, which --review"
+    ):
+        data.run(extend=data.root / 'v.json')
+    parser = argparse.ArgumentParser()
+    add_arguments(parser.add_argument)
+    with pytest.raises(SystemExit):  # the class would be replaced by the mark
+        parser.parse_args(['--class-attribute', 'status'])
