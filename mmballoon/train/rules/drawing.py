@@ -1,17 +1,25 @@
-"""Any number of classes has colours, and images of every format can be drawn on.
+"""Any number of classes has colours, their names are drawn, and images of every format can be drawn on.
 
 MMDetection asserts that the palette has a colour for each class, and writes a picture in the format of its
 image, which fails for .jfif and .pgm, and under its name without the folder, also where two have one name.
+matplotlib takes a name with two dollar signs for a formula, and draws Chinese with a font that lacks it.
 Without a window for --show, MMEngine waits forever for a key.
 """
 
 from pathlib import Path
 
 from mmdet.visualization import local_visualizer
+from mmengine.visualization import Visualizer
 
 from mmballoon.cli import UserError, picture_suffix
 from mmballoon.colors import palette
 from mmballoon.train.rules import instead
+
+# Fonts with Chinese, Japanese and Korean characters, of Linux, Windows and macOS
+CJK = (
+    'Noto Sans CJK SC', 'Noto Sans CJK JP', 'WenQuanYi Micro Hei', 'WenQuanYi Zen Hei', 'Droid Sans Fallback',
+    'Microsoft YaHei', 'SimHei', 'Malgun Gothic', 'PingFang SC', 'Hiragino Sans GB', 'Arial Unicode MS',
+)  # fmt: skip
 
 
 @instead(local_visualizer, 'get_palette')
@@ -37,6 +45,19 @@ def _file_names(add, self, *args, out_file=None, **options):
         written.add(path)
         out_file = str(path)
     return add(self, *args, out_file=out_file, **options)
+
+
+@instead(Visualizer, 'draw_texts')
+def _as_written(draw, self, texts, *args, **options):
+    import matplotlib
+    from matplotlib.font_manager import fontManager
+
+    installed = {font.name for font in fontManager.ttflist}
+    families = ['sans-serif', *(name for name in CJK if name in installed)]
+    count = 1 if isinstance(texts, str) else len(texts)
+    options.setdefault('font_families', [families] * count)
+    with matplotlib.rc_context({'text.parse_math': False}):
+        return draw(self, texts, *args, **options)
 
 
 @instead(local_visualizer.DetLocalVisualizer, 'show')

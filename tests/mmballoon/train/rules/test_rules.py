@@ -2,6 +2,7 @@
 
 import sys
 
+import numpy as np
 import pytest
 import torch
 from conftest import ROOT, run
@@ -188,6 +189,20 @@ def test_images_of_one_name_have_a_picture_each(tmp_path):
     pictures = {p.name: cv2.imread(str(p))[0, 0, 0] for p in (tmp_path / 'now/vis').iterdir()}
     expected = ['one', 'one_2', 'one_2_2', 'one_3', 'two']
     assert pictures == {f'{name}.png': 40 * i for i, name in enumerate(expected)}
+
+
+def test_names_of_classes_are_drawn_as_they_are_written(monkeypatch):
+    from mmengine.visualization import Visualizer
+
+    from mmballoon.train.rules import drawing
+
+    monkeypatch.setattr(drawing, 'CJK', ('cmr10', 'no such font'))  # cmr10 is matplotlib's own
+    visualizer = Visualizer(image=np.zeros((60, 200, 3), np.uint8))
+    visualizer.draw_texts('a$b_{c$d', np.array([5, 5]))
+    visualizer.draw_texts(['a', 'b'], np.array([[5, 20], [5, 40]]))
+    assert visualizer.get_image().any()
+    families = [text.get_family() for text in visualizer.ax_save.texts]
+    assert families == [['sans-serif', 'cmr10']] * 3
 
 
 def test_weights_with_names_of_an_older_release_fit():
