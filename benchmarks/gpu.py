@@ -147,6 +147,9 @@ def throughput(name, cfg, args):
 
     loader = cfg.train_dataloader
     loader.dataset = dict(type='RepeatDataset', times=1000, dataset=loader.dataset)
+    loader.persistent_workers = (
+        False  # the garbage collection would wait 5 seconds for each of them
+    )
     cfg.update(load_from=None, work_dir=str(args.out / 'fast'), experiment_name=name)
     cfg.default_hooks.logger.interval = 10**6
     runner, clock = Runner.from_cfg(cfg), Clock()
@@ -159,8 +162,6 @@ def throughput(name, cfg, args):
     if device().type == 'cuda':
         torch.cuda.synchronize()
     seconds = time.perf_counter() - clock.start
-    # This ends the processes of the loader. The garbage collection would wait 5 seconds for each.
-    runner.train_dataloader._iterator = None
     count = runner.iter + 1 - WARM
     loading = sum(runner.message_hub.get_scalar('train/data_time').data[0][-count:]) / seconds
     speed = count * loader.batch_size / seconds

@@ -1,6 +1,7 @@
 """tools/report.py, typed as a person would."""
 
 import json
+import multiprocessing
 import pickle
 import re
 import shutil
@@ -44,6 +45,7 @@ def test_the_same_values_as_tools_test(in_process, tiny, results, tmp_path):
             'tools/report.py', tiny.config, *source, '--out', tmp_path / name, env=tiny.env
         )
         assert done.status == 0 and f'saved: {tmp_path / name / "report.html"}' in done.out
+        assert not multiprocessing.active_children()  # later, it would wait 5 seconds for each
         report = json.loads((tmp_path / name / 'report.json').read_text())
         for key, row in zip(printed, report['metrics'].values(), strict=True):
             assert f'{row["value"] if row else -1:.3f}' == f'{float(printed[key]):.3f}', key
