@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import mmcompat  # noqa: F401
 
@@ -217,10 +218,12 @@ def test_coco_checkpoint_transfers_all_but_the_class_convolution(tmp_path):
     assert kept == [
         f'bbox_head.rtm_cls.{level}.{kind}' for level in range(3) for kind in ('weight', 'bias')
     ]
-    from mmballoon.train.hooks import transfer_line
+    from mmballoon.train.hooks import TransferHook
 
-    line, count = transfer_line(model.state_dict(), theirs), len(theirs)
-    assert line == (
+    lines, count = [], len(theirs)
+    runner = SimpleNamespace(model=model, logger=SimpleNamespace(info=lines.append))
+    TransferHook().after_load_checkpoint(runner, dict(state_dict=theirs))
+    assert lines == [
         f'load_from: {count - 6} of {count} tensors were loaded; not loaded: {", ".join(kept)} '
         '((80, 96, 1, 1) in the checkpoint, (1, 96, 1, 1) in the model)'
-    )
+    ]
