@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 PY := .venv/bin/python
 # Two processes with one thread each: on two cores, tests that wait for a start do not stop the others.
-PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist worksteal
+PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n 3 --dist worksteal
 TOY := BALLOON_ROOT=data/toy_balloon
 TOY_CONFIG := configs/my_rtmdet_tiny_toy.py
 TOY_DIR := work_dirs/demo
@@ -109,7 +109,7 @@ boxam-stage4 boxam-neck0 boxam-neck1 boxam-neck2: setup  ## Box AM of one layer,
 test: lint  ## check style and run the quick tests (4 minutes)
 	$(PYTEST) -m "not slow"
 
-test-all: lint .venv/other/.installed  ## check style and run all tests but those of make models (about 11 minutes)
+test-all: lint .venv/other/.installed  ## check style and run all tests but those of make models (about 10 minutes)
 	$(PYTEST) -m "not models"
 
 models: setup  ## train a step and detect with each model family of MMDetection (half an hour)
