@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 PY := .venv/bin/python
-# Two processes with one thread each: on two cores, tests that wait for a start do not stop the others.
+# Three processes with one thread each: on two cores, one often waits for a command that it started.
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n 3 --dist worksteal
 TOY := BALLOON_ROOT=data/toy_balloon
 TOY_CONFIG := configs/my_rtmdet_tiny_toy.py
