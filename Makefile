@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 PY := .venv/bin/python
-# Three processes with one thread each: on two cores, one often waits for a command that it started.
-PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n 3 --dist worksteal
+# Two processes with one thread each: on two cores, tests that wait for a start do not stop the others.
+PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist worksteal
 TOY := BALLOON_ROOT=data/toy_balloon
 TOY_CONFIG := configs/my_rtmdet_tiny_toy.py
 TOY_DIR := work_dirs/demo
@@ -110,7 +110,7 @@ test: lint  ## check style and run the quick tests (4 minutes)
 	$(PYTEST) -m "not slow"
 
 test-all: lint .venv/other/.installed  ## check style and run all tests but those of make models (about 10 minutes)
-	$(PYTEST) -m "not models"
+	$(PYTEST) -n 3 -m "not models"
 
 models: setup  ## train a step and detect with each model family of MMDetection (half an hour)
 	$(PY) -m pytest -m models -s
