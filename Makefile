@@ -109,6 +109,7 @@ boxam-stage4 boxam-neck0 boxam-neck1 boxam-neck2: setup  ## Box AM of one layer,
 test: lint  ## check style and run the quick tests (4 minutes)
 	$(PYTEST) -m "not slow"
 
+# Its long tests often wait for a command, so three processes.
 test-all: lint .venv/other/.installed  ## check style and run all tests but those of make models (about 10 minutes)
 	$(PYTEST) -n 3 -m "not models"
 

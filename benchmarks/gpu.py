@@ -147,9 +147,8 @@ def throughput(name, cfg, args):
 
     loader = cfg.train_dataloader
     loader.dataset = dict(type='RepeatDataset', times=1000, dataset=loader.dataset)
-    loader.persistent_workers = (
-        False  # the garbage collection would wait 5 seconds for each of them
-    )
+    # With them, the garbage collection would wait 5 seconds for each process of the loader.
+    loader.persistent_workers = False
     cfg.update(load_from=None, work_dir=str(args.out / 'fast'), experiment_name=name)
     cfg.default_hooks.logger.interval = 10**6
     runner, clock = Runner.from_cfg(cfg), Clock()

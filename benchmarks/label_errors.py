@@ -47,10 +47,8 @@ def plant(data, rng):
         room = image['width'] - width, image['height'] - height
         if min(room) > 0:
             box = [rng.uniform(0, room[0]), rng.uniform(0, room[1]), width, height]
-            a, others = (
-                dict(a, image_id=image['id'], bbox=box),
-                [b for b in kept if b['image_id'] == image['id']],
-            )
+            a = dict(a, image_id=image['id'], bbox=box)
+            others = [b for b in kept if b['image_id'] == image['id']]
             if overlaps([a], others).max(initial=0) < 0.05:
                 kept.append(a)
                 planted.append(('never_found', image['file_name'], a))

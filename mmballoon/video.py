@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmballoon.cli import IMG_EXTENSIONS, UserError
+from mmballoon.cli import IMG_EXTENSIONS, UserError, read_image
 
 CODECS = ('avc1', 'vp09', 'mp4v')  # H.264, VP9 (both play in browsers), MPEG-4 (does not)
 VIDEOS = '.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v'
@@ -51,9 +51,8 @@ class Source:
 
     def __iter__(self):
         for i, file in enumerate(self.files):
-            frame = cv2.imread(str(file))
-            if frame is not None:
-                yield frame, i / self.fps
+            with contextlib.suppress(UserError):  # annotate says how many could be read
+                yield read_image(file), i / self.fps
         if not self.capture:
             return
         start, last, shift = time.monotonic(), 0, 0

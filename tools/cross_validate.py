@@ -95,12 +95,11 @@ def main(argv=None):
             cfg.merge_from_dict(args.cfg_options or {})
             split, runs = trainings.prepare(cfg, place, args, theirs)
             counts = ', '.join(str(len(run.test)) for run in runs if run.share == 100)
-            print(
-                f'{place}: {len(split.images)} images in {args.folds} folds of {counts}', flush=True
-            )
+            dealt = f'{len(split.images)} images in {args.folds} folds of {counts}'
+            print(f'{place}: {dealt}', flush=True)
             prepared.append((cfg, place, split, runs))
-        detected = [trainings.detect(*side, args.jobs) for _, *side in prepared][0]
-        cfg, _, split, runs = prepared[0]
+        detections = [trainings.detect(*side, args.jobs) for _, *side in prepared]
+        detected, (cfg, _, split, runs) = detections[0], prepared[0]
         args.compare = other and other / 'predictions.json'
         data, folds = to_coco(split), [run.test for run in runs if run.share == 100]
         cross = cross_validation.summarise(data, detected[100], folds)

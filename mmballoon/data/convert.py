@@ -13,7 +13,7 @@ from mmballoon.data.files import linked_images, replace_files
 from mmballoon.data.images import TURNED, ImageFolder, read_size
 from mmballoon.data.shapes import short
 from mmballoon.data.to_coco import to_coco
-from mmballoon.data.via_project import OWN
+from mmballoon.data.via_project import MARKS
 
 SPLITS = ('train', 'val')
 SHARES = 1, 1  # the size of an image whose coordinates are shares of its width and height
@@ -237,7 +237,7 @@ def choose_classes(args, sources):
             raise UserError(sources[0].annotation, f'{found} ({seen})', advice)
         others = sorted(values.get(key, {}).keys() - {None, *known})
         return args.classes or [*known, *others], notes
-    name, values = args.class_name, {k: v for k, v in values.items() if k not in OWN}
+    name, values = args.class_name, {k: v for k, v in values.items() if k not in MARKS}
     for key, counts in values.items():
         texts = sorted(counts.keys() - {None})
         advice = f'for a class each, pass --class-attribute {key}'

@@ -15,7 +15,7 @@ from mmballoon.data.via import AGAIN, parse_via, read_via
 
 SPACE = re.compile(r'\s*')
 STATUS = 'suggested', 'ok', 'wrong'  # of a region: ok and wrong are what a person decides
-OWN = 'status', 'score', 'reason'  # attributes of a region besides its class
+MARKS = 'status', 'score', 'reason'  # attributes that our commands give a region besides its class
 PARTS = '_via_settings', '_via_img_metadata', '_via_attributes'  # that VIA asks for
 
 
@@ -47,7 +47,7 @@ def via_project(images, classes, class_attribute, folder, base='{}'):
         if name in keys:
             key, entry = keys[name], json.loads(entries[keys[name]])
         for region in regions:
-            values = {k: str(region[k]) for k in OWN if k in region}
+            values = {k: str(region[k]) for k in MARKS if k in region}
             if 'number' not in region:
                 values = {class_attribute: ids[region['label']], **values}
                 entry['regions'].append(dict(shape_attributes=_shape(region)))
@@ -65,7 +65,7 @@ def via_project(images, classes, class_attribute, folder, base='{}'):
 
 def class_attribute(name):
     """The type of --class-attribute where a project is written."""
-    if name in OWN:
+    if name in MARKS:
         found = f'{name} is an attribute that suggestions have besides the class'
         raise ArgumentTypeError(f'{found}; next: give the one of your classes another name in VIA')
     return name

@@ -119,7 +119,8 @@ def run_test(cfg, checkpoint, folder):
 
     cfg, results = cfg.copy(), Path(folder, 'results.pkl')
     cfg.load_from, cfg.work_dir = str(checkpoint), folder
-    cfg.test_dataloader.persistent_workers = False  # the garbage collection would wait 5 s for each
+    # With them, the garbage collection would wait 5 seconds for each process of the loader.
+    cfg.test_dataloader.persistent_workers = False
     # MMEngine keeps one visualizer per process: its files would outlive this folder.
     cfg.visualizer.vis_backends = []
     cfg.test_evaluator = dict(type='DumpDetResults', out_file_path=str(results))

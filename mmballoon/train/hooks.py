@@ -76,8 +76,6 @@ class TransferHook(Hook):
         missing, shapes = mismatches(weights, checkpoint.get('state_dict', checkpoint))
         line = f'load_from: {len(weights) - len(missing)} of {len(weights)} tensors were loaded'
         if missing:
-            more = ', ...' if len(missing) > 6 else ''
-            line += (
-                f'; not loaded: {", ".join(missing[:6])}{more}{f" ({shapes})" if shapes else ""}'
-            )
+            line += f'; not loaded: {", ".join(missing[:6])}{", ..." if len(missing) > 6 else ""}'
+            line += f' ({shapes})' if shapes else ''
         runner.logger.info(line)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmballoon.cli import UserError
 from mmballoon.video import CODECS, Source, Writer, annotate, check_window, draw_boxes
@@ -152,7 +153,12 @@ def test_the_clock_of_a_browser_is_no_frame_rate(tmp_path):
 def test_frames_of_a_folder_come_in_the_order_of_their_numbers(tmp_path):
     for i in (1, 2, 10, 9):
         cv2.imwrite(str(tmp_path / f'frame{i}.png'), np.full((8, 8, 3), i, np.uint8))
-    assert [int(frame.mean()) for frame, _ in Source(tmp_path)] == [1, 2, 9, 10]
+    turned = Image.Exif()
+    turned[0x112] = 6
+    Image.new('RGB', (12, 8), (11, 11, 11)).save(tmp_path / 'frame11.tif', exif=turned)
+    frames = [frame for frame, _ in Source(tmp_path)]
+    assert [int(frame.mean()) for frame in frames] == [1, 2, 9, 10, 11]
+    assert frames[-1].shape == (12, 8, 3)
 
 
 def test_a_name_with_a_colon_and_a_file_that_is_there(tmp_path, monkeypatch):

@@ -115,10 +115,8 @@ def check(cfg, *splits):
     for split, group in files.items():
         boxed = any(name in file.classes for file in group for _, name in file.boxes)
         if group and split != 'train' and not boxed:
-            found = 'no box has a class of the config'
-            lines.append(
-                f'{group[0].path}: {found}: every mAP is -1, and the best one says nothing'
-            )
+            found = 'no box has a class of the config: every mAP is -1, so none is the best'
+            lines.append(f'{group[0].path}: {found}')
     return lines
 
 

@@ -6,6 +6,7 @@ matplotlib takes a name with two dollar signs for a formula, and draws Chinese w
 Without a window for --show, MMEngine waits forever for a key.
 """
 
+import functools
 from pathlib import Path
 
 from mmdet.visualization import local_visualizer
@@ -47,15 +48,20 @@ def _file_names(add, self, *args, out_file=None, **options):
     return add(self, *args, out_file=out_file, **options)
 
 
+@functools.cache  # called for every box
+def _installed(names):
+    from matplotlib.font_manager import fontManager
+
+    fonts = {font.name for font in fontManager.ttflist}
+    return [name for name in names if name in fonts]
+
+
 @instead(Visualizer, 'draw_texts')
 def _as_written(draw, self, texts, *args, **options):
     import matplotlib
-    from matplotlib.font_manager import fontManager
 
-    installed = {font.name for font in fontManager.ttflist}
-    families = ['sans-serif', *(name for name in CJK if name in installed)]
     count = 1 if isinstance(texts, str) else len(texts)
-    options.setdefault('font_families', [families] * count)
+    options.setdefault('font_families', [['sans-serif', *_installed(CJK)]] * count)
     with matplotlib.rc_context({'text.parse_math': False}):
         return draw(self, texts, *args, **options)
 

@@ -96,9 +96,7 @@ def test_no_class_in_common_and_two_of_one_name_are_errors(tmp_path, config):
 
 def test_a_split_without_a_box_has_no_map(tmp_path, config):
     write(tmp_path / 'train.json', ['ball'], [['ball']])
-    said = (
-        f'{tmp_path / "val.json"}: no box has a class of the config: every mAP is -1, and the best'
-    )
+    said = f'{tmp_path / "val.json"}: no box has a class of the config: every mAP is -1, so none is the best'
     for names, boxes in (([], [[]]), (['ball', 'cat'], [['cat'], []])):
         write(tmp_path / 'val.json', names, boxes)
         for splits in (('train', 'val'), ('val',), ('test',)):
