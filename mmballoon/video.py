@@ -51,7 +51,7 @@ class Source:
 
     def __iter__(self):
         for i, file in enumerate(self.files):
-            with contextlib.suppress(UserError):  # annotate says how many could be read
+            with contextlib.suppress(UserError, OSError):  # annotate says how many could be read
                 yield read_image(file), i / self.fps
         if not self.capture:
             return

@@ -217,6 +217,11 @@ def findings(splits, img_size, masks=False):
             leaks, ((_, a), (_, b), _) = True, across[0]
             result = f'data leakage, the evaluation on these images is not valid ({a} and {b})'
             splits[-1].problems.append(f'{len(across)} {title} between splits: {result}')
+    hashes = [
+        np.frombuffer(hash, np.uint8) for split in splits for _, hash in split.hashes.values()
+    ]
+    if plain := sum(not len(look_alike(hash[None], hash)) for hash in hashes):
+        yield f'note: {plain} images are too plain to be compared: of them, only identical files are found.'
     if len(splits) > 1 and not leaks:
         limit = f'near-duplicates differ in at most {NEAR} of {HASH_SIDE**2} bits'
         names = ' and '.join(split.name for split in splits)

@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 from mmballoon.cli import UserError, read_image
+from mmballoon.data.images import EXIF_ORIENTATION, orientation
 
 STRIDES = (8, 16, 32)  # RTMDet's
 THUMBNAIL = 240  # pixels
@@ -156,7 +157,8 @@ def thumbnail(path, side=THUMBNAIL):
         image.load()  # finds damage that OpenCV passes over
         if image.format in ('JPEG', 'MPO'):
             small = image.convert('RGB')
-            small.info.pop('xmp', None)  # Pillow would turn by it, OpenCV does not
+            small.info.clear()  # Pillow would turn by XMP data, too, and fail on broken EXIF data
+            small.getexif()[EXIF_ORIENTATION] = orientation(image)
             small = ImageOps.exif_transpose(small)
         else:
             small = Image.fromarray(read_image(path)[..., ::-1])

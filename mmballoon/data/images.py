@@ -1,6 +1,8 @@
 """Image files beside annotations: which file an annotation means, and its size. Pillow only."""
 
+import contextlib
 import os
+import struct
 import unicodedata
 import warnings
 from collections import Counter
@@ -34,9 +36,7 @@ def read_size(path) -> tuple[tuple[int, int], int]:
     try:
         with warnings.catch_warnings(), Image.open(path) as image:
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-            size, exif = image.size, Image.Exif()  # image.getexif() has XMP's orientation, too
-            exif.load(image.info.get('exif', b''))
-            turn = getattr(image, 'tag_v2', exif).get(EXIF_ORIENTATION, 1)
+            size, turn = image.size, orientation(image)
             turned = turn in TURNED and image.format != 'TIFF'  # Pillow itself swaps its size
             if image.format == 'JPEG':
                 image.fp.seek(max(0, os.path.getsize(path) - 1024))
@@ -50,6 +50,15 @@ def read_size(path) -> tuple[tuple[int, int], int]:
         advice = 'replace it, or delete its entry in the annotations'
         raise UserError(path, f'not a readable image ({reason})', advice) from None
     return (size[::-1] if turned else size), turn
+
+
+def orientation(image):
+    """The EXIF orientation of an open image; 1 where its EXIF data cannot be read, as in OpenCV."""
+    exif = Image.Exif()  # image.getexif() has XMP's orientation, too
+    with contextlib.suppress(OSError, SyntaxError, ValueError, KeyError, TypeError, struct.error):
+        exif.load(image.info.get('exif', b''))
+        return getattr(image, 'tag_v2', exif).get(EXIF_ORIENTATION, 1)
+    return 1
 
 
 def files_of(path, suffixes):

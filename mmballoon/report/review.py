@@ -30,10 +30,13 @@ def check(args):
         raise UserError(args.review, 'exists', 'choose another --review, or move it away')
     if args.extend:
         entries = parse_via(args.extend, read_base(args.extend).encode())[0]
-        values = {str(r.attributes.get('status') or '') for entry in entries for r in entry.regions}
-        if own := values - {'', 'check', *STATUS}:
-            found = f"its attribute 'status' holds {', '.join(sorted(own)[:5])}, which --review would replace"
-            raise UserError(args.extend, found, 'give this attribute another name in VIA')
+        for values in (region.attributes for entry in entries for region in entry.regions):
+            status = values.get('status')
+            status = '' if status is None else str(status).strip().casefold()
+            key = 'status' if status else 'reason'  # a reason of ours is beside a status
+            if values.get(key) not in (None, '') and status not in ('check', *STATUS):
+                found = f'its attribute {key!r} holds {values[key]}, which --review would replace'
+                raise UserError(args.extend, found, 'give this attribute another name in VIA')
 
 
 def review(args, result, split, sources):

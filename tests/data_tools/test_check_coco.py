@@ -377,15 +377,16 @@ def test_images_on_a_plain_ground_are_near_duplicates_only_of_their_copies(tmp_p
     assert order == [*sorted({*names} - {'00.png', '01.png'}), '00.png', '01.png']
 
 
-def test_plain_images_are_duplicates_only_where_their_files_are_identical():
-    from mmballoon.data.checks import pairs
+def test_plain_images_are_duplicates_only_where_their_files_are_identical(tmp_path):
+    from mmballoon.data.checks import findings, pairs
     from mmballoon.data.coco import Split
 
-    images = {i: dict(file_name=str(i)) for i in range(5)}
+    images = {i: dict(file_name=str(i), width=64, height=48) for i in range(5)}
     for bits in (bytes(32), bytes([255] * 32)):  # nothing is brighter than its left, or everything
         hashes = {i: (min(i, 3), bits) for i in images}
-        same, near = pairs([Split('a', None, images, {}, {}, hashes=hashes)])
-        assert (same, near) == ([(('a', '3'), ('a', '4'), 0)], [])
+        split = Split('a', tmp_path, images, {}, {}, hashes=hashes)
+        assert pairs([split]) == ([(('a', '3'), ('a', '4'), 0)], [])
+        assert any('note: 5 images are too plain' in line for line in findings([split], 640))
 
 
 @pytest.mark.parametrize('mode', ['I;16', 'I;16B'])

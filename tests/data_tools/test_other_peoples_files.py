@@ -96,6 +96,20 @@ def test_every_orientation_as_the_loader_sees_it(tmp_path, suffix, orientation, 
     assert small.size == wanted.size and abs(np.subtract(small, wanted, dtype=int)).mean() < 2
 
 
+BROKEN_EXIF = b'JUNKJUNKJUNK', b'II*\0', b'II+\0', b'\0' * 20
+
+
+@pytest.mark.parametrize('content', BROKEN_EXIF)
+@pytest.mark.parametrize('suffix', ['jpg', 'png', 'webp'])
+def test_broken_exif_turns_nothing(tmp_path, suffix, content):
+    from mmballoon.data.coco import thumbnail
+    from mmballoon.data.images import read_size
+
+    path = tmp_path / f'a.{suffix}'
+    Image.new('RGB', (60, 40)).save(path, exif=b'Exif\0\0' + content)
+    assert read_size(path) == ((60, 40), 1) and thumbnail(path).size == (60, 40)
+
+
 # ---- 3. images that lost all their regions
 
 

@@ -156,6 +156,8 @@ def test_frames_of_a_folder_come_in_the_order_of_their_numbers(tmp_path):
     turned = Image.Exif()
     turned[0x112] = 6
     Image.new('RGB', (12, 8), (11, 11, 11)).save(tmp_path / 'frame11.tif', exif=turned)
+    (tmp_path / 'frame3.jpg').mkdir()  # neither it nor a link to nothing is a frame
+    (tmp_path / 'frame4.jpg').symlink_to(tmp_path / 'nothing')
     frames = [frame for frame, _ in Source(tmp_path)]
     assert [int(frame.mean()) for frame in frames] == [1, 2, 9, 10, 11]
     assert frames[-1].shape == (12, 8, 3)

@@ -200,12 +200,16 @@ def test_mistakes(data):
     with pytest.raises(UserError, match='v.json: none of its images is in'):
         data.run(extend=data.root / 'v.json')
     entry = json.loads(ENTRIES[0])
-    entry['regions'][0]['region_attributes'] = {'status': 'ripe'}
+    for key, value in (('status', 'ripe'), ('status', 0), ('reason', 'hidden')):
+        entry['regions'][0]['region_attributes'] = {key: value}
+        (data.root / 'v.json').write_text(json.dumps({'a': entry}))
+        said = f"v.json: its attribute '{key}' holds {value}, which --review would replace"
+        with pytest.raises(UserError, match=said):
+            data.run(extend=data.root / 'v.json')
+    entry['regions'][0]['region_attributes'] = {'status': 'OK ', 'reason': 'Double box'}  # ours
     (data.root / 'v.json').write_text(json.dumps({'a': entry}))
-    with pytest.raises(
-        UserError, match="v.json: its attribute 'status' holds ripe, which --review"
-    ):
-        data.run(extend=data.root / 'v.json')
+    data.run(extend=data.root / 'v.json')
+    data.run(review=data.root / 'r2.json', extend=data.root / 'r.json')
     parser = argparse.ArgumentParser()
     add_arguments(parser.add_argument)
     with pytest.raises(SystemExit):  # the class would be replaced by the mark
